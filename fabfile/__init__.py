@@ -1,0 +1,19 @@
+"""JupyterLab behind Nginx on your own Debian server: `fab -H david@1.1.1.1 full`."""
+
+from invoke import Collection
+
+from . import deps, full, hosts, jupyter, login, nginx, systemd, verify
+from .settings import DEFAULTS
+
+ns = Collection(
+    full.full,
+    deps.deps,
+    jupyter.jupyter,
+    systemd.systemd,
+    nginx.nginx,
+    hosts.hosts,
+    verify.verify,
+    login.password,
+    login.token,
+)
+ns.configure(DEFAULTS)

@@ -1,0 +1,83 @@
+"""Passwords: held so that they cannot be printed, hashed as Jupyter hashes them."""
+
+import hashlib
+import os
+import re
+import sys
+
+from invoke import Exit
+
+
+class Secret:
+    """A text that no format, log or traceback prints; only `reveal()` gives it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str):
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._text
+
+
+def check(text: str) -> Secret:
+    """Accept what the login page can accept, too: it strips blanks and knows no control characters.
+
+    :raises Exit: with the reason and the remedy.
+    """
+    if not text.strip():
+        raise Exit("the password is empty: set LAB_PASSWORD to one, or unset it to use the token")
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise Exit("the password has a line break or control character: choose one without")
+    return Secret(text.strip())
+
+
+def given() -> Secret | None:
+    """Take the password from LAB_PASSWORD, if the environment has it."""
+    text = os.environ.get("LAB_PASSWORD")
+    return None if text is None else check(text)
+
+
+def ask() -> Secret:
+    """Ask for a password twice, unseen."""
+    import getpass
+
+    if not sys.stdin.isatty():
+        raise Exit("no terminal to ask on: give the password in the environment, LAB_PASSWORD")
+    first = check(getpass.getpass("New password for JupyterLab: "))
+    if check(getpass.getpass("Once more: ")).reveal() != first.reveal():
+        raise Exit("the two are not the same; nothing was changed")
+    return first
+
+
+def hasher():
+    """Argon2id with the parameters that jupyter_server uses (jupyter_server/auth/security.py)."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher(memory_cost=10240, time_cost=10, parallelism=8)
+
+
+def hash_password(password: Secret) -> str:
+    """Hash a password into the form `argon2:...` that Jupyter reads."""
+    return f"argon2:{hasher().hash(password.reveal())}"
+
+
+def fits(password: Secret, hashed: str) -> bool:
+    """Check a password against Jupyter's hash: argon2, or the older `algorithm:salt:digest`."""
+    if hashed.startswith("argon2:"):
+        from argon2.exceptions import InvalidHashError, VerificationError
+
+        try:
+            return hasher().verify(hashed.removeprefix("argon2:"), password.reveal())
+        except (VerificationError, InvalidHashError):
+            return False
+    algorithm, _, rest = hashed.partition(":")
+    salt, _, digest = rest.partition(":")
+    if algorithm not in hashlib.algorithms_available or not digest:
+        return False
+    salted = password.reveal().encode() + salt.encode("ascii", "replace")
+    return hashlib.new(algorithm, salted).hexdigest() == digest

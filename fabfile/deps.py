@@ -1,0 +1,30 @@
+"""The Debian packages that JupyterLab stands on: Python with venv and pip, and Node.js.
+
+Owns no file; packages stay when other things go.
+"""
+
+from .converge import converge
+from .host import Host
+from .items import Item, Packages
+from .remote import task
+from .settings import Settings
+
+PACKAGES = ("python3", "python3-venv", "python3-pip", "nodejs", "curl", "ca-certificates")
+
+
+def items(settings: Settings, host: Host) -> list[Item]:
+    """One list of packages; `converge` installs first what the next step waits for."""
+    return [
+        Packages(
+            step="deps",
+            names=tuple(dict.fromkeys((*PACKAGES, *settings.system_packages))),
+            recommends=settings.recommends,
+            show=("python3", "python3-pip", "nodejs"),
+        )
+    ]
+
+
+@task
+def deps(c):
+    """Install Python, pip, venv and Node.js from Debian."""
+    converge(c, items)

@@ -1,0 +1,56 @@
+"""What the server says about itself: its user, its home, its system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from invoke import Exit
+
+OLDEST = {"debian": 12, "ubuntu": 22}
+
+
+@dataclass(frozen=True)
+class Host:
+    """Facts of one server, read in the same command as the state of the items.
+
+    Before the first answer they are symbols (`~` for the home), enough to say what to read.
+    """
+
+    user: str = "user"
+    group: str = "group"
+    home: str = "~"
+    uid: int = 1000
+    system: str = "debian"
+    like: str = ""
+    version: str = "12"
+    name: str = "Debian GNU/Linux 12"
+    systemd: bool = True
+    free: int = 10**6
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> Host:
+        """Read the `key=value` lines that `facts` printed."""
+        values = dict(line.split("=", 1) for line in lines if "=" in line)
+        return cls(
+            **{
+                **values,
+                "uid": int(values["uid"]),
+                "systemd": values["systemd"] == "yes",
+                "free": int(values["free"]),
+            }
+        )
+
+    def under(self, path: str) -> str:
+        """Resolve a leading `~` to this user's home."""
+        return self.home + path[1:] if path == "~" or path.startswith("~/") else path
+
+    def refuse_unfit(self) -> None:
+        """Refuse a system that this cannot serve: one clear line instead of a broken run."""
+        family = {self.system, *self.like.split()}
+        if "debian" not in family:
+            raise Exit(f"this is {self.name}: only Debian 12 or newer, or a derivative, is served")
+        oldest, major = OLDEST.get(self.system), self.version.split(".")[0]
+        if oldest and major.isdigit() and int(major) < oldest:
+            raise Exit(f"this is {self.name}: upgrade it to {self.system} {oldest} or newer first")
+        if not self.systemd:
+            raise Exit(f"this {self.name} does not run systemd, which JupyterLab's service needs")

@@ -1,0 +1,113 @@
+"""The operator's own name for the server: one marked block in their hosts file.
+
+The block stands at the top of the file, so that taking it out again leaves every byte as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import fabric
+from invoke import Exit
+
+from . import remote
+from .settings import Settings, load
+
+REPLACE = 'cp -p "$2" "$2.new" && cat "$1" >"$2.new" && mv -f "$2.new" "$2" || cat "$1" >"$2"'
+
+
+def with_line(text: str, domain: str, address: str | None) -> str:
+    """Give the hosts file's text with our block for a domain, or without it.
+
+    :param address: the IP to put there; None takes the block out.
+    :raises Exit: when a block begins but does not end: somebody edited it.
+    """
+    first, last = f"# >>> {domain}, by `fab hosts`\n", f"# <<< {domain}\n"
+    before, found, rest = text.partition(first)
+    if found:
+        _, ended, after = rest.partition(last)
+        if not ended:
+            raise Exit(f"the block `{first.strip()}` has no end: mend the hosts file by hand")
+        text = before + after
+    if address is None:
+        return text
+    return f"{first}{address}\t{domain}\n{last}{text}"
+
+
+def address_of(c: fabric.Connection, settings: Settings) -> str:
+    """Find the IP for the line: the setting, the SSH peer, or what the host's name resolves to."""
+    if settings.address:
+        return settings.address
+    if c.is_connected and not c.gateway:
+        return remote.peer_address(c)
+    return socket.getaddrinfo(c.host, None, type=socket.SOCK_STREAM)[0][4][0]
+
+
+def write(path: Path, text: str) -> bool:
+    """Replace the file, with sudo only where it takes that; say whether it worked."""
+    data = text.encode(errors="surrogateescape")
+    handle, name = tempfile.mkstemp(prefix="hosts-")
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    command = ["sh", "-c", REPLACE, "sh", name, str(path)]
+    if not os.access(path, os.W_OK):
+        ask = [] if sys.stdin.isatty() else ["-n"]
+        command = ["sudo", *ask, *command]
+    try:
+        done = subprocess.run(command, stderr=subprocess.DEVNULL if "-n" in command else None)
+        return done.returncode == 0 and path.read_bytes() == data
+    except FileNotFoundError:  # no sudo here
+        return False
+    finally:
+        os.unlink(name)
+
+
+def update(settings: Settings, address: str | None, dry: bool = False) -> bool:
+    """Put the line there, or take it out; say what happened; False when it could not be written."""
+    path = Path(settings.hosts_file).expanduser().resolve()
+    domain = settings.domain
+    try:
+        text = path.read_bytes().decode(errors="surrogateescape")
+    except OSError as problem:
+        raise Exit(f"lab.hosts_file: {path}: {problem.strerror}") from None
+    new = with_line(text, domain, address)
+    line = f"{address}  {domain}"
+    if new == text:
+        print(f"  hosts    {path} {'has ' + line if address else 'has no line of ours'} already")
+    elif dry:
+        print(f"  would {'write ' + line + ' to' if address else 'take our line out of'} {path}")
+    elif write(path, new):
+        print(
+            f"  hosts    {path} now has {line}" if address else f"  hosts    {path}: line removed"
+        )
+    elif address:
+        print(f"  hosts    {path} cannot be written here; add this line to it:\n\n{line}\n")
+        return False
+    else:
+        raise Exit(f"{path} cannot be written here: remove the block of {domain} by hand")
+    return True
+
+
+def add(c: fabric.Connection) -> bool:
+    """Add the line for this host."""
+    settings = load(c.config)
+    return update(settings, address_of(c, settings), c.config.run.dry)
+
+
+@fabric.task
+def hosts(c, remove=False):
+    """Add the server's name to your own /etc/hosts; `--remove` takes it out.
+
+    :param remove: take the line out again; needs no host.
+    """
+    if remove:
+        update(load(c.config), None, c.config.run.dry)
+        return
+    for connection in remote.connections(c, "hosts"):
+        if not add(connection):
+            raise Exit("the hosts file was left as it is; add the line above yourself")

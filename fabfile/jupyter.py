@@ -1,0 +1,57 @@
+"""JupyterLab itself: a project folder, a venv in it, and the configuration of the server.
+
+Owns ~/project/venv and ~/.jupyter/jupyter_lab_config.py; makes a login token once, and sets the
+password only when one is given.
+"""
+
+from .converge import converge
+from .host import Host
+from .items import Directory, File, Item, Needs, Password, Token, Venv
+from .remote import task
+from .render import render
+from .settings import Settings
+
+SOCKET = "/run/jupyterlab/jupyter.sock"
+TOKEN = "~/.jupyter/jupyterlab_token"
+CONFIG = "~/.jupyter/jupyter_lab_config.py"
+LOGIN = "~/.jupyter/jupyter_server_config.json"  # where Jupyter's own login page keeps the hash
+SHOW = ("jupyterlab", "jupyter-server", "notebook", "ipykernel", "ipython", "jupyter-core")
+
+
+def core(settings: Settings, host: Host) -> tuple[str, ...]:
+    """The files that tell which server is installed: newer ones mean that an older one runs."""
+    packages = f"{host.under(settings.venv)}/lib/python3*/site-packages"
+    return tuple(f"{packages}/{n}-*.dist-info/RECORD" for n in ("jupyterlab", "jupyter_server"))
+
+
+def items(settings: Settings, host: Host) -> list[Item]:
+    """The project folder, its venv, the configuration, and what one logs in with."""
+    project, mine = host.under(settings.project), {"owner": host.user, "group": host.group}
+    config = render("jupyter_lab_config.py.j2", settings=settings, socket=SOCKET, project=project)
+    return [
+        Needs(path="/usr/share/python-wheels", maker="deps"),
+        Directory(path=project, **mine),
+        Venv(
+            step="jupyter",
+            path=host.under(settings.venv),
+            owner=host.user,
+            home=host.home,
+            requirements=settings.requirements,
+            installer=settings.installer,
+            core=core(settings, host),
+            show=SHOW,
+            needs=("python3", "python3-venv"),
+        ),
+        Directory(path=host.under("~/.jupyter"), mode="0700", **mine),
+        File(path=host.under(CONFIG), content=config, mode="0600", **mine),
+        Token(path=host.under(TOKEN), **mine),
+        Password(
+            path=host.under(LOGIN), password=settings.password, stamp=host.under(TOKEN), **mine
+        ),
+    ]
+
+
+@task
+def jupyter(c):
+    """Install JupyterLab into ~/project/venv and configure it."""
+    converge(c, items)

@@ -1,0 +1,51 @@
+"""Turn the last words of a failed step into one line: what happened, and what to do next."""
+
+import re
+
+REMEDIES = (
+    (
+        r"No space left on device|not enough free space",
+        "the disk is full: make room, then run again",
+    ),
+    (
+        r"Could not get lock .*|Unable to lock .*",
+        "another package run holds the lock for too long: wait for it, then run again",
+    ),
+    (
+        r"Temporary failure (resolving|in name resolution)|Could not resolve|Could not connect|"
+        r"Network is unreachable|Unable to locate package|has no installation candidate|"
+        r"Failed to fetch|dns error|error sending request|Connection refused|timed out|"
+        r"client error \(Connect\)",
+        "the server does not reach its package index: check its network, DNS, proxy and "
+        "sources.list or pip.conf, then run again",
+    ),
+    (
+        r"No solution found when resolving|No matching distribution|ResolutionImpossible",
+        "no version fits all of lab.packages: correct that list, then run again",
+    ),
+    (
+        r"port (\d+) is taken by .*",
+        "stop that program, or choose another lab.http_port or lab.port",
+    ),
+    (
+        r"nginx: \[emerg\] .*",
+        "mend the file that Nginx names (or the setting it came from), then run again",
+    ),
+    (r"does not answer; the last lines", "mend what the journal says, then run again"),
+    (r"the unit above was rejected", "mend what systemd says, then run again"),
+)
+
+
+def explain(say: str, words: list[str], report, where: str) -> str:
+    """Show the words that matter and give the one line for the operator.
+
+    :param say: the step that failed; :param words: the end of its output.
+    """
+    text = "\n".join(words)
+    for pattern, remedy in REMEDIES:
+        found = re.search(pattern, text)
+        if found:
+            report.words(words if "journal" in remedy or "Nginx" in remedy else [])
+            return f"{where}: could not {say}: {found[0]}: {remedy}"
+    report.words(words)
+    return f"{where}: could not {say}: see the lines above; then run again, it goes on from there"

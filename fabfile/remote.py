@@ -1,0 +1,234 @@
+"""The connection: opened well, checked, and spoken through. Fabric's Connection does the SSH.
+
+Every remote command of the project goes through `ask` (as the login user) or `apply` (as root).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import getpass
+import gzip
+import secrets
+import socket
+import sys
+from collections.abc import Iterator
+
+import fabric
+from fabric import Connection
+from invoke import Exit
+
+from . import hostkeys
+from .settings import Settings
+
+SILENCE = 30  # seconds without an acknowledged packet until a connection counts as lost
+
+
+def task(body):
+    """Make a Fabric task that needs a server; its body runs once a host, errors told clearly."""
+
+    @functools.wraps(body)
+    def on_each_host(c, *args, **kwargs):
+        for connection in connections(c, body.__name__):
+            body(connection, *args, **kwargs)
+
+    return fabric.task(on_each_host)
+
+
+def connections(c, name: str) -> Iterator[Connection]:
+    """Give the hosts of a task one by one: `-H`, else `hosts:` in fabric.yaml, else a refusal.
+
+    Without this refusal Fabric would run the task on the operator's own machine.
+    """
+    if isinstance(c, Connection):
+        with clear_errors(c):
+            yield c
+        return
+    hosts = c.config.get("hosts")
+    if not hosts:
+        raise Exit(f"no host given: fab -H user@server {name}, or `hosts:` in fabric.yaml")
+    for host in hosts.split(",") if isinstance(hosts, str) else hosts:
+        if not isinstance(host, str) or not host:
+            raise Exit(f"hosts: {host!r} is not a host; write a list such as [david@1.1.1.1]")
+        with Connection(host, config=c.config.clone()) as connection, clear_errors(connection):
+            yield connection
+
+
+def name_of(c: Connection) -> str:
+    """The host as the operator would type it."""
+    port = f":{c.port}" if c.port != 22 else ""
+    return f"{c.user}@{c.original_host}{port}"
+
+
+@contextlib.contextmanager
+def clear_errors(c: Connection):
+    """Turn what can go wrong with a connection into one line with the remedy."""
+    from paramiko import AuthenticationException, BadHostKeyException, SSHException
+
+    where = name_of(c)
+    try:
+        yield
+    except BadHostKeyException as problem:
+        raise Exit(hostkeys.changed(c, problem)) from None
+    except AuthenticationException:
+        raise Exit(
+            f"{where} refuses the key or password of {c.user}: name the key with -i, or add "
+            "--prompt-for-login-password"
+        ) from None
+    except socket.gaierror:
+        raise Exit(f"no host is called {c.host}: check the name after -H") from None
+    except TimeoutError:
+        raise Exit(f"{where} does not answer: is it on, and is port {c.port} open?") from None
+    except ConnectionRefusedError:
+        raise Exit(f"{c.host} refuses port {c.port}: does sshd run there, on that port?") from None
+    except (SSHException, EOFError, OSError) as problem:
+        if isinstance(problem, FileNotFoundError):
+            raise Exit(f"no such file: {problem.filename}") from None
+        raise Exit(f"{where}: the connection failed: {problem or 'cut off'}; try again") from None
+
+
+def open_connection(c: Connection, settings: Settings) -> None:
+    """Connect, unless connected: host key checked, no Nagle delay, a dead peer noticed.
+
+    :raises Exit: for an unknown host key that is not accepted.
+    """
+    if c.is_connected:
+        return
+    import logging
+
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its tracebacks are not ours
+    hostkeys.check_with(c, settings)
+    timeout = c.connect_timeout or c.connect_kwargs.get("timeout") or settings.connect_timeout
+    if not c.gateway:
+        wire = socket.create_connection((c.host, c.port), timeout)
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+        c.connect_kwargs["sock"] = wire
+    c.connect_kwargs.setdefault("banner_timeout", timeout)
+    c.open()
+    c.transport.set_keepalive(SILENCE // 3)
+
+
+def peer_address(c: Connection) -> str:
+    """The IP that the connection goes to; empty behind a gateway, where nobody here knows it."""
+    return "" if c.gateway else c.transport.getpeername()[0]
+
+
+def converse(c: Connection, command: str, stdin: str = "", prompts: dict | None = None):
+    """Run one command and yield its lines (both streams) as they come; return its exit status.
+
+    :param stdin: sent at once and closed: it shows in no process list.
+    :param prompts: text without a line end -> function that gives the answer to it; when given,
+        `stdin` waits until a line `go` came.
+    """
+    channel = c.transport.open_session()
+    channel.set_combine_stderr(True)
+    channel.exec_command(command)
+    if not prompts:
+        send_all(channel, stdin)
+    buffer = b""
+    while chunk := channel.recv(65536):
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        for line in lines:
+            if prompts and line == b"go":
+                prompts = None
+                send_all(channel, stdin)
+            else:
+                yield line.decode(errors="replace")
+        for text, answer in (prompts or {}).items():
+            if buffer.endswith(text.encode()):
+                buffer = b""
+                channel.sendall(answer().encode() + b"\n")
+    if buffer:
+        yield buffer.decode(errors="replace")
+    return channel.recv_exit_status()
+
+
+def send_all(channel, stdin: str) -> None:
+    """Send the whole input and close it; a command that has ended already is no error here."""
+    with contextlib.suppress(OSError):
+        channel.sendall(stdin.encode())
+        channel.shutdown_write()
+
+
+def ask(c: Connection, script: str, stdin: str = "") -> tuple[list[str], int]:
+    """Run a script as the login user, in one command; give its lines and its exit status."""
+    packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
+    unpack = f"echo {packed} | base64 -d | gzip -dc"
+    # With input of its own the script cannot come through a pipe: it is an argument then.
+    command = f'sh -c "$({unpack})"' if stdin else f"{unpack} | sh"
+    lines, talk = [], converse(c, command, stdin)
+    while True:
+        try:
+            lines.append(next(talk))
+        except StopIteration as end:
+            return lines, end.value
+
+
+def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
+    """Run a script as root and yield its lines as they come; return its exit status.
+
+    The script travels as input, so that nothing in it shows in a process list or sudo's log.
+
+    :param root: whether the login user is root already.
+    :raises Exit: when sudo refuses, or asks for a password that nobody here knows.
+    """
+    shell = "sh -c 'echo go; eval \"$(cat)\"'"
+    if root:
+        return (yield from converse(c, shell, script))
+    password = c.config.sudo.password
+    if not password:
+        refused = False
+        talk = converse(c, f"env LC_ALL=C sudo -n -- {shell}", script)
+        while True:
+            try:
+                line = next(talk)
+            except StopIteration as end:
+                if not refused:
+                    return end.value
+                break
+            refused = refused or refuses(c, line)
+            if not refused:
+                yield line
+        if not sys.stdin.isatty():
+            raise Exit(
+                f"sudo on {name_of(c)} asks for a password: add --prompt-for-sudo-password, or "
+                "set FABRIC_SUDO_PASSWORD"
+            )
+        password = getpass.getpass(f"sudo password of {name_of(c)}: ")
+        c.config.sudo.password = password  # the next step need not ask again
+    nonce = f"[{secrets.token_hex(8)}]"
+    command = f"env LC_ALL=C sudo -k -S -p '{nonce}' -- {shell}"
+    return (yield from converse(c, command, script, {nonce: once(password, c)}))
+
+
+def once(password: str, c: Connection):
+    """Answer sudo's first prompt; a second one means that the password is wrong."""
+    answers = iter([password])
+
+    def answer() -> str:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise Exit(
+                f"sudo on {name_of(c)} refuses this password: run again and retype it"
+            ) from None
+
+    return answer
+
+
+def refuses(c: Connection, line: str) -> bool:
+    """Whether this line is sudo asking for a password; other refusals end the run."""
+    if line.startswith("sudo: ") and "password is required" in line:
+        return True
+    if (
+        "sudo: not found" in line
+        or "sudo: command not found" in line
+        or "sudo: No such file" in line
+    ):
+        raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
+    if "not in the sudoers file" in line or "is not allowed to execute" in line:
+        raise Exit(f"{c.user} may not use sudo on {c.original_host}: add the user to group sudo")
+    return False

@@ -1,0 +1,45 @@
+"""Turn a template and values into text: pure, and strict about what is missing."""
+
+import functools
+from pathlib import Path
+
+# The login user's home by the system's own word: $HOME may say something else.
+HOME = 'home=$(getent passwd "$(id -un)" | cut -d: -f6)'
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+
+
+@functools.cache
+def environment():
+    """Build the Jinja environment once; the import is dear, so it waits until needed."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["unit"] = unit_value
+    made.filters["python"] = repr
+    return made
+
+
+def render(template: str, **values) -> str:
+    """Render a template.
+
+    :param template: its name in `templates/`.
+    :param values: everything the template names.
+    :raises jinja2.UndefinedError: when the template names something that was not given.
+    """
+    return environment().get_template(template).render(**values)
+
+
+def shell(name: str) -> str:
+    """Give a shell or Python file of `templates/` as it stands."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def unit_value(text: str) -> str:
+    """Escape a value for a systemd unit: `%` starts a specifier there (systemd.unit(5))."""
+    return text.replace("%", "%%")

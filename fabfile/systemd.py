@@ -1,0 +1,52 @@
+"""JupyterLab as a service: started at boot, started again when it fails, under the user's name.
+
+Owns the unit jupyterlab.service and the rule that makes the folder of its socket.
+"""
+
+from . import jupyter
+from .converge import converge
+from .host import Host
+from .items import File, Item, Needs, Port, Service, call
+from .remote import task
+from .render import render
+from .settings import Settings
+
+NAME = "jupyterlab.service"
+UNIT = f"/etc/systemd/system/{NAME}"
+TMPFILES = "/etc/tmpfiles.d/jupyterlab.conf"
+
+
+def items(settings: Settings, host: Host) -> list[Item]:
+    """The unit, its socket's folder, and the running service."""
+    venv, token = host.under(settings.venv), host.under(jupyter.TOKEN)
+    unit = render(
+        "jupyterlab.service.j2",
+        settings=settings,
+        host=host,
+        project=host.under(settings.project),
+        venv=venv,
+        token=token,
+        tmpfiles=TMPFILES,
+        socket=jupyter.SOCKET,
+    )
+    target, python = settings.port or jupyter.SOCKET, f"{venv}/bin/python"
+    wanted = [
+        Needs(path=f"{venv}/bin/jupyter", maker="jupyter"),
+        File(path=TMPFILES, content=render("tmpfiles.conf.j2", host=host)),
+        File(path=UNIT, content=unit),
+        Service(
+            unit=NAME,
+            reads=(UNIT, host.under(jupyter.CONFIG), token, *jupyter.core(settings, host)),
+            verb="restart",
+            fix=call("start_service", NAME, UNIT, target, settings.start_timeout, python),
+        ),
+    ]
+    if settings.port:
+        wanted.insert(1, Port(port=settings.port, unit=NAME))
+    return wanted
+
+
+@task
+def systemd(c):
+    """Run JupyterLab as a service that survives reboots."""
+    converge(c, items)

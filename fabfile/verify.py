@@ -1,0 +1,116 @@
+"""Ask the finished thing, hop by hop: Jupyter itself, Nginx on the server, this machine by name."""
+
+from __future__ import annotations
+
+import http.client
+import shlex
+import socket
+import time
+
+from fabric import Connection
+from invoke import Exit
+
+from . import jupyter, remote
+from .items import quote
+from .render import HOME, shell
+from .settings import Settings, load
+
+# check, a word of its answer -> likely cause, the task that mends it; the first that fits is told.
+CAUSES = (
+    ("answers on its socket", "curl: (7)", "JupyterLab does not run", "systemd"),
+    ("answers on its socket", "", "JupyterLab runs, but not as configured", "full"),
+    ("curl", "", "the packages are incomplete", "deps"),
+    ("/lab leads", "curl: (7)", "Nginx does not run, or on another port", "nginx"),
+    ("/lab leads", "502", "Nginx does not reach JupyterLab's socket", "systemd"),
+    ("/lab leads", "", "another site of this server answers to the name", "nginx"),
+    ("a wrong password", "", "JupyterLab runs with another configuration", "full"),
+    ("the password", "401", "LAB_PASSWORD is not the password that is set", "password"),
+    ("the token", "401", "JupyterLab runs with another token", "systemd"),
+    ("a kernel", "", "the venv is damaged", "jupyter"),
+    ("a websocket", "", "the upgrade headers do not reach JupyterLab", "nginx"),
+    ("6*7", "", "the websocket opens, but the kernel does not answer", "jupyter"),
+    ("leads to", "", "the name points to another machine, or a firewall is in between", "hosts"),
+    ("", "", "something on this way is not as it was set up", "full"),
+)
+HOPS = {"jupyter": "JupyterLab itself", "nginx": "Nginx on the server", "here": "from here"}
+
+
+def script(settings: Settings) -> str:
+    """The shell that asks, on the server."""
+    values = {
+        "target": settings.port or jupyter.SOCKET,
+        "domain": settings.domain,
+        "http_port": settings.http_port,
+        "what": "the password" if settings.password else "the token",
+        "kernel_py": shell("kernel.py"),
+    }
+    paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}
+    lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
+    lines += [f"{name}={quote(path)}" for name, path in paths.items()]
+    return "\n".join([HOME, *lines, shell("verify.sh")])
+
+
+def from_here(settings: Settings) -> tuple[str, str, float, str]:
+    """Ask by name from this machine, without a secret: the way may be unencrypted.
+
+    :returns: check, ok / FAIL / skip, seconds, detail.
+    """
+    check, began = f"{settings.url}/lab leads to the login page", time.monotonic()
+    try:
+        socket.getaddrinfo(settings.domain, settings.http_port)
+    except OSError:
+        return check, "skip", 0.0, f"no name {settings.domain} here: add it with `fab hosts`"
+    try:
+        wire = http.client.HTTPConnection(settings.domain, settings.http_port, timeout=10)
+        wire.request("GET", "/lab")
+        answer = wire.getresponse()
+        place = answer.getheader("Location", "")
+        wire.close()
+    except OSError as problem:
+        return check, "FAIL", 0.0, str(problem)
+    well = answer.status == 302 and "/login" in place
+    return check, "ok" if well else "FAIL", time.monotonic() - began, f"{answer.status} {place}"
+
+
+def explain(c: Connection, hop: str, check: str, detail: str) -> str:
+    """Name the hop, the likely cause and the command that mends it."""
+    cause, task = next(
+        (cause, task) for start, word, cause, task in CAUSES if start in check and word in detail
+    )
+    return (
+        f"{HOPS[hop]}: {check}: failed ({detail.strip() or 'no answer'}); likely {cause}: "
+        f"fab -H {remote.name_of(c)} {task}"
+    )
+
+
+def prove(c: Connection) -> None:
+    """Run every check, a line each with its time.
+
+    :raises Exit: at the first that fails, with the cause and the remedy.
+    """
+    settings = load(c.config)
+    remote.open_connection(c, settings)
+    secret = settings.password.reveal() if settings.password else ""
+    lines, _ = remote.ask(c, script(settings), secret + "\n")
+    rows = [line.split("|", 4) for line in lines if line.count("|") >= 4]
+    if not rows:
+        raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")
+    for hop, check, result, seconds, detail in rows:
+        tell(hop, check, result, float(seconds))
+        if result != "ok":
+            raise Exit(explain(c, hop, check, detail))
+    check, result, seconds, detail = from_here(settings)
+    tell("here", check if result != "skip" else detail, result, seconds)
+    if result == "FAIL":
+        raise Exit(explain(c, "here", check, detail))
+
+
+def tell(hop: str, check: str, result: str, seconds: float) -> None:
+    """Print one check."""
+    print(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}", flush=True)
+
+
+@remote.task
+def verify(c):
+    """Log in through Nginx, open a websocket and compute in a kernel, as a user would."""
+    prove(c)

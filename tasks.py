@@ -1,0 +1,57 @@
+"""Tasks on your own machine: see it work, test it, keep it tidy."""
+
+import subprocess
+import sys
+
+from invoke import Exit, task
+
+from testbed import demo as demonstration
+from testbed import engine, image
+from testbed.machine import ROOT
+
+
+def run(*command: str) -> int:
+    """Run a tool of the virtual environment in this terminal and return its exit code."""
+    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode
+
+
+@task
+def demo(c, down=False):
+    """Deploy to a fresh Debian server in a container, and leave it running.
+
+    :param down: remove the server and everything else the demo made.
+    """
+    if down:
+        raise Exit(code=demonstration.down())
+    code = demonstration.deploy(demonstration.up())
+    clean = demonstration.command_line("hosts", "--remove")
+    print("\nTo remove all of this again:  ./bootstrap demo --down")
+    print(f"Only the name in /etc/hosts:  {clean}")
+    raise Exit(code=code)
+
+
+@task
+def test(c, unit=False, integration=False, k=""):
+    """Run the tests: unit and integration, or only one kind.
+
+    :param unit: only those that need no server.
+    :param integration: only those on servers in containers.
+    :param k: only those whose names match, as in pytest -k.
+    """
+    both = unit == integration
+    chosen = [] if both else ["-m", "not integration" if unit else "integration"]
+    if both or integration:
+        engine.compose()
+        image.ensure()
+    raise Exit(code=run("pytest", *chosen, *(["-k", k] if k else [])))
+
+
+@task
+def lint(c, fix=False):
+    """Check style with ruff.
+
+    :param fix: mend what can be mended.
+    """
+    check = run("ruff", "check", *(["--fix"] if fix else []), ".")
+    form = run("ruff", "format", *([] if fix else ["--check"]), ".")
+    raise Exit(code=check or form)

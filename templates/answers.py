@@ -1,0 +1,44 @@
+"""Wait until JupyterLab answers: exit 0 then, 1 when the time is up or the unit has given up.
+
+Usage: answers.py SOCKET-OR-PORT SECONDS UNIT     (runs on the server, needs no token)
+"""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+
+
+def answers(target: str) -> bool:
+    """Ask for /api, which needs no login."""
+    local = target.startswith("/")
+    with socket.socket(socket.AF_UNIX if local else socket.AF_INET) as wire:
+        wire.settimeout(5)
+        wire.connect(target if local else ("127.0.0.1", int(target)))
+        wire.sendall(b"GET /api HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        return b" 200 " in wire.recv(64)
+
+
+def gave_up(unit: str) -> bool:
+    """Whether systemd had to start the unit again since it was asked to."""
+    command = ["systemctl", "show", "-p", "NRestarts", "--value", unit]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() not in ("", "0")
+
+
+def main(target: str, seconds: str, unit: str) -> int:
+    """Try every 50 ms; look at the unit now and then."""
+    end = time.monotonic() + int(seconds)
+    while time.monotonic() < end:
+        for _ in range(10):
+            with contextlib.suppress(OSError):
+                if answers(target):
+                    return 0
+            time.sleep(0.05)
+        if gave_up(unit):
+            return 1
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

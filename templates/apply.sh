@@ -1,0 +1,209 @@
+# Make it so. Every change is a step_N; steps are announced as they begin and end. Runs as root.
+set -u
+umask 022
+export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+kept=/var/backups/jupyterlab # what stood in our place: `now` until the run has ended well
+lock_wait=600                # seconds that another apt or dpkg may take
+
+run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
+chmod 0711 -- "$run" # the user's own steps read their tools there
+trap 'rm -rf -- "$run"' EXIT
+
+# --- steps ---------------------------------------------------------------------------------
+
+# run N: run a step and say how it ended; the first that fails ends the whole.
+run() {
+    printf 'begin %s\n' "$1"
+    (set -e; "step_$1") >"$run/$1.log" 2>&1 </dev/null
+    ended "$1" $?
+}
+
+# begin N: start a step beside those that follow.
+begin() {
+    printf 'begin %s\n' "$1"
+    (set -e; "step_$1") >"$run/$1.log" 2>&1 </dev/null &
+    beside="$1 $!"
+}
+
+# finish: wait for the step that runs beside.
+finish() {
+    [ -n "${beside:-}" ] || return 0
+    set -- $beside
+    beside=
+    wait "$2"
+    ended "$1" $?
+}
+
+# ended N STATUS: announce it; after a failure show its last words, let apt finish, and stop.
+ended() {
+    printf 'end %s %s\n' "$1" "$2"
+    [ "$2" -ne 0 ] || return 0
+    tail -n 40 -- "$run/$1.log" | sed 's/^/| /'
+    [ -z "${beside:-}" ] || wait "${beside#* }"
+    exit 1
+}
+
+# settle: the run ended well; what it replaced is kept under its date.
+settle() {
+    [ -d "$kept/now" ] || return 0
+    find "$kept/now" -name '*.absent' -delete
+    find "$kept/now" -depth -type d -empty -delete
+    [ ! -d "$kept/now" ] || mv -T -- "$kept/now" "$kept/$(date +%Y-%m-%dT%H%M%S.%N)"
+}
+
+# --- files ---------------------------------------------------------------------------------
+
+# keep PATH: set aside what stands there. A run that died left older, good ones: those stay.
+keep() {
+    if [ -e "$kept/now$1" ] || [ -L "$kept/now$1" ] || [ -e "$kept/now$1.absent" ]; then
+        return 0
+    fi
+    (umask 077; mkdir -p -- "$kept/now$(dirname -- "$1")")
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        cp -a -- "$1" "$kept/now$1"
+    else
+        : >"$kept/now$1.absent"
+    fi
+}
+
+# put_back PATH...: undo this run's change, if it made one.
+put_back() {
+    for path; do
+        if [ -e "$kept/now$path.absent" ]; then
+            rm -f -- "$path" "$kept/now$path.absent"
+        elif [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
+            rm -rf -- "$path" && mv -- "$kept/now$path" "$path"
+        fi
+    done
+}
+
+# put_file PATH OWNER GROUP MODE <content: whole or not at all.
+put_file() {
+    keep "$1"
+    new=$(mktemp -- "$(dirname -- "$1")/.new.XXXXXX")
+    trap 'rm -f -- "$new"' EXIT
+    cat >"$new"
+    chown -- "$2:$3" "$new"
+    chmod -- "$4" "$new"
+    sync -- "$new"
+    mv -fT -- "$new" "$1"
+}
+
+# put_link PATH TARGET
+put_link() {
+    keep "$1"
+    ln -s -- "$2" "$1.new.$$"
+    mv -fT -- "$1.new.$$" "$1"
+}
+
+# put_directory PATH OWNER GROUP MODE
+put_directory() {
+    mkdir -p -- "$1"
+    chown -- "$2:$3" "$1"
+    chmod -- "$4" "$1"
+}
+
+# put_token PATH OWNER GROUP: 192 random bits that only this server has seen.
+put_token() {
+    od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n' | put_file "$1" "$2" "$3" 0600
+}
+
+# --- packages ------------------------------------------------------------------------------
+
+# apt_get ARG...: apt-get that waits for whoever holds its locks.
+apt_get() {
+    deadline=$(($(date +%s) + lock_wait))
+    until apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" \
+        2>"$run/apt.err"; do
+        cat -- "$run/apt.err" >&2
+        if grep -q 'dpkg was interrupted' "$run/apt.err"; then
+            dpkg --configure -a
+        elif ! grep -q 'Could not get lock' "$run/apt.err" || [ "$(date +%s)" -ge "$deadline" ]; then
+            return 1
+        fi
+        sleep 1
+    done
+}
+
+# install_packages RECOMMENDS NAME...: one transaction, on an index of at most a day.
+install_packages() {
+    recommends=$1
+    shift
+    if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
+        apt_get update
+    fi
+    apt_get install -o APT::Install-Recommends="$recommends" -- "$@" || {
+        apt_get update # an index of this morning may name what the mirror no longer has
+        apt_get install -o APT::Install-Recommends="$recommends" -- "$@"
+    }
+}
+
+# as_user USER HOME COMMAND...: as the one whose files these are.
+as_user() {
+    account=$1 home=$2
+    shift 2
+    (cd -- "$home" && HOME=$home USER=$account LOGNAME=$account exec runuser -u "$account" -- "$@")
+}
+
+# fill_venv DIR USER HOME REPAIR INSTALLER REQUIREMENT...: make it if need be, install into it.
+# .converged says how far the last run came: a venv that was never finished is made anew.
+fill_venv() {
+    venv=$1 account=$2 home=$3 repair=$4 installer=$5
+    shift 5
+    if [ "$repair" = anew ]; then
+        rm -rf -- "$venv"
+    fi
+    if [ -x "$venv/bin/python" ]; then
+        as_user "$account" "$home" sh -c 'echo changing >"$1"' sh "$venv/.converged"
+    else
+        as_user "$account" "$home" python3 -m venv --without-pip -- "$venv"
+        as_user "$account" "$home" sh -c 'echo filling >"$1"' sh "$venv/.converged"
+    fi
+    as_user "$account" "$home" python3 "$run/install.py" "$venv" "$installer" "$repair" "$@"
+    printf '%s\n' "$@" | as_user "$account" "$home" \
+        sh -c 'cat >"$1.new" && mv -f "$1.new" "$1"' sh "$venv/.converged"
+}
+
+# --- services ------------------------------------------------------------------------------
+
+# start_service UNIT FILE TARGET SECONDS PYTHON: check the unit, start it, wait for its answer.
+start_service() {
+    unit=$1 file=$2 target=$3 seconds=$4 python=$5
+    if ! systemd-analyze verify -- "$file"; then
+        put_back "$file"
+        echo "the unit above was rejected; the former one is back in its place"
+        return 1
+    fi
+    systemctl daemon-reload
+    systemctl enable -q -- "$unit"
+    systemctl restart -- "$unit"
+    if ! "$python" "$run/answers.py" "$target" "$seconds" "$unit"; then
+        echo "$unit does not answer; the last lines of its journal:"
+        journalctl -u "$unit" -n 20 --no-pager -o cat
+        return 1
+    fi
+}
+
+# reload_nginx PATH...: only a configuration that nginx itself accepts; else the former one is back.
+reload_nginx() {
+    if ! nginx -t; then
+        put_back "$@"
+        echo "nginx rejected the site; the former configuration is back and goes on serving"
+        return 1
+    fi
+    systemctl enable -q nginx
+    systemctl reload-or-restart nginx
+}
+
+# refuse_port PORT: name the program that listens there, and stop.
+refuse_port() {
+    inode=$(awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print $10; exit }' \
+        /proc/net/tcp /proc/net/tcp6)
+    fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null)
+    pid=${fd#/proc/}
+    pid=${pid%%/*}
+    echo "port $1 is taken by $(cat "/proc/$pid/comm" 2>/dev/null || echo 'another program') (process ${pid:-unknown})"
+    return 1
+}

@@ -1,0 +1,149 @@
+"""Install into a venv: with uv, told what this server's pip.conf says; with pip where uv cannot.
+
+Usage: install.py VENV uv|pip REPAIR REQUIREMENT...     (runs on the server, as the user)
+Lines that begin with `note:` are shown to the operator.
+"""
+
+import glob
+import gzip
+import hashlib
+import io
+import json
+import os
+import ssl
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from pathlib import Path
+from urllib.parse import urljoin
+
+SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
+UV = Path.home() / ".cache/jupyterlab/uv"
+# pip's option -> uv's variable, and how the words of a list are joined there.
+SAME = {
+    "index-url": ("UV_DEFAULT_INDEX", " "),
+    "extra-index-url": ("UV_INDEX", " "),
+    "find-links": ("UV_FIND_LINKS", ","),
+    "trusted-host": ("UV_INSECURE_HOST", " "),
+    "constraint": ("UV_CONSTRAINT", " "),
+    "timeout": ("UV_HTTP_TIMEOUT", " "),
+    "no-index": ("UV_NO_INDEX", " "),
+    "keyring-provider": ("UV_KEYRING_PROVIDER", " "),
+    "client-cert": ("SSL_CLIENT_CERT", " "),
+    "cert": ("SSL_CERT_FILE", " "),
+    "proxy": ("ALL_PROXY", " "),
+}
+HARMLESS = {
+    "disable-pip-version-check", "progress-bar", "retries", "no-input", "quiet", "verbose", "user",
+    "break-system-packages", "require-virtualenv", "root-user-action", "no-cache-dir", "cache-dir",
+    "no-warn-script-location", "format", "no-color", "exists-action", "prefer-binary",
+}  # fmt: skip
+
+
+def pip_options() -> dict[str, str]:
+    """Ask pip itself what its files and variables say for `pip install`."""
+    sys.path[:0] = glob.glob("/usr/share/python-wheels/pip-*.whl")
+    from pip._internal.configuration import Configuration
+
+    configuration = Configuration(isolated=False)
+    configuration.load()
+    found = dict(configuration.items())
+    options = {}
+    for section in ("global.", "install.", ":env:."):  # the later wins, as in pip
+        for key, value in found.items():
+            if key.startswith(section):
+                options[key[len(section) :]] = value
+    return options
+
+
+def uv_environment(options: dict[str, str]) -> dict[str, str]:
+    """Say the same to uv; refuse what it has no word for."""
+    strange = sorted(set(options) - set(SAME) - HARMLESS)
+    if strange:
+        raise LookupError(f"pip.conf sets {', '.join(strange)}, which uv has no word for")
+    told = {"SSL_CERT_FILE": SYSTEM_CAS} if Path(SYSTEM_CAS).exists() else {}
+    for key, (variable, joiner) in SAME.items():
+        if key in options:
+            told[variable] = joiner.join(options[key].split())
+    return told
+
+
+def fetch(url: str, cas: str | None, **headers) -> bytes:
+    """Read a URL, trusting the CAs that pip trusts here."""
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip", **headers})
+    context = ssl.create_default_context(cafile=cas)
+    with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+        body = answer.read()
+        return gzip.decompress(body) if answer.headers["Content-Encoding"] == "gzip" else body
+
+
+def fetch_uv(options: dict[str, str]) -> None:
+    """Put the newest uv of the server's own index into the user's cache, checked by its hash."""
+    from pip._internal.models.index import PyPI
+    from pip._vendor.packaging.tags import sys_tags
+    from pip._vendor.packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    cas = options.get("cert") or (SYSTEM_CAS if Path(SYSTEM_CAS).exists() else None)
+    page = options.get("index-url", PyPI.simple_url).rstrip("/") + "/uv/"
+    listing = json.loads(fetch(page, cas, Accept="application/vnd.pypi.simple.v1+json"))
+    fitting, newest = set(sys_tags()), None
+    for file in listing["files"]:
+        try:
+            _, version, _, tags = parse_wheel_filename(file["filename"])
+        except (InvalidWheelFilename, ValueError):
+            continue
+        usable = tags & fitting and not version.is_prerelease and not file.get("yanked")
+        if usable and (newest is None or version > newest[0]):
+            newest = version, file
+    if newest is None:
+        raise LookupError("the index has no uv for this machine")
+    wheel = fetch(urljoin(page, newest[1]["url"]), cas)
+    if hashlib.sha256(wheel).hexdigest() != newest[1]["hashes"]["sha256"]:
+        raise ValueError("the uv that was fetched is not the one that the index names")
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        (member,) = [n for n in archive.namelist() if n.endswith(".data/scripts/uv")]
+        UV.parent.mkdir(parents=True, exist_ok=True)
+        new = UV.with_suffix(f".{os.getpid()}")
+        new.write_bytes(archive.read(member))
+        new.chmod(0o755)
+        new.rename(UV)
+
+
+def with_uv(venv: str, repair: str, requirements: list[str]) -> None:
+    """Install with uv; any failure to get or to run it is an exception."""
+    options = pip_options()
+    environment = {**os.environ, **uv_environment(options)}
+    if not UV.exists():
+        fetch_uv(options)
+    command = [str(UV), "pip", "install", "--no-progress", "--python", f"{venv}/bin/python"]
+    command += ["--index-strategy", "unsafe-best-match"]  # as pip: the best of all indexes
+    command += ["--reinstall"] if repair == "again" else []
+    subprocess.run([*command, "--", "pip", *requirements], env=environment, check=True)
+
+
+def with_pip(venv: str, repair: str, requirements: list[str]) -> None:
+    """Install with the venv's own pip, put there by Python when it has none."""
+    python = f"{venv}/bin/python"
+    subprocess.run([python, "-m", "ensurepip", "--default-pip"], check=True)
+    command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    command += ["--force-reinstall"] if repair == "again" else []
+    subprocess.run([*command, "--", *requirements], check=True)
+
+
+def main(venv: str, installer: str, repair: str, *requirements: str) -> int:
+    """Install, falling back from uv to pip with a word on why."""
+    try:
+        if installer == "uv":
+            try:
+                return with_uv(venv, repair, list(requirements)) or 0
+            except (LookupError, OSError, ValueError, subprocess.CalledProcessError) as problem:
+                reason = str(problem).splitlines()[0][:200]
+                print(f"note: uv could not be used ({reason}); using pip", flush=True)
+        return with_pip(venv, repair, list(requirements)) or 0
+    except subprocess.CalledProcessError as problem:
+        return problem.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,69 @@
+# Ask the finished thing, as its users do: a line `hop|check|ok or FAIL|seconds|detail` each.
+# Runs as the login user; the password to try, if any, comes as the first line of the input.
+export LC_ALL=C.UTF-8
+IFS= read -r password || password=
+token=$(cat -- "$token_file" 2>/dev/null)
+[ -n "$password" ] || password=$token
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+
+# ask CURL-ARGUMENT...: through Nginx, by name; prints status, redirect and seconds.
+ask() {
+    curl -sS -o "$work/body" --max-time 20 --noproxy '*' --resolve "$domain:$http_port:127.0.0.1" \
+        -b "$work/cookies" -c "$work/cookies" -w '%{http_code} %{redirect_url} %{time_total}' "$@" \
+        2>"$work/error" || cat -- "$work/error"
+}
+
+# told HOP CHECK EXPECTED ANSWER: compare, print a line, stop at the first that fails.
+told() {
+    seconds=${4##* }
+    case $4 in
+        $3) printf '%s|%s|ok|%s|%s\n' "$1" "$2" "$seconds" "${4% *}" ;;
+        *) printf '%s|%s|FAIL|0|%s\n' "$1" "$2" "$4" && exit 0 ;;
+    esac
+}
+
+# log_in PASSWORD: as the form does, the password in the input and not in an argument.
+log_in() {
+    xsrf=$(awk '$6 == "_xsrf" { print $7 }' "$work/cookies")
+    printf '%s' "$1" | ask --data-urlencode "_xsrf=$xsrf" --data-urlencode password@- "$site/login?next=%2Flab"
+}
+
+case $target in
+    /*) direct="--unix-socket $target http://localhost/api" ;;
+    *) direct="http://127.0.0.1:$target/api" ;;
+esac
+site=http://$domain:$http_port
+command -v curl >/dev/null || { echo 'jupyter|curl|FAIL|0|curl is not installed'; exit 0; }
+
+told jupyter 'answers on its socket' '200 *' "$(ask $direct)"
+told nginx '/lab leads to the login page' "302 http://$domain*/login?*" "$(ask "$site/lab")"
+told nginx 'the login page is there' '200 *' "$(ask "$site/login")"
+told nginx 'a wrong password is refused' '401 *' "$(log_in 'certainly not the password')"
+told nginx "$what is accepted" '302 */lab *' "$(log_in "$password")"
+told nginx '/lab opens' '200 *' "$(ask "$site/lab")"
+
+# The kernel and its websocket, with the token in a header that no process list shows.
+printf 'header = "Authorization: token %s"\n' "$token" >"$work/token"
+told nginx 'a kernel starts' '201 *' "$(ask -K "$work/token" -X POST "$site/api/kernels")"
+kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
+remove() {
+    ask -K "$work/token" -X DELETE "$site/api/kernels/$kernel"
+}
+trap 'remove >/dev/null; rm -rf -- "$work"' EXIT
+
+# curl stays in an upgraded connection: its first header is enough.
+curl -sS -N -o /dev/null -D "$work/upgrade" --max-time 20 --noproxy '*' --http1.1 -K "$work/token" \
+    --resolve "$domain:$http_port:127.0.0.1" -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+    -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \
+    -H "Origin: $site" "$site/api/kernels/$kernel/channels" 2>/dev/null &
+began=$(date +%s%N)
+until grep -q '^HTTP' "$work/upgrade" 2>/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+took=$((($(date +%s%N) - began) / 1000000))
+kill $! 2>/dev/null
+upgrade=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$work/upgrade")
+told nginx 'a websocket upgrade answers 101' '101 *' \
+    "$upgrade $(printf '%d.%03d' $((took / 1000)) $((took % 1000)))"
+
+told nginx '6*7 over the websocket is 42' '42 *' \
+    "$("$python" -c "$kernel_py" "$http_port" "$domain" "$kernel" "$token_file" 2>&1 | tail -n 1)"

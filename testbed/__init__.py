@@ -1,0 +1,1 @@
+"""A real Debian server in a container, to try the deployment on."""

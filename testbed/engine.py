@@ -1,0 +1,107 @@
+"""The Docker engine and its compose command; on a bare Debian machine, installed and started."""
+
+import os
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+from invoke import Exit
+
+from testbed.machine import STATE, has, install, may_install, say
+
+# command -> the Debian package it comes from
+NEEDED = {
+    "docker": "docker.io",
+    "dockerd": "docker.io",
+    "docker-compose": "docker-compose",
+    "debootstrap": "debootstrap",
+    "iptables": "iptables",
+}
+START_SECONDS = 60
+
+
+@cache
+def compose() -> list[str]:
+    """Return the compose command, once a Docker engine answers.
+
+    :raises Exit: when there is none and it is not ours to install one.
+    """
+    if not sys.platform.startswith("linux"):
+        raise Exit("The testbed reaches its servers by address: it needs Docker on Linux.", 1)
+    if complaint():
+        provide()
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if works([*command, "version"]):
+            return command
+    if not may_install():
+        raise Exit("Docker compose is missing. Install the package docker-compose-plugin.", 1)
+    install("docker-compose")
+    return ["docker", "compose"] if works(["docker", "compose", "version"]) else ["docker-compose"]
+
+
+def works(command: list[str]) -> bool:
+    """Say whether a command exists and ends well."""
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def complaint() -> str | None:
+    """Return None when the engine answers, else what the client says about it."""
+    try:
+        asked = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        return "there is no docker command"
+    if asked.returncode == 0:
+        return None
+    return (asked.stderr.strip().splitlines() or ["no answer"])[-1]
+
+
+def provide() -> None:
+    """Install and start an engine on Debian as root; elsewhere say what is missing."""
+    if not may_install():
+        raise Exit(
+            f"No Docker engine answers: {complaint()}\n"
+            "Install Docker Engine with compose, start it, and let your user reach it.",
+            1,
+        )
+    missing = {package for command, package in NEEDED.items() if not has(command)}
+    if missing:
+        install(*sorted(missing))
+    if complaint():
+        start()
+
+
+def start() -> None:
+    """Start the engine, by systemd where it runs, else as a detached process; wait for it."""
+    STATE.mkdir(exist_ok=True)
+    log = STATE / "dockerd.log"
+    daemon = None
+    if Path("/run/systemd/system").is_dir():
+        say("starting the Docker engine: systemctl start docker")
+        works(["systemctl", "start", "docker"])
+    else:
+        say(f"starting the Docker engine: dockerd, log in {log}")
+        with log.open("wb") as out:
+            daemon = subprocess.Popen(
+                ["dockerd"],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,  # it outlives this run: the next one finds it
+                env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
+            )
+        (STATE / "dockerd.pid").write_text(f"{daemon.pid}\n")
+    deadline = time.monotonic() + START_SECONDS
+    while (wrong := complaint()) and time.monotonic() < deadline:
+        if daemon and daemon.poll() is not None:
+            ending = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+            raise Exit(f"{ending}\ndockerd ended at once; its log is {log}", 1)
+        time.sleep(0.3)
+    if wrong:
+        raise Exit(f"The Docker engine did not answer within {START_SECONDS} s: {wrong}", 1)

@@ -1,0 +1,72 @@
+"""The operator's own machine: what it is, and what may be installed on it."""
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from invoke import Exit
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / ".testbed"
+
+
+def say(text: str) -> None:
+    """Tell the operator in one line what happens now."""
+    print(f"testbed: {text}", flush=True)
+
+
+def codename() -> str | None:
+    """Return the codename of this machine's Debian release, None where it is not Debian."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return None
+    return release.get("VERSION_CODENAME") if release["ID"] == "debian" else None
+
+
+def may_install() -> bool:
+    """Say whether this is Debian and we are root: only then are packages ours to add."""
+    return codename() is not None and os.geteuid() == 0
+
+
+def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    """Run a command quietly and return its output; when it fails, show how it ended.
+
+    :raises Exit: with the last lines of its output.
+    """
+    done = subprocess.run(
+        command,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        tail = "\n".join(done.stdout.splitlines()[-15:])
+        raise Exit(f"{tail}\n`{' '.join(command[:3])} ...` failed, exit {done.returncode}", 1)
+    return done.stdout
+
+
+def install(*packages: str) -> None:
+    """Install Debian packages, without their recommendations."""
+    say(f"installing {', '.join(packages)} with apt-get")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update"], quiet)
+    if "docker.io" in packages and known("docker-cli"):
+        packages += ("docker-cli",)  # since Debian 13 the client is a package of its own
+    run(["apt-get", "install", "-y", "--no-install-recommends", *packages], quiet)
+
+
+def known(package: str) -> bool:
+    """Say whether apt could install this package."""
+    shown = subprocess.run(["apt-cache", "show", package], capture_output=True)
+    return shown.returncode == 0
+
+
+def has(command: str) -> bool:
+    """Say whether a command is there, for root also where PATH leaves sbin out."""
+    return shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
