@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     upload_limit: text(r"[1-9]\d*[kmg]", "the largest request body, such as 64m or 2g") = "64m"
     read_timeout: number(60, 604800, "seconds that Nginx waits for a silent answer") = 86400
     start_timeout: number(5, 600, "seconds that JupyterLab may take until it answers") = 60
-    hosts_file: text(r"[~/].+", "the operator's own hosts file, a path") = "/etc/hosts"
+    hosts_file: text(r".+", "the operator's own hosts file, a path") = "/etc/hosts"
     address: text(
         r"[0-9A-Fa-f.:]*", "the IP for the hosts line; empty: the one of the SSH peer"
     ) = ""
@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Literal["ask", "accept-new", "strict"],
         Meta(description="for a server not in known_hosts: ask, accept-new or strict"),
     ] = "ask"
-    known_hosts: text(r"[~/].+", "the known_hosts file, a path") = "~/.ssh/known_hosts"
+    known_hosts: text(r".+", "the known_hosts file, a path") = "~/.ssh/known_hosts"
     connect_timeout: number(1, 600, "seconds until a silent server is given up") = 10
     password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
 

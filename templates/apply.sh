@@ -194,7 +194,22 @@ reload_nginx() {
         return 1
     fi
     systemctl enable -q nginx
+    master=$(systemctl show -p MainPID --value nginx)
+    old=$(cat "/proc/$master/task/$master/children" 2>/dev/null) || old=
     systemctl reload-or-restart nginx
+    wait_retired $old
+}
+
+# wait_retired PID...: until the workers of before take no more requests; a reload returns earlier.
+wait_retired() {
+    for worker; do
+        tries=100
+        while [ "$tries" -gt 0 ] && [ -e "/proc/$worker" ] \
+            && ! grep -q 'shutting down' "/proc/$worker/cmdline"; do
+            tries=$((tries - 1))
+            sleep 0.02
+        done
+    done
 }
 
 # refuse_port PORT: name the program that listens there, and stop.

@@ -14,6 +14,17 @@ ask() {
         2>"$work/error" || cat -- "$work/error"
 }
 
+# patiently ASK...: a service that has only just been started, as after a reboot, gets some seconds.
+patiently() {
+    tries=40
+    until answer=$("$@") && [ "${answer%% *}" = 200 ]; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] && systemctl is-active -q jupyterlab || break
+        sleep 0.5
+    done
+    printf '%s' "$answer"
+}
+
 # told HOP CHECK EXPECTED ANSWER: compare, print a line, stop at the first that fails.
 told() {
     seconds=${4##* }
@@ -36,7 +47,7 @@ esac
 site=http://$domain:$http_port
 command -v curl >/dev/null || { echo 'jupyter|curl|FAIL|0|curl is not installed'; exit 0; }
 
-told jupyter 'answers on its socket' '200 *' "$(ask $direct)"
+told jupyter 'answers on its socket' '200 *' "$(patiently ask $direct)"
 told nginx '/lab leads to the login page' "302 http://$domain*/login?*" "$(ask "$site/lab")"
 told nginx 'the login page is there' '200 *' "$(ask "$site/login")"
 told nginx 'a wrong password is refused' '401 *' "$(log_in 'certainly not the password')"

@@ -1,0 +1,120 @@
+"""Real servers, and an operator who types `fab` at them over SSH."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import testinfra
+from testbed import engine, image
+from testbed.host import Host, keypair
+from testbed.machine import ROOT
+
+FOLDER = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    """Every test in this folder needs an engine; `-m` then knows them."""
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command() -> str:
+    return " ".join(engine.compose())
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file() -> str:
+    return str(FOLDER / "docker-compose.yml")
+
+
+@pytest.fixture(scope="session")
+def docker_setup() -> list[str]:
+    os.environ["TESTBED_IMAGE"] = image.ensure()
+    return ["up -d"]
+
+
+@pytest.fixture(scope="session")
+def operator(tmp_path_factory) -> Operator:
+    """The person at the keyboard: a home of their own with a key, known_hosts and a hosts file."""
+    home = tmp_path_factory.mktemp("operator")
+    key, public = keypair(home)
+    (home / "hosts").write_text("127.0.0.1\tlocalhost\n")
+    return Operator(home, key, public)
+
+
+@dataclass
+class Operator:
+    """Runs `fab` as a user does: as a command, from the project's folder."""
+
+    home: Path
+    key: Path
+    public_key: str
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def fab(
+        self, *arguments: str, env: dict[str, str] | None = None, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run fab with these arguments; never raises, the caller looks at the exit code."""
+        clean = {n: v for n, v in os.environ.items() if not n.startswith(("FABRIC_", "LAB_"))}
+        mine = {
+            "HOME": str(self.home),
+            "FABRIC_LAB_KNOWN_HOSTS": str(self.home / "known_hosts"),
+            "FABRIC_LAB_HOSTS_FILE": str(self.home / "hosts"),
+        }
+        return subprocess.run(
+            [Path(sys.executable).parent / "fab", *arguments],
+            cwd=ROOT,
+            env={**clean, **mine, **self.settings, **(env or {})},
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+
+@dataclass
+class Server:
+    """A server of the testbed, the user who owns it, and the operator who deploys to it."""
+
+    host: Host
+    operator: Operator
+    user: str
+
+    @property
+    def target(self) -> str:
+        """What follows -H."""
+        return f"{self.user}@{self.host.address}"
+
+    def fab(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+        """Run a task on this server, with the operator's key."""
+        return self.operator.fab(
+            "-H", self.target, "-i", str(self.operator.key), *arguments, **options
+        )
+
+    @property
+    def infra(self):
+        """The server for testinfra's assertions, as root."""
+        return testinfra.get_host(f"docker://{self.host.container}")
+
+
+@pytest.fixture(scope="session")
+def server(docker_services, operator):
+    """Give a factory: name of a compose service, and how its user is made -> Server."""
+
+    def make(name: str, user: str = "david", **how) -> Server:
+        container = docker_services._docker_compose.execute(f"ps -q {name}").decode().split()[-1]
+        host = Host(container)
+        host.wait_ready()
+        host.add_user(user, public_key=operator.public_key, **how)
+        with (operator.home / "known_hosts").open("a") as known:
+            known.write(host.host_keys())
+        return Server(host, operator, user)
+
+    return make

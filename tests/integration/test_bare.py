@@ -1,0 +1,43 @@
+"""A bare server becomes JupyterLab behind Nginx, and a second run leaves it alone."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def bare(server):
+    return server("bare")
+
+
+def state(bare) -> str:
+    """What a second run must not touch: processes, and every file under the paths we own."""
+    return bare.host.exec(
+        "systemctl show jupyterlab nginx -p MainPID -p ActiveEnterTimestamp\n"
+        "find /etc/nginx /etc/systemd/system /etc/tmpfiles.d /home/david/.jupyter "
+        "-printf '%p %T@ %C@ %m %u %g\\n' | sort"
+    )
+
+
+def test_full_on_a_bare_host(bare):
+    done = bare.fab("full")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6*7 over the websocket is 42" in done.stdout
+    assert "/lab?token=" in done.stdout
+
+
+def test_the_service_survives(bare):
+    service = bare.infra.service("jupyterlab")
+    assert service.is_running and service.is_enabled
+
+
+def test_second_run_changes_nothing(bare):
+    before = state(bare)
+    done = bare.fab("full")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing to change" in done.stdout
+    assert state(bare) == before
+
+
+def test_it_comes_back_after_a_reboot(bare):
+    bare.host.reboot()
+    done = bare.fab("verify")
+    assert done.returncode == 0, done.stdout + done.stderr
