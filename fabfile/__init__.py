@@ -2,6 +2,7 @@
 
 from invoke import Collection
 
+from . import broken as broken
 from . import deps, full, hosts, jupyter, login, nginx, systemd, verify
 from .settings import DEFAULTS
 

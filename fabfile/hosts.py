@@ -108,6 +108,10 @@ def hosts(c, remove=False):
     if remove:
         update(load(c.config), None, c.config.run.dry)
         return
-    for connection in remote.connections(c, "hosts"):
-        if not add(connection):
-            raise Exit("the hosts file was left as it is; add the line above yourself")
+    remote.each_host(c, add_or_refuse, "hosts")
+
+
+def add_or_refuse(c: fabric.Connection) -> None:
+    """Add the line; on its own, a step that could not do its work has failed."""
+    if not add(c):
+        raise Exit("the hosts file was left as it is; add the line above yourself")

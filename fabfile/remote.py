@@ -30,21 +30,19 @@ def task(body):
 
     @functools.wraps(body)
     def on_each_host(c, *args, **kwargs):
-        for connection in connections(c, body.__name__):
-            body(connection, *args, **kwargs)
+        each_host(c, lambda connection: body(connection, *args, **kwargs), body.__name__)
 
     return fabric.task(on_each_host)
 
 
-def connections(c, name: str) -> Iterator[Connection]:
-    """Give the hosts of a task one by one: `-H`, else `hosts:` in fabric.yaml, else a refusal.
+def each_host(c, body, name: str) -> None:
+    """Call the body with every host: of `-H`, else of `hosts:` in fabric.yaml, else refuse.
 
     Without this refusal Fabric would run the task on the operator's own machine.
     """
     if isinstance(c, Connection):
         with clear_errors(c):
-            yield c
-        return
+            return body(c)
     hosts = c.config.get("hosts")
     if not hosts:
         raise Exit(f"no host given: fab -H user@server {name}, or `hosts:` in fabric.yaml")
@@ -52,7 +50,8 @@ def connections(c, name: str) -> Iterator[Connection]:
         if not isinstance(host, str) or not host:
             raise Exit(f"hosts: {host!r} is not a host; write a list such as [david@1.1.1.1]")
         with Connection(host, config=c.config.clone()) as connection, clear_errors(connection):
-            yield connection
+            body(connection)
+    return None
 
 
 def name_of(c: Connection) -> str:
@@ -64,18 +63,22 @@ def name_of(c: Connection) -> str:
 @contextlib.contextmanager
 def clear_errors(c: Connection):
     """Turn what can go wrong with a connection into one line with the remedy."""
-    from paramiko import AuthenticationException, BadHostKeyException, SSHException
+    from paramiko import (
+        AuthenticationException,
+        BadHostKeyException,
+        PasswordRequiredException,
+        SSHException,
+    )
 
     where = name_of(c)
     try:
         yield
     except BadHostKeyException as problem:
         raise Exit(hostkeys.changed(c, problem)) from None
+    except PasswordRequiredException:
+        raise Exit(f"the key for {where} has a passphrase: add --prompt-for-passphrase") from None
     except AuthenticationException:
-        raise Exit(
-            f"{where} refuses the key or password of {c.user}: name the key with -i, or add "
-            "--prompt-for-login-password"
-        ) from None
+        raise Exit(refused(c)) from None
     except socket.gaierror:
         raise Exit(f"no host is called {c.host}: check the name after -H") from None
     except TimeoutError:
@@ -83,9 +86,19 @@ def clear_errors(c: Connection):
     except ConnectionRefusedError:
         raise Exit(f"{c.host} refuses port {c.port}: does sshd run there, on that port?") from None
     except (SSHException, EOFError, OSError) as problem:
+        if "No authentication methods" in str(problem):
+            raise Exit(refused(c)) from None
         if isinstance(problem, FileNotFoundError):
             raise Exit(f"no such file: {problem.filename}") from None
         raise Exit(f"{where}: the connection failed: {problem or 'cut off'}; try again") from None
+
+
+def refused(c: Connection) -> str:
+    """Say that the server did not let this user in, and what to give it."""
+    return (
+        f"{name_of(c)} refuses the key or password of {c.user}: name the key with -i, or add "
+        "--prompt-for-login-password"
+    )
 
 
 def open_connection(c: Connection, settings: Settings) -> None:

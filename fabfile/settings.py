@@ -54,10 +54,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     recommends: Annotated[
         bool, Meta(description="true or false: install what the Debian packages recommend, too")
     ] = False
-    port: Annotated[
-        int | None,
-        Meta(ge=1024, le=65535, description="a loopback port 1024-65535, or null: a unix socket"),
-    ] = None
+    port: number(1024, 65535, "a loopback port for JupyterLab, or null: a unix socket") | None = (
+        None
+    )
     http_port: number(1, 65535, "the port on which Nginx serves the site") = 80
     upload_limit: text(r"[1-9]\d*[kmg]", "the largest request body, such as 64m or 2g") = "64m"
     read_timeout: number(60, 604800, "seconds that Nginx waits for a silent answer") = 86400
@@ -96,7 +95,8 @@ DEFAULTS = {"hosts": None, "lab": dict.fromkeys(NAMES)}
 
 def meaning(name: str) -> str:
     """Say in words what a setting accepts."""
-    return msgspec.json.schema(Settings.__annotations__[name])["description"]
+    schema = msgspec.json.schema(Settings.__annotations__[name])
+    return schema.get("description") or schema["anyOf"][0]["description"]
 
 
 def load(config) -> Settings:
@@ -106,6 +106,9 @@ def load(config) -> Settings:
         strings arrive uncast and `FABRIC_LAB_RECOMMENDS=false` is false.
     :raises Exit: with the setting's path, its value and what is accepted.
     """
+    named = getattr(config, "_runtime_path", None)
+    if named and not os.path.exists(named):  # Invoke would go on without it
+        raise Exit(f"-f {named}: no such file")
     known_at_top = set(type(config).global_defaults()) | set(DEFAULTS)
     refuse_unknown("", config, known_at_top)
     given_here = config["lab"]

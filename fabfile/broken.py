@@ -1,0 +1,28 @@
+"""Tell of a settings file that Fabric itself cannot read, in one line instead of a traceback."""
+
+import sys
+import traceback
+
+
+def read_by_invoke(trace) -> bool:
+    """Whether the error arose while Invoke read or merged its settings files."""
+    names = {frame.name for frame in traceback.extract_tb(trace)}
+    return bool(names & {"_load_file", "_merge_file", "load_project", "load_runtime"})
+
+
+def tell(kind, problem, trace) -> None:
+    """Print the line; every other error goes the usual way."""
+    if not issubclass(kind, Exception) or not read_by_invoke(trace):
+        sys.__excepthook__(kind, problem, trace)
+        return
+    if kind.__name__ == "AmbiguousMergeError":
+        reason = "a group such as `lab:` needs indented settings below it, and a value none"
+    elif hasattr(problem, "problem_mark"):
+        mark = problem.problem_mark
+        reason = f"{mark.name}, line {mark.line + 1}: {problem.problem}"
+    else:
+        reason = str(problem).splitlines()[0]
+    print(f"fabric.yaml, or the file after -f, is not as expected: {reason}", file=sys.stderr)
+
+
+sys.excepthook = tell
