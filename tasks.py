@@ -55,3 +55,14 @@ def lint(c, fix=False):
     check = run("ruff", "check", *(["--fix"] if fix else []), ".")
     form = run("ruff", "format", *([] if fix else ["--check"]), ".")
     raise Exit(code=check or form)
+
+
+@task
+def bench(c, runs=5):
+    """Measure full against the same script through plain ssh, near and far; needs root.
+
+    :param runs: how often each is run; the median counts.
+    """
+    from bench.bench import main
+
+    main(runs)

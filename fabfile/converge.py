@@ -92,10 +92,14 @@ def read_script(items: list[Item]) -> str:
     return "".join(f"echo @{n}\n{item.read()}\n" for n, item in enumerate(items))
 
 
+def reading_script(items: list[Item]) -> str:
+    """The whole of what reads a host: its facts, then its items."""
+    return f"{shell('read.sh')}{HOME}\necho @facts\nfacts\n{read_script(items)}echo @end\n"
+
+
 def read(c: Connection, items: list[Item]) -> tuple[Host, list[list[str]]]:
     """Read the host and all items in one command, as the login user."""
-    script = f"{shell('read.sh')}{HOME}\necho @facts\nfacts\n{read_script(items)}echo @end\n"
-    lines, status = remote.ask(c, script)
+    lines, status = remote.ask(c, reading_script(items))
     sections = split(lines)
     if "end" not in sections:
         last = lines[-1] if lines else f"nothing, and exit status {status}"

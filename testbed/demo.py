@@ -69,11 +69,13 @@ def command_line(*arguments: str) -> str:
     return join([*settings, program, *arguments])
 
 
-def run_compose(compose: list[str], *arguments: str, **environment: str) -> str:
-    """Run compose on the demo's project, its progress on standard error, and return its output."""
+def run_compose(
+    compose: list[str], *arguments: str, project: str = PROJECT, **environment: str
+) -> str:
+    """Run compose on a project, its progress on standard error, and return its output."""
     file = ROOT / "testbed" / "compose.yml"
     return subprocess.run(
-        [*compose, "--file", str(file), "--project-name", PROJECT, *arguments],
+        [*compose, "--file", str(file), "--project-name", project, *arguments],
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
