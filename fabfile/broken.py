@@ -7,7 +7,7 @@ import traceback
 def read_by_invoke(trace) -> bool:
     """Whether the error arose while Invoke read or merged its settings files."""
     names = {frame.name for frame in traceback.extract_tb(trace)}
-    return bool(names & {"_load_file", "_merge_file", "load_project", "load_runtime"})
+    return bool(names & {"_load_file", "_merge_file", "load_project", "load_runtime", "load_shell_env"})
 
 
 def tell(kind, problem, trace) -> None:
@@ -17,6 +17,8 @@ def tell(kind, problem, trace) -> None:
         return
     if kind.__name__ == "AmbiguousMergeError":
         reason = "a group such as `lab:` needs indented settings below it, and a value none"
+    elif kind.__name__ == "UncastableEnvVar":
+        reason = "it has a list that the environment sets, too: keep one of them"
     elif hasattr(problem, "problem_mark"):
         mark = problem.problem_mark
         reason = f"{mark.name}, line {mark.line + 1}: {problem.problem}"

@@ -122,6 +122,7 @@ def load(config) -> Settings:
     variables = (name for name in os.environ if name.startswith("FABRIC_LAB_"))
     refuse_unknown("FABRIC_LAB_", variables, [f"FABRIC_LAB_{name.upper()}" for name in NAMES])
     chosen = {name: given_here[name] for name in NAMES if given_here[name] is not None}
+    chosen |= uncast(config)
     for name in ("packages", "system_packages"):  # a list from the environment: words
         if isinstance(chosen.get(name), str):
             chosen[name] = chosen[name].split()
@@ -133,6 +134,16 @@ def load(config) -> Settings:
         except msgspec.ValidationError:
             raise Exit(f"lab.{name}: {value!r} is not accepted; give {meaning(name)}") from None
     return Settings(**values, password=given())
+
+
+def uncast(config) -> dict[str, str]:
+    """Give the environment's own words where they count: Invoke casts `false` to True.
+
+    Only a file named by -f has more weight than the environment.
+    """
+    heavier = (getattr(config, "_runtime", None) or {}).get("lab") or {}
+    words = {name: os.environ.get(f"FABRIC_LAB_{name.upper()}") for name in NAMES}
+    return {name: word for name, word in words.items() if word is not None and name not in heavier}
 
 
 def refuse_unknown(prefix: str, given, known) -> None:
