@@ -1,0 +1,47 @@
+"""Ways to break a server, each undone at the end."""
+
+from contextlib import contextmanager
+
+from testbed.host import Host
+
+
+@contextmanager
+def text_of(host: Host, path: str, text: str):
+    """Give a file another text; written in place, for some are mounts."""
+    host.exec(f"cp -a {path} /root/aside\ncat >{path} <<'END'\n{text}\nEND")
+    try:
+        yield
+    finally:
+        host.exec(f"cat /root/aside >{path}; touch -r /root/aside {path}; rm /root/aside")
+
+
+@contextmanager
+def listener(host: Host, port: int):
+    """Have a program listen on a port: systemd-socket-activate is on every Debian."""
+    host.exec(f"systemd-run -q --collect --unit=squatter systemd-socket-activate -a -l {port} cat")
+    waits = f"until grep -q :{port:04X} /proc/net/tcp6; do sleep 0.05; done"
+    host.exec(f"timeout 5 sh -c '{waits}'")
+    try:
+        yield
+    finally:
+        host.exec("systemctl stop squatter")
+
+
+@contextmanager
+def small_disk(host: Host, path: str, size: str):
+    """Mount a small disk there; gone at the end with all that was put on it."""
+    host.exec(f"mkdir -p {path} && mount -t tmpfs -o size={size},mode=0755 tmpfs {path}")
+    try:
+        yield
+    finally:
+        host.exec(f"umount -l {path}")
+
+
+@contextmanager
+def nginx_with(host: Host, path: str, text: str):
+    """Put a file of somebody else into Nginx's configuration."""
+    host.exec(f"cat >{path} <<'END'\n{text}\nEND\nnginx -t && nginx -s reload && sleep 1", False)
+    try:
+        yield
+    finally:
+        host.exec(f"rm {path}; nginx -s reload; sleep 1")

@@ -1,0 +1,39 @@
+"""An operator at a terminal, who sees questions and types answers."""
+
+import os
+import pty
+import select
+import time
+from subprocess import CompletedProcess
+
+SECONDS = 30
+
+
+def converse(start, answers: dict[str, str]) -> CompletedProcess[str]:
+    """Run a program on a terminal of its own and answer what it asks.
+
+    :param start: a function that starts it, given `stdin`, `out` and `errors`.
+    :param answers: the end of a question -> what is typed then, once each.
+    """
+    ours, theirs = pty.openpty()
+    running = start(stdin=theirs, out=theirs, errors=theirs)
+    os.close(theirs)
+    seen, answers, deadline = "", dict(answers), time.monotonic() + SECONDS
+    try:
+        while time.monotonic() < deadline:
+            if not select.select([ours], [], [], 0.2)[0]:
+                continue
+            try:
+                chunk = os.read(ours, 4096)
+            except OSError:  # the other end is closed: Linux says EIO
+                break
+            seen += chunk.decode(errors="replace")
+            for question in [q for q in answers if seen.rstrip().endswith(q)]:
+                os.write(ours, f"{answers.pop(question)}\n".encode())
+        else:
+            running.kill()
+            raise AssertionError(f"still there after {SECONDS} s, having said: {seen}")
+        return CompletedProcess(running.args, running.wait(SECONDS), "", seen)
+    finally:
+        os.close(ours)
+        running.wait()

@@ -1,0 +1,179 @@
+"""Items become changes, changes a schedule: packages first, Python before all, the rest beside."""
+
+import subprocess
+
+import pytest
+from invoke import Exit
+
+from fabfile import converge, deps, jupyter, nginx, systemd
+from fabfile.credentials import Secret
+from fabfile.host import Host
+from fabfile.items import Change, Directory, Item, Needs, Packages, Service
+from fabfile.settings import Settings
+
+STEPS = {step.__name__.rpartition(".")[2]: step.items for step in (deps, jupyter, systemd, nginx)}
+HOST = Host(user="david", group="david", home="/home/o'neill")
+PYTHON = ["python3", "python3-venv"]
+ALL = [*deps.PACKAGES, "nginx"]
+
+
+def state(item: Item, installed: list[str]) -> list[str]:
+    """What reading prints of an item on a host that has these packages and nothing else."""
+    if isinstance(item, Packages):
+        return [f"{name}|installed|1" for name in installed]
+    return [] if item.read().startswith(("show_service", "show_listener")) else ["absent"]
+
+
+def planned(*names: str, installed: list[str] = (), chosen: Settings | None = None):
+    """The changes that these steps need, together with their items."""
+    items = converge.gather([STEPS[name] for name in names], chosen or Settings(), HOST)
+    answers = [state(item, installed) for item in items]
+    return converge.compare(items, answers, set(names)), items
+
+
+def order(changes: list[Change]) -> list[str]:
+    """The schedule, each change by the last word of what it says."""
+    rows = (line.split() for line in converge.schedule(changes).splitlines())
+    return [f"{word} {changes[int(n[0])].say.split()[-1]}" if n else word for word, *n in rows]
+
+
+def without(*names: str) -> list[str]:
+    return [name for name in ALL if name not in names]
+
+
+FULL = ("deps", "jupyter", "systemd", "nginx")
+
+
+@pytest.mark.parametrize(
+    "names, installed, groups",
+    [
+        (FULL, [], [PYTHON, [name for name in ALL if name not in PYTHON]]),
+        (FULL, without("nginx"), [["nginx"]]),
+        (FULL, without("python3-venv"), [["python3-venv"]]),
+        (FULL, without("python3-venv", "nginx"), [["python3-venv"], ["nginx"]]),
+        (FULL, ALL, []),
+        (("deps",), [], [list(deps.PACKAGES)]),
+        (("deps",), without("curl", "nodejs"), [["nodejs", "curl"]]),
+        (("nginx",), [], [["nginx"]]),
+    ],
+    ids=["bare", "only nginx", "only venv", "venv and nginx", "all there", "deps", "rest", "nginx"],
+)  # fmt: skip
+def test_packages_are_installed_in_at_most_two_transactions(names, installed, groups):
+    changes, _ = planned(*names, installed=installed)
+    assert [list(change.packages) for change in changes if change.packages] == groups
+
+
+def test_on_a_bare_host_python_comes_first_and_nginx_beside_the_venv():
+    changes, _ = planned(*FULL)
+    assert order(changes) == [
+        "run python3-venv",
+        "begin nginx",
+        "run /home/o'neill/project",
+        "run (uv)",
+        "run /home/o'neill/.jupyter",
+        "run /home/o'neill/.jupyter/jupyter_lab_config.py",
+        "run token",
+        "run /etc/tmpfiles.d/jupyterlab.conf",
+        "run /etc/systemd/system/jupyterlab.service",
+        "run jupyterlab.service",
+        "finish",
+        "run /etc/nginx/sites-available/jupyterlab",
+        "finish",
+        "run /etc/nginx/sites-available/jupyterlab",  # the link to it
+        "finish",
+        "run nginx.service",
+        "finish",
+    ]
+
+
+def test_one_transaction_is_waited_for():
+    assert order(planned("deps")[0]) == ["run ca-certificates", "finish"]
+
+
+def test_a_check_comes_before_everything():
+    _, items = planned(*FULL)
+    busy = [["taken"] if i.read().startswith("show_listener") else state(i, []) for i in items]
+    changes = converge.compare(items, busy, set(FULL))
+    assert [change.check for change in changes].index(True) == 0
+    assert changes[0].say == "check port 80"
+    assert changes[1].packages
+
+
+def test_recommends_hold_for_every_transaction():
+    changes, _ = planned(*FULL, chosen=Settings(recommends=True))
+    lines = [change.shell for change in changes if change.packages]
+    assert [line.split()[1] for line in lines] == ["true", "true"]
+
+
+def test_a_package_is_installed_once_however_many_steps_want_it():
+    changes, _ = planned(*FULL, chosen=Settings(system_packages=("git", "nginx", "curl")))
+    installed = [name for change in changes for name in change.packages]
+    assert sorted(installed) == sorted({*ALL, "git"})
+
+
+# --- compare -----------------------------------------------------------------------------------
+
+
+def test_what_a_running_step_makes_is_not_missed():
+    wanted = [Needs(path="/venv", maker="jupyter")]
+    assert converge.compare(wanted, [["absent"]], {"jupyter"}) == []
+    with pytest.raises(Exit, match="run the step `jupyter` first"):
+        converge.compare(wanted, [["absent"]], {"systemd"})
+
+
+RUNNING = ["ActiveState=active", "SubState=running", "UnitFileState=enabled"]
+
+
+@pytest.mark.parametrize(
+    "first, changes",
+    [
+        ("directory", ["make the folder /x", "restart u: what it reads is new"]),
+        ("service", ["make the folder /x"]),
+    ],
+)
+def test_a_later_item_knows_what_an_earlier_one_touches(first, changes):
+    pair = [
+        (Directory(path="/x"), ["absent"]),
+        (Service(unit="u", reads=("/x",), fix="", verb="restart"), RUNNING),
+    ]
+    items, answers = zip(*(pair if first == "directory" else pair[::-1]), strict=True)
+    assert [change.say for change in converge.compare(items, answers, set())] == changes
+
+
+@pytest.mark.parametrize(
+    "lines, sections",
+    [
+        ([], {}),
+        (["Welcome!", "@facts", "user=d", "@0", "@1", "a", "", "@end"],
+         {"facts": ["user=d"], "0": [], "1": ["a", ""], "end": []}),
+        (["no marks"], {}),
+    ],
+)  # fmt: skip
+def test_answers_are_sorted_by_their_marks(lines, sections):
+    assert converge.split(lines) == sections
+
+
+# --- the scripts -------------------------------------------------------------------------------
+
+
+ODD = ("pandas; python_version<'4'", 'x; os_name != "nt"')
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [Settings(), Settings(port=8888, packages=ODD, password=Secret("x"))],
+    ids=["defaults", "odd"],
+)
+def test_the_scripts_are_good_shell(chosen):
+    changes, items = planned(*FULL, chosen=chosen)
+    for script in (converge.reading_script(items), converge.apply_script(HOST, items, changes)):
+        done = subprocess.run(["sh", "-n"], input=script.encode(), capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_only_the_tools_that_are_used_travel():
+    changes, items = planned("deps")
+    assert "install.py <<" not in converge.apply_script(HOST, items, changes)
+    changes, items = planned(*FULL)
+    script = converge.apply_script(HOST, items, changes)
+    assert all(f'cat >"$run/{tool}" <<' in script for tool in ("install.py", "answers.py"))

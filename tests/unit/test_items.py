@@ -1,0 +1,207 @@
+"""Each item, with what its reading printed, gives the change that is needed, or none."""
+
+import base64
+
+import pytest
+from invoke import Exit
+
+from fabfile.items import (
+    Directory,
+    File,
+    Link,
+    Needs,
+    Packages,
+    Port,
+    Service,
+    Token,
+    Venv,
+    moment,
+)
+
+
+def shown(text: str, rights: str = "root|root|644", kind: str = "regular file") -> list[str]:
+    """The lines that show_path prints for a file."""
+    return [f"{kind}|{rights}", base64.b64encode(text.encode()).decode()]
+
+
+EMPTY = shown("", kind="regular empty file")
+FOLDER = ["directory|root|root|755", ""]
+LINK = ["link", "/target"]
+UNREADABLE = ["regular file|root|root|644", "!"]
+
+PYTHON = "python3|installed|3.11.2-1+b1"
+NGINX = "nginx|installed|1.22.1-9+deb12u3"
+packages = Packages(names=("python3", "nginx"), show=("nginx", "python3"))
+folder = Directory(path="/x")
+file = File(path="/x", content="new\n")
+link = Link(path="/x", target="/target")
+token = Token(path="/x")
+venv = Venv(path="/v", owner="d", home="/h", requirements=("jupyter", "jupyter_server>=2.20.0"))
+RECORD = ["jupyter", "jupyter_server>=2.20.0", ""]
+GOOD = [*RECORD, "jupyter-1.1.1", "jupyter_server-2.21.1", "numpy-2.0"]
+marked = Venv(path="/v", owner="d", home="/h", requirements=("pywin32; sys_platform == 'win32'",))
+both = "install jupyter, jupyter_server>=2.20.0 into /v"
+
+
+@pytest.mark.parametrize(
+    "item, lines, said",
+    [
+        (packages, [PYTHON, NGINX], None),
+        (packages, [PYTHON], "install nginx"),
+        (packages, [], "install python3, nginx"),
+        (packages, [PYTHON, "nginx|config-files|1.22"], "install nginx"),
+        (packages, [PYTHON, "nginx|half-configured|1.22"], "install nginx"),
+        (packages, [PYTHON, "nginx|not-installed|"], "install nginx"),
+        (folder, FOLDER, None),
+        (folder, ["absent"], "make the folder /x"),
+        (folder, ["directory|root|root|750"], "make the folder /x"),
+        (folder, ["directory|david|root|755"], "make the folder /x"),
+        (file, shown("new\n"), None),
+        (file, ["absent"], "write /x"),
+        (file, shown("old\n"), "replace /x"),
+        (file, EMPTY, "replace /x"),
+        (file, UNREADABLE, "write /x"),
+        (file, LINK, "write /x"),
+        (file, ["fifo|root|root|644", ""], "write /x"),
+        (file, shown("new\n", "root|root|600"), "set rights of /x"),
+        (file, shown("new\n", "david|root|644"), "set rights of /x"),
+        (file, shown("new\n", "root|david|644"), "set rights of /x"),
+        (link, LINK, None),
+        (link, ["link", "/other"], "link /x to /target"),
+        (link, ["absent"], "link /x to /target"),
+        (link, shown("text"), "link /x to /target"),
+        (token, shown("abc", "root|root|600"), None),
+        (token, shown("abc", "root|root|644"), "set rights of /x"),
+        (token, shown("\n", "root|root|600"), "make a login token"),
+        (token, EMPTY, "make a login token"),
+        (token, ["absent"], "make a login token"),
+        (venv, GOOD, None),
+        (venv, ["absent"], f"{both} (uv)"),
+        (venv, ["filling", *GOOD[2:]], f"{both} (uv, after a run that was cut off)"),
+        (venv, ["changing", *GOOD[2:]], f"{both} (uv, after a run that was cut off)"),
+        (venv, ["jupyter", *GOOD[2:]], f"{both} (uv)"),
+        (venv, [*RECORD, "jupyter-1.1.1", "jupyter_server-2.19.0"],
+         "install jupyter_server>=2.20.0 into /v (uv)"),
+        (venv, [*RECORD, "Jupyter-1.1.1", "jupyter-server-2.21.1"], None),
+        (venv, [*RECORD, "jupyter-1.1.1", "jupyter_server-2.21.0rc1"], None),
+        (venv, ["foreign", *GOOD[2:]], "install (adopt what is there) into /v (uv)"),
+        (venv, ["foreign", "", "*"], f"{both} (uv)"),
+        (marked, [*marked.requirements, "", "pip-26.0"], None),
+        (Needs(path="/x", maker="deps"), ["absent"], Exit("/x is missing: run the step `deps`")),
+        (Needs(path="/x", maker="deps"), FOLDER, None),
+        (Needs(path="/x", maker="deps"), LINK, None),
+        (Port(port=80, unit="nginx"), ["ActiveState=inactive"], None),
+        (Port(port=80, unit="nginx"), ["taken", "ActiveState=active"], None),
+        (Port(port=80, unit="nginx"), ["taken", "ActiveState=inactive"], "check port 80"),
+        (folder, shown("x"), Exit("/x is a file, but a folder is needed")),
+        (file, FOLDER, Exit("/x is a folder, but a file is needed")),
+        (link, FOLDER, Exit("/x is a folder, but a link is needed")),
+        (Venv(path="/v", owner="d", home="/h", requirements=("numpy>>1",)), ["absent"],
+         Exit("lab.packages: 'numpy>>1' is not a pip requirement")),
+    ],
+)  # fmt: skip
+def test_what_is_there_gives_the_change_that_is_needed(item, lines, said):
+    if isinstance(said, Exit):
+        with pytest.raises(Exit) as caught:
+            item.compare(lines, set())
+        assert str(caught.value).startswith(str(said))
+    else:
+        change = item.compare(lines, set())
+        assert (change and change.say) == said
+
+
+# --- services ----------------------------------------------------------------------------------
+
+BEGAN = "Mon 2026-01-05 10:00:00.500000 UTC"
+RUNS = {
+    "ActiveState": "active",
+    "SubState": "running",
+    "UnitFileState": "enabled",
+    "NeedDaemonReload": "no",
+    "ExecMainStartTimestamp": BEGAN,
+}
+service = Service(unit="lab.service", reads=("/unit", "/conf"), fix="fix it", verb="restart")
+NEW = "restart lab.service: what it reads is new"
+
+
+@pytest.mark.parametrize(
+    "differing, written, touched, said",
+    [
+        ({}, "", set(), None),
+        ({}, "", {"/other"}, None),
+        ({}, "1767607200.400000 /conf", set(), None),
+        (
+            {},
+            "1767607200.600000 /conf",
+            set(),
+            "restart lab.service: /conf is newer than what runs",
+        ),
+        ({}, "1767607200.600000 /a b", set(), "restart lab.service: /a b is newer than what runs"),
+        ({}, "", {"/conf"}, NEW),
+        ({"ActiveState": "failed"}, "", set(), "start lab.service"),
+        ({"ActiveState": "failed"}, "", {"/conf"}, "start lab.service"),
+        ({"SubState": "exited"}, "", set(), "start lab.service"),
+        ({"SubState": "auto-restart", "ActiveState": "activating"}, "", set(), "start lab.service"),
+        ({"UnitFileState": "disabled"}, "", set(), "enable lab.service"),
+        ({"NeedDaemonReload": "yes"}, "", set(), "restart lab.service: its unit changed"),
+    ],
+)
+def test_a_service_runs_with_what_is_on_disk(differing, written, touched, said):
+    lines = [f"{name}={value}" for name, value in {**RUNS, **differing}.items()]
+    lines += [f"written={written}"] if written else []
+    change = service.compare(lines, touched)
+    assert (change and change.say) == said
+    assert change is None or change.shell == "fix it"
+
+
+@pytest.mark.parametrize(
+    "text, seconds",
+    [
+        (BEGAN, 1767607200.5),
+        ("Mon 2026-01-05 10:00:00 UTC", 1767607200.0),
+        ("", 0.0),
+        ("n/a", 0.0),
+    ],
+)
+def test_systemds_time_is_understood(text, seconds):
+    assert moment(text) == seconds
+
+
+# --- what a change says of itself --------------------------------------------------------------
+
+
+def test_a_secret_file_has_no_diff():
+    change = File(path="/x", content="new", secret=True).compare(shown("old"), set())
+    assert change.before == change.after
+
+
+def test_a_file_has_a_diff():
+    change = file.compare(shown("old\n"), set())
+    assert (change.before, change.after, change.touches) == ("old\n", "new\n", ("/x",))
+
+
+def test_versions_are_shown_short():
+    assert packages.shown([PYTHON, NGINX]) == "nginx 1.22.1, python3 3.11.2"
+
+
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (lambda: File(path="/x", content="", mod="0644"), "mod"),
+        (lambda: File(path="/x", text=""), "text"),
+        (lambda: File(path="/x", content="no end"), "line"),  # a here-document would add one
+        (lambda: Directory(), "path"),
+        (lambda: Packages(name="x"), "name"),
+        (lambda: Directory("/x"), "positional"),
+        (lambda: Directory(path="x"), "must begin with / or ~/"),
+        (lambda: Directory(path=""), "must begin with / or ~/"),
+        (lambda: Link(path="./x", target="y"), "must begin with / or ~/"),
+        (lambda: Directory(path="/x", mode="755"), "four octal digits"),
+        (lambda: Directory(path="/x", mode="0888"), "four octal digits"),
+        (lambda: Directory(path="/x", mode="u=rwx"), "four octal digits"),
+        (lambda: Directory(path="/x", mode="0755\n"), "four octal digits"),
+    ],
+)
+def test_a_wrong_item_cannot_be_made(make, reason):
+    with pytest.raises((TypeError, ValueError), match=reason):
+        make()

@@ -1,0 +1,52 @@
+"""The last words of a failed step become one line: what happened, and what to do next."""
+
+import pytest
+
+from fabfile.output import Report
+from fabfile.remedies import explain
+
+DISK = "the disk is full: make room, then run again"
+LOCK = "another package run holds the lock for too long"
+INDEX = "the server does not reach its package index"
+NO_FIT = "no version fits all of lab.packages"
+NGINX = "mend the file that Nginx names"
+JOURNAL = "mend what the journal says"
+UNIT = "mend what systemd says"
+PORT = "stop that program, or choose another lab.http_port or lab.port"
+UNKNOWN = "see the lines above; then run again, it goes on from there"
+SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
+
+
+@pytest.mark.parametrize(
+    "words, remedy, shown",
+    [
+        (["E: You don't have enough free space in /var/cache/apt/archives/."], DISK, False),
+        (["OSError: [Errno 28] No space left on device"], DISK, False),
+        (["E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by 7"], LOCK, False),
+        (["Temporary failure resolving 'mirror.example.org'"], INDEX, False),
+        (["E: Unable to locate package nginx"], INDEX, False),
+        (["error: Failed to fetch: `https://index.example.org/simple/jupyter/`"], INDEX, False),
+        (["  x No solution found when resolving dependencies:"], NO_FIT, False),
+        (["ERROR: No matching distribution found for nosuch"], NO_FIT, False),
+        (["port 80 is taken by apache2 (process 17)"], PORT, False),
+        (["nginx: [emerg] unknown directive \"x\" in /etc/nginx/sites-enabled/y:1"], NGINX, True),
+        ([SILENT, "Traceback", "SyntaxError"], JOURNAL, True),
+        ([SILENT, "ConnectionRefusedError: [Errno 111] Connection refused"], JOURNAL, True),
+        ([SILENT, "TimeoutError: timed out"], JOURNAL, True),
+        ([SILENT, "OSError: [Errno 28] No space left on device"], DISK, False),
+        (["x.service:7: Unknown key", "the unit above was rejected; the"], UNIT, True),
+        (["something new"], UNKNOWN, True),
+        ([], UNKNOWN, False),
+    ],
+)  # fmt: skip
+def test_the_words_name_the_remedy(capsys, words, remedy, shown):
+    told = explain("do it", words, Report("d@h"), "d@h")
+    assert told.startswith("d@h: could not do it: ")
+    assert remedy in told
+    assert capsys.readouterr().out == ("".join(f"  | {word}\n" for word in words) if shown else "")
+
+
+def test_what_was_found_is_quoted():
+    words = ["x", "port 80 is taken by apache2 (process 17)", "y"]
+    told = explain("check port 80", words, Report("d@h"), "d@h")
+    assert told == f"d@h: could not check port 80: {words[1]}: {PORT}"

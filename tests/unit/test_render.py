@@ -1,0 +1,237 @@
+"""What lands on the server is read here as its readers read it: Nginx, systemd, Python."""
+
+import configparser
+from types import SimpleNamespace
+
+import crossplane
+import pytest
+from jinja2 import UndefinedError
+
+from fabfile import jupyter, nginx, systemd
+from fabfile.host import Host
+from fabfile.items import File
+from fabfile.render import render
+from fabfile.settings import Settings
+
+DAVID = Host(user="david", group="david", home="/home/david")
+ODD = Host(user="john.doe", group="domain users", home="/home/100%/john.doe")
+
+
+def rendered(step, ending: str, host: Host = DAVID, **chosen) -> str:
+    """The text of the file that a step puts there."""
+    found = step.items(Settings(**chosen), host)
+    return next(i.content for i in found if isinstance(i, File) and i.path.endswith(ending))
+
+
+# --- Nginx -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Give a function that has crossplane parse a site, strictly, inside `http`."""
+
+    def parse(**chosen) -> list[dict]:
+        (tmp_path / "site.conf").write_text(rendered(nginx, "jupyterlab", **chosen))
+        whole = tmp_path / "nginx.conf"
+        whole.write_text("events {}\nhttp {\n    include site.conf;\n}\n")
+        parsed = crossplane.parse(str(whole), combine=True)  # contexts and arguments are checked
+        assert parsed["status"] == "ok", parsed["errors"]
+        tree = block(parsed["config"][0]["parsed"], "http")
+        assert unknown_to_nginx(whole) == entries_of_maps(tree)
+        return tree
+
+    return parse
+
+
+def unknown_to_nginx(path) -> list[str]:
+    """The names of which crossplane knows no directive."""
+    errors = crossplane.parse(str(path), strict=True)["errors"]
+    return [found["error"].split('"', 1)[1].rpartition('" in ')[0] for found in errors]
+
+
+def entries_of_maps(tree: list[dict]) -> list[str]:
+    """The names on the left in maps, which are no directives."""
+    return [e["directive"] for d in tree if d["directive"] == "map" for e in d["block"]]
+
+
+def of(tree: list[dict], name: str) -> list[list[str]]:
+    """The arguments of each directive of that name."""
+    return [found["args"] for found in tree if found["directive"] == name]
+
+
+def block(tree: list[dict], *head: str) -> list[dict]:
+    """What stands in the one block that begins so."""
+    (found,) = [d["block"] for d in tree if [d["directive"], *d["args"]] == list(head)]
+    return found
+
+
+@pytest.mark.parametrize(
+    "port, server", [(None, f"unix:{jupyter.SOCKET}"), (8899, "127.0.0.1:8899")]
+)
+def test_the_upstream_is_where_jupyter_listens(site, port, server):
+    upstream = block(site(port=port), "upstream", "jupyterlab")
+    assert of(upstream, "server") == [[server]]
+    assert of(upstream, "keepalive") == [["8"]]
+
+
+def test_the_site_has_the_chosen_name_and_port(site):
+    server = block(site(domain="lab.example.org", http_port=8080), "server")
+    assert of(server, "server_name") == [["lab.example.org"]]
+    assert of(server, "listen") == [["8080"], ["[::]:8080"]]
+
+
+def test_limits_are_the_chosen_ones(site):
+    server = block(site(upload_limit="2g", read_timeout=600), "server")
+    assert of(server, "client_max_body_size") == [["2g"]]
+    assert of(server, "proxy_read_timeout") == of(server, "proxy_send_timeout") == [["600s"]]
+
+
+def test_websockets_pass(site):
+    tree = site()
+    server = block(tree, "server")
+    assert of(server, "proxy_http_version") == [["1.1"]]
+    headers = dict(of(server, "proxy_set_header"))
+    assert headers["Upgrade"] == "$http_upgrade"
+    chosen = block(tree, "map", "$http_upgrade", headers["Connection"])
+    assert of(chosen, "default") == [["upgrade"]]
+    assert of(chosen, "") == [[""]]
+    assert headers["Host"] == "$http_host"
+    assert headers["X-Forwarded-Proto"] == "$scheme"
+    assert headers["X-Forwarded-For"] == "$remote_addr"  # what a client claims is not believed
+
+
+def test_nothing_is_spooled_to_the_disk(site):
+    server = block(site(), "server")
+    assert of(server, "proxy_buffering") == of(server, "proxy_request_buffering") == [["off"]]
+
+
+def test_every_location_passes_on_with_the_headers_of_the_server(site):
+    locations = [d["block"] for d in block(site(), "server") if d["directive"] == "location"]
+    assert len(locations) == 2
+    for location in locations:
+        assert of(location, "proxy_pass") == [["http://jupyterlab"]]
+        assert not of(location, "proxy_set_header"), "one header here would drop all the others"
+
+
+def test_a_token_in_a_url_reaches_no_log(site):
+    tree = site()
+    ((name, *words),) = of(tree, "log_format")
+    for variable in ("$request ", '$request"', "$args", "$query_string", "$request_uri", "referer"):
+        assert variable not in "".join(words)
+    server = block(tree, "server")
+    assert [arguments[1] for arguments in of(server, "access_log")] == [name]
+    secret = block(tree, "map", "$args $http_referer", "$jupyterlab_secret")
+    assert of(secret, "~*token=") == [["1"]]
+    location = block(server, "location", "/")
+    (code,) = of(block(location, "if", "$jupyterlab_secret"), "return")
+    ((failed, _, there),) = of(location, "error_page")
+    assert code == [failed]
+    assert of(block(server, "location", there), "error_log") == [["/dev/null", "emerg"]]
+
+
+# --- systemd -----------------------------------------------------------------------------------
+
+
+def unit(**options) -> tuple[configparser.ConfigParser, list[str]]:
+    """The unit as a tree (of what is said twice, the last), and its lines."""
+    text = rendered(systemd, ".service", **options)
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parser.optionxform = str
+    parser.read_string(text)
+    return parser, text.splitlines()
+
+
+def test_the_unit_runs_as_the_user_and_always_again():
+    parser, lines = unit()
+    assert parser.sections() == ["Unit", "Service", "Install"]
+    service = parser["Service"]
+    assert (service["User"], service["Group"]) == ("david", "david")
+    assert service["WorkingDirectory"] == "/home/david/project"
+    assert service["ExecStart"] == '"/home/david/project/venv/bin/jupyter" lab'
+    assert service["Restart"] == "always"
+    assert parser["Install"]["WantedBy"] == "multi-user.target"
+    assert 'Environment="JUPYTER_TOKEN_FILE=/home/david/.jupyter/jupyterlab_token"' in lines
+
+
+def test_a_percent_sign_in_a_path_is_no_specifier():
+    parser, lines = unit(host=ODD)
+    service = parser["Service"]
+    assert (service["User"], service["Group"]) == ("john.doe", "domain users")
+    assert service["WorkingDirectory"] == "/home/100%%/john.doe/project"
+    assert "%" not in "".join(lines).replace("%%", "")
+
+
+@pytest.mark.parametrize("port, folder_made", [(None, True), (8899, False)])
+def test_the_folder_of_the_socket_is_made_when_there_is_one(port, folder_made):
+    _, lines = unit(port=port)
+    before = [line for line in lines if line.startswith("ExecStartPre=")]
+    made = f"ExecStartPre=+/usr/bin/systemd-tmpfiles --create {systemd.TMPFILES}"
+    assert before == (
+        [made, f"ExecStartPre=/usr/bin/rm -f {jupyter.SOCKET}"] if folder_made else []
+    )
+
+
+def test_nginx_may_enter_the_folder_of_the_socket_and_others_not():
+    rule = rendered(systemd, "tmpfiles.d/jupyterlab.conf")
+    (line,) = [row for row in rule.splitlines() if not row.startswith("#")]
+    assert line.split() == ["d", "/run/jupyterlab", "2750", "david", "www-data", "-"]
+
+
+# --- Jupyter -----------------------------------------------------------------------------------
+
+
+def executed(**options) -> SimpleNamespace:
+    """What the configuration sets, by running it as Jupyter does."""
+    text = rendered(jupyter, "jupyter_lab_config.py", **options)
+    app = SimpleNamespace()
+    exec(compile(text, "config", "exec"), {"get_config": lambda: SimpleNamespace(ServerApp=app)})
+    return app
+
+
+COMMON = {"open_browser": False, "allow_remote_access": True, "trust_xheaders": True}
+
+
+@pytest.mark.parametrize(
+    "port, where",
+    [
+        (None, {"sock": jupyter.SOCKET, "sock_mode": "0660"}),
+        (8899, {"ip": "127.0.0.1", "port": 8899, "port_retries": 0}),
+    ],
+)
+def test_jupyter_listens_only_where_nginx_asks(port, where):
+    assert vars(executed(port=port)) == {**COMMON, **where, "root_dir": "/home/david/project"}
+
+
+@pytest.mark.parametrize(
+    "home", ["/home/o'neill", '/home/"x"', "/home/back\\slash", "/home/jürgen"]
+)
+def test_an_odd_home_is_the_same_text_in_python(home):
+    assert executed(host=Host(home=home)).root_dir == f"{home}/project"
+
+
+# --- all ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "template, values",
+    [
+        ("site.conf.j2", {"settings": Settings()}),
+        ("jupyter_lab_config.py.j2", {"settings": Settings(), "socket": "/s"}),
+        ("jupyterlab.service.j2", {"settings": Settings()}),
+        ("tmpfiles.conf.j2", {}),
+    ],
+)
+def test_a_missing_value_is_an_error_and_not_an_empty_text(template, values):
+    with pytest.raises(UndefinedError):
+        render(template, **values)
+
+
+@pytest.mark.parametrize("port", [None, 8899])
+def test_every_file_ends_its_last_line(port):
+    found = [i for s in (jupyter, systemd, nginx) for i in s.items(Settings(port=port), ODD)]
+    texts = [item.content for item in found if isinstance(item, File)]
+    assert len(texts) == 4
+    for text in texts:
+        assert text.endswith("\n")
+        assert "{{" not in text
+        assert "{%" not in text

@@ -1,0 +1,211 @@
+"""Every setting is read once and checked; a bad one is told with its path and what is accepted."""
+
+import os
+
+import pytest
+from fabric import Config
+from invoke import Exit
+
+from fabfile import ns, settings
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch):
+    for name in os.environ:
+        if name.startswith(("FABRIC_", "INVOKE_", "LAB_")):
+            monkeypatch.delenv(name)
+
+
+def configured(overrides: dict | None = None) -> Config:
+    """A config as Fabric hands it to a task: the collection's, then the environment, then more."""
+    config = Config(lazy=True)
+    config.load_collection(ns.configuration())
+    config.load_shell_env()
+    config.load_overrides(overrides or {})
+    return config
+
+
+def load(**lab) -> settings.Settings:
+    return settings.load(configured({"lab": lab}))
+
+
+def refusal(read, *arguments, **options) -> str:
+    with pytest.raises(Exit) as caught:
+        read(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_a_word_from_anyone_the_defaults_hold():
+    assert settings.load(configured()) == settings.Settings()
+    assert settings.Settings().domain == "jupyterlab.vmdomain.io"
+    assert settings.Settings().requirements == ("jupyter", "jupyter_server>=2.20.0")
+    assert settings.Settings().venv == "~/project/venv"
+
+
+@pytest.mark.parametrize(
+    "name, value, taken",
+    [
+        ("domain", "lab.example.org", "lab.example.org"),
+        ("domain", "lab", "lab"),
+        ("domain", "10.0.0.1", "10.0.0.1"),
+        ("domain", "xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("domain", "a" * 63 + ".example", "a" * 63 + ".example"),
+        ("project", "~/notes/of-2026", "~/notes/of-2026"),
+        ("project", "/srv/lab", "/srv/lab"),
+        ("packages", ["lab~=4.6", "pandas[excel]>=2"], ("lab~=4.6", "pandas[excel]>=2")),
+        ("packages", "jupyter numpy", ("jupyter", "numpy")),
+        ("system_packages", ["git", "g++"], ("git", "g++")),
+        ("recommends", True, True),
+        ("port", None, None),
+        ("port", 8888, 8888),
+        ("port", "8888", 8888),
+        ("installer", "pip", "pip"),
+        ("upload_limit", "2g", "2g"),
+        ("address", "2001:db8::7", "2001:db8::7"),
+    ],
+)
+def test_a_good_value_is_taken(name, value, taken):
+    assert getattr(load(**{name: value}), name) == taken
+
+
+NAME_MEANS = "such as lab.example.org"
+PLACE_MEANS = "~/NAME or an absolute path"
+
+
+@pytest.mark.parametrize(
+    "name, value, accepted",
+    [
+        pytest.param("domain", "", NAME_MEANS, id="empty"),
+        pytest.param("domain", "a" * 64 + ".org", NAME_MEANS, id="label of 64"),
+        pytest.param("domain", ".".join(["a" * 60] * 5), NAME_MEANS, id="name of 304"),
+        pytest.param("domain", "-lab.org", NAME_MEANS, id="leading dash"),
+        pytest.param("domain", "lab-.org", NAME_MEANS, id="trailing dash"),
+        pytest.param("domain", "lab.org.", NAME_MEANS, id="trailing dot"),
+        pytest.param("domain", "lab..org", NAME_MEANS, id="two dots"),
+        pytest.param("domain", "my lab.org", NAME_MEANS, id="space"),
+        pytest.param("domain", "lab.org\n", NAME_MEANS, id="newline at the end"),
+        pytest.param("domain", "lab.org;", NAME_MEANS, id="semicolon"),
+        pytest.param("domain", "bücher.de", NAME_MEANS, id="umlaut"),
+        pytest.param("domain", 5, NAME_MEANS, id="number as domain"),
+        pytest.param("project", "project", PLACE_MEANS, id="relative"),
+        pytest.param("project", "/", PLACE_MEANS, id="root"),
+        pytest.param("project", "~", PLACE_MEANS, id="the home itself"),
+        pytest.param("project", "~/..", PLACE_MEANS, id="the folder of all homes"),
+        pytest.param("project", "~david/x", PLACE_MEANS, id="another home"),
+        pytest.param("project", "~/a b", PLACE_MEANS, id="space in a path"),
+        pytest.param("project", "~/a\n", PLACE_MEANS, id="newline in a path"),
+        pytest.param("project", "~/a/", PLACE_MEANS, id="trailing slash"),
+        pytest.param("packages", [], "at least one", id="no packages"),
+        pytest.param("packages", 7, "a list of pip requirements", id="number as packages"),
+        pytest.param("packages", [7], "a list of pip requirements", id="number in packages"),
+        pytest.param("packages", ["-r x"], "a list of pip requirements", id="option"),
+        pytest.param("packages", ["a\nb"], "a list of pip requirements", id="newline"),
+        pytest.param("packages", ["#a"], "a list of pip requirements", id="comment"),
+        pytest.param("system_packages", ["Git"], "Debian packages", id="upper case"),
+        pytest.param("system_packages", ["--x"], "Debian packages", id="option of apt"),
+        pytest.param("recommends", "perhaps", "true or false", id="perhaps"),
+        pytest.param("recommends", 1, "true or false", id="one as a bool"),
+        pytest.param("port", 1023, "1024 to 65535", id="port too low"),
+        pytest.param("port", 65536, "1024 to 65535", id="port too high"),
+        pytest.param("port", "http", "1024 to 65535", id="port by name"),
+        pytest.param("port", True, "1024 to 65535", id="bool as port"),
+        pytest.param("http_port", 0, "1 to 65535", id="port zero"),
+        pytest.param("http_port", 80.5, "1 to 65535", id="half a port"),
+        pytest.param("upload_limit", "64 MB", "such as 64m", id="unit"),
+        pytest.param("upload_limit", "0m", "such as 64m", id="nothing"),
+        pytest.param("read_timeout", 59, "60 to 604800", id="short timeout"),
+        pytest.param("start_timeout", 601, "5 to 600", id="long timeout"),
+        pytest.param("connect_timeout", 0, "1 to 600", id="no timeout"),
+        pytest.param("installer", "conda", "uv (fast) or pip (plain)", id="installer"),
+        pytest.param("host_key", "no", "ask, accept-new or strict", id="host_key"),
+        pytest.param("address", "localhost", "the IP", id="name as address"),
+        pytest.param("address", "10.0.0.1\n", "the IP", id="newline in address"),
+        pytest.param("hosts_file", "a\nb", "a path", id="newline in hosts_file"),
+    ],
+)
+def test_a_bad_value_is_refused(name, value, accepted):
+    told = refusal(load, **{name: value})
+    assert told.startswith(f"lab.{name}: {value!r} is not accepted; give ")
+    assert accepted in told
+
+
+@pytest.mark.parametrize(
+    "name, word, taken",
+    [
+        ("recommends", "false", False),
+        ("recommends", "0", False),
+        ("recommends", "true", True),
+        ("packages", "jupyterlab pandas", ("jupyterlab", "pandas")),
+        ("system_packages", "git", ("git",)),
+        ("system_packages", "", ()),
+        ("port", "9999", 9999),
+        ("port", "null", None),
+        ("domain", "lab.example.org", "lab.example.org"),
+    ],
+)
+def test_the_environment_speaks_in_words(monkeypatch, name, word, taken):
+    monkeypatch.setenv(f"FABRIC_LAB_{name.upper()}", word)
+    assert getattr(load(), name) == taken
+
+
+def test_a_bad_word_from_the_environment_is_refused_by_its_setting(monkeypatch):
+    monkeypatch.setenv("FABRIC_LAB_PORT", "eighty")
+    assert refusal(load).startswith("lab.port: 'eighty' is not accepted")
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        ({"lba": {}}, "lba: no such setting; did you mean lab?"),
+        ({"lab": {"domian": "x"}}, "lab.domian: no such setting; did you mean domain?"),
+        ({"lab": {"package": []}}, "lab.package: no such setting; did you mean packages?"),
+        ({"lab": {"zzz": 1}}, "lab.zzz: no such setting; known: address, connect_timeout"),
+        ({"lab": {"password": "s3cret"}}, "lab.password: a password is not for a file"),
+    ],
+)
+def test_an_unknown_key_is_refused(given, told):
+    assert refusal(settings.load, configured(given)).startswith(told)
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest(monkeypatch):
+    monkeypatch.setenv("FABRIC_LAB_DOMIAN", "x")
+    told = refusal(load)
+    assert told == "FABRIC_LAB_DOMIAN: no such setting; did you mean FABRIC_LAB_DOMAIN?"
+
+
+@pytest.mark.parametrize("lab", ["x", 5, ["domain"], True])
+def test_lab_must_be_a_group(lab):
+    assert refusal(settings.load, Config(overrides={"lab": lab}, lazy=True)).startswith("lab: ")
+
+
+def test_a_settings_file_that_is_not_there_is_refused(tmp_path):
+    config = configured()
+    config.set_runtime_path(tmp_path / "none.yaml")
+    assert refusal(settings.load, config) == f"-f {tmp_path}/none.yaml: no such file"
+
+
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("", "empty"),
+        ("  \t", "empty"),
+        ("a\nb", "line break"),
+        ("a\n", "line break"),
+        ("\x1b", "control"),
+        pytest.param("a\udcff", "", id="bytes that are no UTF-8"),
+    ],
+)
+def test_a_password_that_nobody_could_type_is_refused(monkeypatch, text, word):
+    monkeypatch.setenv("LAB_PASSWORD", text)
+    told = refusal(load)
+    assert told.startswith("the password ")
+    assert word in told
+
+
+def test_a_password_is_held_but_never_shown(monkeypatch):
+    monkeypatch.setenv("LAB_PASSWORD", " korrekt pferd ")
+    chosen = load()
+    assert chosen.password.reveal() == "korrekt pferd"  # the login page strips blanks, too
+    for text in (repr(chosen), str(chosen), f"{chosen}", repr([chosen]), repr(chosen.password)):
+        assert "pferd" not in text

@@ -1,0 +1,168 @@
+"""The shell that reads, writes and puts back files, run for real in a folder of the test's own."""
+
+import base64
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from dash import GROUP, ME, applying, dash, reading, said, tree
+
+from fabfile.items import call
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+@pytest.fixture
+def etc(tmp_path) -> Path:
+    (tmp_path / "etc").mkdir()
+    return tmp_path / "etc"
+
+
+@pytest.fixture
+def apply(tmp_path):
+    """Give a function that runs a script after apply.sh, with set -e as a step."""
+
+    def run(*lines: str):
+        return dash("\n".join([applying(tmp_path), "set -e", *lines]))
+
+    return run
+
+
+def well(done) -> str:
+    assert (done.returncode, done.stderr) == (0, b""), done
+    return done.stdout.decode()
+
+
+# --- show_path ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "it's", "-dash", "$HOME", "ümlaut", "a\\b"])
+def test_a_file_is_shown_with_rights_and_content(etc, name):
+    path = etc / name
+    path.write_bytes(b"a\nb\x00\xff")
+    path.chmod(0o640)
+    assert said(reading() + call("show_path", path)) == [
+        f"regular file|{ME}|{GROUP}|640",
+        base64.b64encode(b"a\nb\x00\xff").decode(),
+    ]
+
+
+def test_an_empty_file_has_an_empty_content(etc):
+    (etc / "x").touch(mode=0o600)
+    shown = said(reading() + call("show_path", etc / "x"))
+    assert shown == [f"regular empty file|{ME}|{GROUP}|600", ""]
+
+
+@pytest.mark.parametrize("target", ["there", "nowhere/at all", "-x", "/etc"])
+def test_a_link_is_shown_with_its_target_and_not_followed(etc, target):
+    (etc / "there").mkdir()
+    (etc / "link").symlink_to(target)
+    assert said(reading() + call("show_path", etc / "link")) == ["link", target]
+
+
+def test_a_folder_is_shown_with_its_rights(etc):
+    etc.chmod(0o2750)
+    assert said(reading() + call("show_path", etc))[0] == f"directory|{ME}|{GROUP}|2750"
+
+
+def test_nothing_is_shown_as_absent(etc):
+    (etc / "file").touch()
+    for path in (etc / "none", etc / "file" / "below"):
+        assert said(reading() + call("show_path", path)) == ["absent"]
+
+
+def test_the_home_is_where_a_tilde_looks(etc):
+    (etc / "x").touch(mode=0o600)
+    shown = said(reading() + call("show_path", "~/x"), home=etc)
+    assert shown[0].startswith("regular empty file|")
+
+
+# --- put_file ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [None, "old\n"])
+@pytest.mark.parametrize("name", ["plain", "two words", "-dash", "it's $x"])
+def test_a_file_is_put_with_owner_group_and_mode(etc, apply, name, before):
+    path = etc / name
+    if before:
+        path.write_text(before)
+        path.chmod(0o777)
+    well(apply(call("put_file", path, ME, GROUP, "0604", text="new $x\n")))
+    assert tree(etc) == {name: "new $x\n"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    assert (path.owner(), path.group()) == (ME, GROUP)
+
+
+@root_only
+def test_a_file_is_given_to_its_owner(etc, apply):
+    well(apply(call("put_file", etc / "x", "nobody", "nogroup", "0600", text="x")))
+    assert ((etc / "x").owner(), (etc / "x").group()) == ("nobody", "nogroup")
+
+
+def test_whoever_reads_meanwhile_has_the_old_file_whole(etc, apply):
+    (etc / "x").write_text("old\n")
+    with (etc / "x").open() as reader:
+        well(apply(call("put_file", etc / "x", ME, GROUP, "0644", text="new\n")))
+        assert reader.read() == "old\n"
+
+
+def test_a_link_in_the_way_is_replaced_and_its_target_left_alone(etc, apply):
+    (etc / "target").write_text("mine\n")
+    (etc / "x").symlink_to("target")
+    well(apply(call("put_file", etc / "x", ME, GROUP, "0644", text="new\n")))
+    assert tree(etc) == {"target": "mine\n", "x": "new\n"}
+
+
+@pytest.mark.parametrize(
+    "name, owner, mode",
+    [
+        pytest.param("none/x", ME, "0644", id="no folder"),
+        pytest.param("x", "no-such-user", "0644", id="no such owner"),
+        pytest.param("x", ME, "rw", id="bad mode"),
+        pytest.param("folder", ME, "0644", id="a folder in the way"),
+    ],
+)
+def test_a_write_that_fails_leaves_everything_as_it_was(etc, apply, name, owner, mode):
+    (etc / "x").write_text("old\n")
+    (etc / "folder").mkdir()
+    before = tree(etc)
+    done = apply(call("put_file", etc / name, owner, GROUP, mode, text="new\n"), "echo went on")
+    assert done.returncode != 0
+    assert done.stdout == b""
+    assert tree(etc) == before
+
+
+# --- the others --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [None, "file", "link"])
+def test_a_link_is_put_whatever_was_there(etc, apply, before):
+    if before == "file":
+        (etc / "x").write_text("old\n")
+    elif before == "link":
+        (etc / "x").symlink_to(etc)  # a link to a folder is replaced, not entered
+    well(apply(call("put_link", etc / "x", "/the target")))
+    assert tree(etc) == {"x": "-> /the target"}
+
+
+def test_a_folder_is_made_with_its_rights_and_what_is_in_it_stays(etc, apply):
+    put = call("put_directory", etc / "a b", ME, GROUP, "2750")
+    well(apply(put))
+    (etc / "a b" / "x").write_text("mine\n")
+    (etc / "a b").chmod(0o700)
+    well(apply(put))
+    assert tree(etc) == {"a b": "/", "a b/x": "mine\n"}
+    assert stat.S_IMODE((etc / "a b").stat().st_mode) == 0o2750
+
+
+def test_a_token_is_long_fresh_and_private(etc, apply):
+    texts = set()
+    for name in ("one", "two"):
+        assert well(apply(call("put_token", etc / name, ME, GROUP))) == ""
+        assert stat.S_IMODE((etc / name).stat().st_mode) == 0o600
+        texts.add((etc / name).read_text())
+    assert len(texts) == 2
+    for text in texts:
+        assert re.fullmatch("[0-9a-f]{48}", text)

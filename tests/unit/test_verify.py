@@ -1,0 +1,124 @@
+"""A check that fails is told with its hop, the likely cause and the command that mends it."""
+
+import re
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import pytest
+from fabric import Connection
+
+from fabfile import verify
+from fabfile.credentials import Secret
+from fabfile.render import shell
+from fabfile.settings import Settings
+
+HERE = "http://lab.example.org/lab leads to the login page"
+SITE = "/lab leads to the login page"
+
+
+@pytest.mark.parametrize(
+    "hop, check, detail, cause, task",
+    [
+        ("jupyter", "answers on its socket", "curl: (7) Failed", "does not run", "systemd"),
+        ("jupyter", "answers on its socket", "403 0.1", "not as configured", "full"),
+        ("jupyter", "curl", "curl is not installed", "packages are incomplete", "deps"),
+        ("nginx", SITE, "curl: (7) Failed to connect", "Nginx does not run", "nginx"),
+        ("nginx", SITE, "502  0.1", "does not reach JupyterLab", "systemd"),
+        ("nginx", SITE, "200  0.1", "another site of this server", "nginx"),
+        ("nginx", "a wrong password is refused", "302", "another configuration", "full"),
+        ("nginx", "the password is accepted", "401", "is not the password that is set", "password"),
+        ("nginx", "the token is accepted", "401", "another token", "systemd"),
+        ("nginx", "a kernel starts", "500", "the venv is damaged", "jupyter"),
+        ("nginx", "a websocket upgrade answers 101", "400", "upgrade headers", "nginx"),
+        ("nginx", "6*7 over the websocket is 42", "", "the kernel does not answer", "jupyter"),
+        ("nginx", "/lab opens", "500", "not as it was set up", "full"),
+        ("here", HERE, "timed out", "points to another machine, or a firewall", "hosts"),
+        ("here", HERE, "[Errno 111] Connection refused", "points to another machine", "hosts"),
+        ("here", HERE, "404 ", "points to another machine", "hosts"),
+    ],
+)  # fmt: skip
+def test_a_failure_names_its_cause_and_its_remedy(hop, check, detail, cause, task):
+    told = verify.explain(Connection("david@1.1.1.1:2222"), hop, check, detail)
+    assert told.startswith(f"{verify.HOPS[hop]}: {check}: failed ({detail.strip() or 'no answer'})")
+    assert cause in told
+    assert told.endswith(f": fab -H david@1.1.1.1:2222 {task}")
+
+
+def test_every_cause_is_one_of_a_check_that_there_is():
+    text = shell("verify.sh").replace("$what", "the password / the token") + HERE
+    for start, _, _, _ in verify.CAUSES:
+        assert start in text
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        Settings(),
+        Settings(domain="lab.example.org", http_port=8080, port=8888, password=Secret("it's $x")),
+    ],
+)
+def test_the_script_is_good_shell_and_holds_no_password(chosen):
+    script = verify.script(chosen)
+    done = subprocess.run(["sh", "-n"], input=script.encode(), capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "it's $x" not in script
+
+
+def test_the_script_knows_the_settings():
+    chosen = Settings(domain="lab.example.org", http_port=8080, port=8888)
+    values = verify.script(chosen).partition(shell("kernel.py")[:20])[0] + "'"
+    show = 'printf \'%s\\n\' "$target" "$domain" "$http_port" "$what"\n'
+    done = subprocess.run(["sh"], input=values + "\n" + show, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["8888", "lab.example.org", "8080", "the token"]
+
+
+# --- from here ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def answering(text: bytes):
+    """Something on this machine that gives everybody the same answer."""
+    with socket.create_server(("127.0.0.1", 0)) as wire:
+
+        def serve():
+            connection, _ = wire.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(text)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield Settings(domain="127.0.0.1", http_port=wire.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "answer, result, detail",
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: /login?next=%2Flab\r\n\r\n", "ok", "302 /login"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n", "FAIL", "302 /elsewhere"),
+        (b"HTTP/1.1 302 Found\r\n\r\n", "FAIL", "302"),
+        (b"HTTP/1.1 200 OK\r\n\r\n/login", "FAIL", "200"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "FAIL", "502"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "FAIL", ""),
+        (b"", "FAIL", ""),
+    ],
+    ids=["login", "elsewhere", "nowhere", "200", "502", "no HTTP", "silence"],
+)
+def test_the_answer_to_this_machine_is_judged(answer, result, detail):
+    with answering(answer) as chosen:
+        check, found, _, told = verify.from_here(chosen)
+    assert (check, found) == (f"{chosen.url}/lab leads to the login page", result)
+    assert detail in told
+
+
+def test_a_closed_port_is_a_failure():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    _, found, _, told = verify.from_here(Settings(domain="127.0.0.1", http_port=port))
+    assert (found, bool(re.search("refused", told))) == ("FAIL", True)
+
+
+def test_a_name_that_nobody_knows_here_is_left_out():
+    _, found, _, told = verify.from_here(Settings(domain="no-such-host.invalid"))
+    assert (found, told) == ("skip", "no name no-such-host.invalid here: add it with `fab hosts`")
