@@ -8,6 +8,7 @@ from .settings import DEFAULTS
 
 ns = Collection(
     full.full,
+    full.script,
     deps.deps,
     jupyter.jupyter,
     systemd.systemd,

@@ -22,18 +22,26 @@ from .credentials import Secret, fits, hash_password
 def quote(path: str) -> str:
     """Quote for the shell, but let it expand a leading `~/` and every `*`."""
     start, rest = ('"$home"/', path[2:]) if path.startswith("~/") else ("", path)
-    return start + "*".join(shlex.quote(part) if part else "" for part in rest.split("*"))
+    return start + "*".join(shlex.quote(part) if part else "" for part in rest.split("*")) or "''"
+
+
+def look(function: str, *paths: str) -> str:
+    """Write a call that reads: its paths may begin with `~/` and hold `*`."""
+    return " ".join([function, *map(quote, paths)])
 
 
 def call(function: str, *arguments: object, text: str | None = None) -> str:
-    """Write a shell call; `text` becomes its standard input, as a here-document."""
-    line = " ".join([function, *(quote(str(argument)) for argument in arguments)])
-    if text is None:
-        return line
+    """Write a call that changes: every argument is literal; `text` becomes its standard input."""
+    line = " ".join([function, *(shlex.quote(str(argument)) for argument in arguments)])
+    return line if text is None else f"{line} {here(text)}"
+
+
+def here(text: str) -> str:
+    """Write a here-document; its end is a word that the text does not have as a line."""
     end = "END"
-    while f"\n{end}\n" in f"\n{text}":
+    while f"\n{end}\n" in f"\n{text}\n":
         end += "_"
-    return f"{line} <<'{end}'\n{text}{'' if text.endswith(chr(10)) else chr(10)}{end}"
+    return f"<<'{end}'\n{text.removesuffix(chr(10))}\n{end}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ class Packages(Item):
     show: tuple[str, ...] = ()
 
     def read(self) -> str:
-        return call("show_packages", *self.names)
+        return look("show_packages", *self.names)
 
     def versions(self, lines: list[str]) -> dict[str, str]:
         """Name to version of what is installed."""
@@ -125,7 +133,7 @@ class PathItem(Item):
             raise ValueError(f"{self.path}: mode {self.mode!r} must be four octal digits")
 
     def read(self) -> str:
-        return call("show_path", self.path)
+        return look("show_path", self.path)
 
     def rights_differ(self, lines: list[str]) -> bool:
         """Compare owner, group and mode with what `stat` printed."""
@@ -241,7 +249,7 @@ class Password(PathItem):
         text = json.dumps(config, indent=2) + "\n"
         fix = "\n".join(
             [
-                call("touch --", self.stamp),
+                call("touch", "--", self.stamp),
                 call("put_file", self.path, self.owner, self.group, self.mode, text=text),
             ]
         )
@@ -264,7 +272,7 @@ class Venv(Item):
     show: tuple[str, ...] = ()
 
     def read(self) -> str:
-        return call("show_venv", self.path)
+        return look("show_venv", self.path)
 
     def parse(self, lines: list[str]) -> tuple[str, dict[str, str]]:
         """Split into how far the last run came, and distribution names with versions."""
@@ -327,7 +335,7 @@ class Service(Item):
     since: str = "ExecMainStartTimestamp"
 
     def read(self) -> str:
-        return call("show_service", self.unit, *self.reads)
+        return look("show_service", self.unit, *self.reads)
 
     def compare(self, lines, touched):
         state = dict(line.split("=", 1) for line in lines if "=" in line)
@@ -368,7 +376,7 @@ class Port(Item):
     unit: str
 
     def read(self) -> str:
-        return call("show_listener", self.port, self.unit)
+        return look("show_listener", str(self.port), self.unit)
 
     def compare(self, lines, touched):
         if "taken" not in lines or "ActiveState=active" in lines:
@@ -384,7 +392,7 @@ class Needs(Item):
     maker: str
 
     def read(self) -> str:
-        return call("show_path", self.path)
+        return look("show_path", self.path)
 
     def compare(self, lines, touched):
         if lines[0] == "absent":

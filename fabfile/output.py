@@ -6,6 +6,8 @@ On a terminal a spinner shows what runs and for how long; rich draws it, importe
 from __future__ import annotations
 
 import difflib
+import getpass
+import socket
 import sys
 import time
 
@@ -46,11 +48,13 @@ class Report:
         for line in lines[-25:]:
             self.line(f"  | {line}")
 
-    def plan(self, host, changes, items: int) -> None:
-        """Show what would change, files as diffs."""
+    def plan(self, host, changes, items: int, versions: dict[str, str]) -> None:
+        """Show what would change: files as diffs, packages with all that comes along."""
         self.line(f"{self.where}: {host.name}; {len(changes)} of {items} items would change")
         for change in changes:
             self.line(f"  would {change.say}")
+            for package in change.packages[:1] and sorted(versions):
+                self.line(f"    {package} {versions.pop(package)}")
             if change.before != change.after:
                 before, after = ((t or "").splitlines() for t in (change.before, change.after))
                 for row in list(
@@ -109,6 +113,11 @@ class Live(Report):
         if self.status:
             self.status.stop()
             self.status = None
+
+
+def operator() -> str:
+    """Who sits here, as another operator would recognise them."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def report(where: str) -> Report:

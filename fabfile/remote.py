@@ -81,6 +81,8 @@ def clear_errors(c: Connection):
         raise Exit(refused(c)) from None
     except socket.gaierror:
         raise Exit(f"no host is called {c.host}: check the name after -H") from None
+    except BrokenPipeError:  # our own output: whoever read it has gone
+        raise Exit(code=1) from None
     except TimeoutError:
         raise Exit(f"{where} does not answer: is it on, and is port {c.port} open?") from None
     except ConnectionRefusedError:

@@ -4,11 +4,33 @@ umask 022
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 kept=/var/backups/jupyterlab # what stood in our place: `now` until the run has ended well
-lock_wait=600                # seconds that another apt or dpkg may take
+lock=/run/jupyterlab-fab.lock
+lock_wait=600                # seconds that another run, apt or dpkg may take
 
 run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
 chmod 0711 -- "$run" # the user's own steps read their tools there
 trap 'rm -rf -- "$run"' EXIT
+
+# take_turn OPERATOR SEEN: one run at a time. The lock goes with its processes, however they end;
+# what its last holder wrote there tells whether the server changed since it was read (SEEN).
+take_turn() {
+    exec 9>>"$lock"
+    if ! flock -n 9; then
+        printf 'note another run is at work here: %s; waiting for it\n' "$(cat -- "$lock")"
+        if ! flock -w "$lock_wait" 9; then
+            echo "the other run still holds it after $lock_wait s"
+            exit 1
+        fi
+        echo again
+        exit 0
+    fi
+    if [ "$2" != any ] && [ "$(cat -- "$lock")" != "$2" ]; then
+        echo again
+        exit 0
+    fi
+    printf '%s, since %s UTC, process %s\n' "$1" "$(date -u +'%F %T')" "$$" >"$lock"
+    printf 'turn %s\n' "$(cat -- "$lock")"
+}
 
 # --- steps ---------------------------------------------------------------------------------
 
