@@ -3,7 +3,7 @@
 from invoke import Collection
 
 from . import broken as broken
-from . import deps, full, hosts, jupyter, login, nginx, systemd, verify
+from . import deps, fleet, full, hosts, jupyter, login, nginx, status, systemd, verify
 from .settings import DEFAULTS
 
 ns = Collection(
@@ -15,6 +15,8 @@ ns = Collection(
     nginx.nginx,
     hosts.hosts,
     verify.verify,
+    status.status,
+    fleet.fleet,
     login.password,
     login.token,
 )

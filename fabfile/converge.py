@@ -41,30 +41,40 @@ def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = Non
     chosen = chosen or settings.load(c.config)
     report = output.report(remote.name_of(c))
     began = time.monotonic()
-    remote.open_connection(c, chosen)
-    host, answers = read(c, gather(steps, chosen, Host()))
-    host.refuse_unfit()
-    items, running = gather(steps, chosen, host), {name(step) for step in steps}
+    host, items, answers, changes = look(c, chosen, steps)
     done = rounds = 0
-    while changes := compare(items, answers, running):
+    while changes:
         if c.config.run.dry:
             report.plan(host, changes, len(items), versions(c, changes))
             return State(host, items, answers)
         if rounds == ROUNDS:
             raise Exit(f"this did not take: {changes[0].say}; look at the server, then run again")
         if not rounds:
-            report.begin_host(host, len(changes), len(items))
+            report.begin_host(host, changes, len(items))
             refuse_full_disk(host, changes)
         outcome = apply(c, host, items, changes, report)
-        if outcome is None:  # somebody else's run came in between: look again
-            host, answers = read(c, items)
+        if outcome is None:  # somebody else's run came in between
+            host, items, answers, changes = look(c, chosen, steps)
             continue
         host, answers = outcome
         done, rounds = done + len(changes), rounds + 1
+        changes = compare(items, answers, {name(step) for step in steps})
     for step in steps:
         report.shown(name(step), facts_of(items, answers, name(step)))
     report.end_host(done, len(items), time.monotonic() - began)
     return State(host, items, answers)
+
+
+def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, list, list]:
+    """Connect, read, compare.
+
+    :returns: the host, its items, the lines of each, and the changes that are needed.
+    """
+    remote.open_connection(c, chosen)
+    host, answers = read(c, gather(steps, chosen, Host()))
+    host.refuse_unfit()
+    items = gather(steps, chosen, host)
+    return host, items, answers, compare(items, answers, {name(step) for step in steps})
 
 
 def read(c: Connection, items: list[Item]) -> tuple[Host, list[list[str]]]:

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import msgspec
 
-from . import deps, jupyter, nginx, remote, systemd
-from .converge import converge, read
-from .host import Host
+from . import deps, jupyter, nginx, output, systemd
+from .converge import converge, look
 from .hosts import add
 from .login import tell
-from .plan import apply_script, compare, gather, name
+from .plan import apply_script
 from .remote import task
 from .settings import load
 from .verify import prove
@@ -26,19 +25,18 @@ def full(c, verify=True):
     state = converge(c, *STEPS)
     if c.config.run.dry:
         return
-    add(c)
+    alone = output.SINK.get().alone  # a fleet shares one name: this machine's hosts file has none
+    if alone:
+        add(c)
     if verify:
         prove(c)
-    tell(c, state)
+    if alone:
+        tell(c, state)
 
 
 @task
 def script(c):
     """Print the shell that `full` would run as root, to read, keep, or run by hand."""
     settings = msgspec.structs.replace(load(c.config), password=None)
-    remote.open_connection(c, settings)
-    host, answers = read(c, gather(STEPS, settings, Host()))
-    host.refuse_unfit()
-    items = gather(STEPS, settings, host)
-    changes = compare(items, answers, {name(step) for step in STEPS})
+    host, items, _, changes = look(c, settings, STEPS)
     print(apply_script(replace(host, turn="any"), items, changes, "a script, run by hand"))

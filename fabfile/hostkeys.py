@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import sys
 from pathlib import Path
 
 from fabric import Connection
 from invoke import Exit
 from paramiko import BadHostKeyException, MissingHostKeyPolicy, PKey
 
+from .output import may_ask
 from .settings import Settings
 
 
@@ -30,7 +30,7 @@ class Unknown(MissingHostKeyPolicy):
     def missing_host_key(self, client, hostname: str, key: PKey) -> None:
         """Accept and remember, or refuse, by the setting and the operator's own word."""
         name = f"{hostname} ({key.get_name()}, {fingerprint(key)})"
-        if self.mode == "ask" and sys.stdin.isatty():
+        if self.mode == "ask" and may_ask():
             answer = input(f"The host key of {name} is not known here. Trust it (yes/no)? ")
             if answer.strip().lower() != "yes":
                 raise Exit("not trusted; nothing was sent to it")

@@ -12,7 +12,6 @@ import getpass
 import gzip
 import secrets
 import socket
-import sys
 from collections.abc import Iterator
 
 import fabric
@@ -20,6 +19,7 @@ from fabric import Connection
 from invoke import Exit
 
 from . import hostkeys
+from .output import may_ask
 from .settings import Settings
 
 SILENCE = 30  # seconds without an acknowledged packet until a connection counts as lost
@@ -207,7 +207,7 @@ def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
             refused = refused or refuses(c, line)
             if not refused:
                 yield line
-        if not sys.stdin.isatty():
+        if not may_ask():
             raise Exit(
                 f"sudo on {name_of(c)} asks for a password: add --prompt-for-sudo-password, or "
                 "set FABRIC_SUDO_PASSWORD"

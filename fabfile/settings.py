@@ -90,7 +90,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 NAMES = tuple(name for name in Settings.__struct_fields__ if name != "password")
-DEFAULTS = {"hosts": None, "lab": dict.fromkeys(NAMES)}
+DEFAULTS = {"hosts": None, "groups": None, "lab": dict.fromkeys(NAMES)}
 
 
 def meaning(name: str) -> str:

@@ -12,6 +12,7 @@ from invoke import Exit
 
 from . import jupyter, remote
 from .items import quote
+from .output import SINK, say
 from .render import HOME, shell
 from .settings import Settings, load
 
@@ -50,19 +51,22 @@ def script(settings: Settings) -> str:
     return "\n".join([HOME, *lines, shell("verify.sh")])
 
 
-def from_here(settings: Settings) -> tuple[str, str, float, str]:
+def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     """Ask by name from this machine, without a secret: the way may be unencrypted.
 
+    :param address: where to go instead of where the name leads; empty for the name.
     :returns: check, ok / FAIL / skip, seconds, detail.
     """
     check, began = f"{settings.url}/lab leads to the login page", time.monotonic()
     try:
-        socket.getaddrinfo(settings.domain, settings.http_port)
+        socket.getaddrinfo(address or settings.domain, settings.http_port)
     except OSError:
         return check, "skip", 0.0, f"no name {settings.domain} here: add it with `fab hosts`"
     try:
-        wire = http.client.HTTPConnection(settings.domain, settings.http_port, timeout=10)
-        wire.request("GET", "/lab")
+        wire = http.client.HTTPConnection(
+            address or settings.domain, settings.http_port, timeout=10
+        )
+        wire.request("GET", "/lab", headers={"Host": settings.url.partition("//")[2]})
         answer = wire.getresponse()
         place = answer.getheader("Location", "")
         wire.close()
@@ -99,7 +103,9 @@ def prove(c: Connection) -> None:
         tell(hop, check, result, float(seconds))
         if result != "ok":
             raise Exit(explain(c, hop, check, detail))
-    check, result, seconds, detail = from_here(settings)
+    check, result, seconds, detail = from_here(
+        settings, "" if SINK.get().alone else remote.peer_address(c)
+    )
     tell("here", check if result != "skip" else detail, result, seconds)
     if result == "FAIL":
         raise Exit(explain(c, "here", check, detail))
@@ -107,7 +113,7 @@ def prove(c: Connection) -> None:
 
 def tell(hop: str, check: str, result: str, seconds: float) -> None:
     """Print one check."""
-    print(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}", flush=True)
+    say(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}")
 
 
 @remote.task

@@ -71,7 +71,10 @@ settle() {
     [ -d "$kept/now" ] || return 0
     find "$kept/now" -name '*.absent' -delete
     find "$kept/now" -depth -type d -empty -delete
-    [ ! -d "$kept/now" ] || mv -T -- "$kept/now" "$kept/$(date +%Y-%m-%dT%H%M%S.%N)"
+    [ -d "$kept/now" ] || return 0
+    dated=$kept/$(date +%Y-%m-%dT%H%M%S.%N)
+    mv -T -- "$kept/now" "$dated"
+    printf 'note what was replaced is kept in %s\n' "$dated"
 }
 
 # --- files ---------------------------------------------------------------------------------

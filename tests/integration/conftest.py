@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
+
 from testbed import engine, image
 from testbed.host import Host, keypair
 from testbed.machine import ROOT
