@@ -29,6 +29,10 @@ class Unknown(MissingHostKeyPolicy):
 
     def missing_host_key(self, client, hostname: str, key: PKey) -> None:
         """Accept and remember, or refuse, by the setting and the operator's own word."""
+        if self.mode.startswith("SHA256:"):
+            if self.mode != fingerprint(key):
+                raise Exit(f"{hostname} shows {fingerprint(key)}, pinned is {self.mode}: refused")
+            return
         name = f"{hostname} ({key.get_name()}, {fingerprint(key)})"
         if self.mode == "ask" and may_ask():
             answer = input(f"The host key of {name} is not known here. Trust it (yes/no)? ")
@@ -47,6 +51,9 @@ class Unknown(MissingHostKeyPolicy):
 def check_with(c: Connection, settings: Settings) -> None:
     """Let the connection know the known hosts, the system's and the operator's."""
     known_hosts = Path(settings.known_hosts).expanduser()
+    if settings.host_key.startswith("SHA256:"):  # what is pinned counts more than what is known
+        c.client.set_missing_host_key_policy(Unknown(settings.host_key, known_hosts))
+        return
     for path in (Path("/etc/ssh/ssh_known_hosts"), known_hosts):
         if path.is_file():
             c.client.load_system_host_keys(str(path))

@@ -12,6 +12,7 @@ import getpass
 import gzip
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 
 import fabric
@@ -106,6 +107,8 @@ def refused(c: Connection) -> str:
 def open_connection(c: Connection, settings: Settings) -> None:
     """Connect, unless connected: host key checked, no Nagle delay, a dead peer noticed.
 
+    A jump host is opened the same way first, so that its key is checked, too.
+
     :raises Exit: for an unknown host key that is not accepted.
     """
     if c.is_connected:
@@ -113,17 +116,50 @@ def open_connection(c: Connection, settings: Settings) -> None:
     import logging
 
     logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its tracebacks are not ours
+    if isinstance(c.gateway, Connection):
+        open_connection(c.gateway, settings)
     hostkeys.check_with(c, settings)
     timeout = c.connect_timeout or c.connect_kwargs.get("timeout") or settings.connect_timeout
-    if not c.gateway:
-        wire = socket.create_connection((c.host, c.port), timeout)
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
-        c.connect_kwargs["sock"] = wire
     c.connect_kwargs.setdefault("banner_timeout", timeout)
-    c.open()
+    end = time.monotonic() + settings.boot_wait
+    while True:
+        try:
+            c.connect_kwargs["sock"] = c.open_gateway() if c.gateway else dial(c, timeout)
+            with known_as(c, c.ssh_config.get("hostkeyalias")):
+                c.open()
+            break
+        except Exception as problem:
+            if not booting(problem) or time.monotonic() > end:
+                raise
+            time.sleep(0.5)
     c.transport.set_keepalive(SILENCE // 3)
+
+
+def booting(problem: Exception) -> bool:
+    """Whether a host that starts would look like this: no sshd yet, or one that is not ready."""
+    return isinstance(problem, ConnectionRefusedError | EOFError) or "banner" in str(problem)
+
+
+def dial(c: Connection, timeout: float) -> socket.socket:
+    """Make the TCP connection, IPv4 or IPv6."""
+    wire = socket.create_connection((c.host, c.port), timeout)
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+    return wire
+
+
+@contextlib.contextmanager
+def known_as(c: Connection, alias: str | None):
+    """Let Paramiko look the host key up under HostKeyAlias; the socket is there already."""
+    host, port, gateway = c.host, c.port, c.gateway
+    c.gateway = None
+    if alias:
+        c.host, c.port = alias, 22
+    try:
+        yield
+    finally:
+        c.host, c.port, c.gateway = host, port, gateway
 
 
 def peer_address(c: Connection) -> str:
@@ -131,27 +167,31 @@ def peer_address(c: Connection) -> str:
     return "" if c.gateway else c.transport.getpeername()[0]
 
 
-def converse(c: Connection, command: str, stdin: str = "", prompts: dict | None = None):
+def converse(c: Connection, command: str, stdin: str = "", prompts=None, tty: bool = False):
     """Run one command and yield its lines (both streams) as they come; return its exit status.
 
-    :param stdin: sent at once and closed: it shows in no process list.
-    :param prompts: text without a line end -> function that gives the answer to it; when given,
-        `stdin` waits until a line `go` came.
+    :param stdin: its input, which shows in no process list; with `prompts` or `tty` it waits until
+        a line `go` came, else it is sent at once.
+    :param prompts: text without a line end -> function that gives the answer to it.
+    :param tty: give it a terminal, for a sudo that wants one.
     """
     channel = c.transport.open_session()
+    if tty:
+        channel.get_pty()
     channel.set_combine_stderr(True)
     channel.exec_command(command)
-    if not prompts:
-        send_all(channel, stdin)
+    waiting = bool(prompts or tty)
+    if not waiting:
+        send(channel, stdin)
     buffer = b""
     while chunk := channel.recv(65536):
         *lines, buffer = (buffer + chunk).split(b"\n")
         for line in lines:
-            if prompts and line == b"go":
-                prompts = None
-                send_all(channel, stdin)
+            if waiting and line.strip() == b"go":
+                waiting = False
+                send(channel, stdin)
             else:
-                yield line.decode(errors="replace")
+                yield line.decode(errors="replace").removesuffix("\r")
         for text, answer in (prompts or {}).items():
             if buffer.endswith(text.encode()):
                 buffer = b""
@@ -161,7 +201,7 @@ def converse(c: Connection, command: str, stdin: str = "", prompts: dict | None 
     return channel.recv_exit_status()
 
 
-def send_all(channel, stdin: str) -> None:
+def send(channel, stdin: str) -> None:
     """Send the whole input and close it; a command that has ended already is no error here."""
     with contextlib.suppress(OSError):
         channel.sendall(stdin.encode())
@@ -185,38 +225,54 @@ def ask(c: Connection, script: str, stdin: str = "") -> tuple[list[str], int]:
 def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
     """Run a script as root and yield its lines as they come; return its exit status.
 
-    The script travels as input, so that nothing in it shows in a process list or sudo's log.
+    The script travels as input, so that nothing in it shows in a process list or in sudo's log;
+    one that did not come whole is not begun.
 
     :param root: whether the login user is root already.
     :raises Exit: when sudo refuses, or asks for a password that nobody here knows.
     """
-    shell = "sh -c 'echo go; eval \"$(cat)\"'"
+    script = script.strip()
+    size = len(script.encode())
+    whole = f'script=$(head -c {size}); [ "${{#script}}" -eq {size} ] && eval "$script"'
+    shell = f"env LC_ALL=C sh -c 'echo go; {whole}'"
     if root:
         return (yield from converse(c, shell, script))
-    password = c.config.sudo.password
-    if not password:
-        refused = False
-        talk = converse(c, f"env LC_ALL=C sudo -n -- {shell}", script)
-        while True:
-            try:
+    tty, known = False, c.config.sudo.password
+    while True:
+        prompts, how = None, "-n"
+        if known:
+            nonce = f"[{secrets.token_hex(8)}]"
+            prompts, how = {nonce: once(known, c)}, f"-k -S -p '{nonce}'"
+        raw = "stty raw -echo; " if tty else ""
+        command = f"{raw}env LC_ALL=C sudo {how} -- {shell}"
+        refusal, status = None, None
+        talk = converse(c, command, script, prompts, tty)
+        try:
+            while True:
                 line = next(talk)
-            except StopIteration as end:
-                if not refused:
-                    return end.value
-                break
-            refused = refused or refuses(c, line)
-            if not refused:
-                yield line
-        if not may_ask():
-            raise Exit(
-                f"sudo on {name_of(c)} asks for a password: add --prompt-for-sudo-password, or "
-                "set FABRIC_SUDO_PASSWORD"
-            )
-        password = getpass.getpass(f"sudo password of {name_of(c)}: ")
-        c.config.sudo.password = password  # the next step need not ask again
-    nonce = f"[{secrets.token_hex(8)}]"
-    command = f"env LC_ALL=C sudo -k -S -p '{nonce}' -- {shell}"
-    return (yield from converse(c, command, script, {nonce: once(password, c)}))
+                refusal = refusal or refuses(c, line)
+                if not refusal:
+                    yield line
+        except StopIteration as end:
+            status = end.value
+        if refusal == "tty" and not tty:
+            tty = True
+        elif refusal == "password" and not known:
+            known = c.config.sudo.password = ask_password(c)  # the next step need not ask again
+        elif refusal:
+            raise Exit(f"sudo on {name_of(c)} refuses: {refusal}")
+        else:
+            return status
+
+
+def ask_password(c: Connection) -> str:
+    """Ask for sudo's password, unseen."""
+    if not may_ask():
+        raise Exit(
+            f"sudo on {name_of(c)} asks for a password: add --prompt-for-sudo-password, or set "
+            "FABRIC_SUDO_PASSWORD"
+        )
+    return getpass.getpass(f"sudo password of {name_of(c)}: ")
 
 
 def once(password: str, c: Connection):
@@ -224,26 +280,23 @@ def once(password: str, c: Connection):
     answers = iter([password])
 
     def answer() -> str:
-        try:
-            return next(answers)
-        except StopIteration:
-            raise Exit(
-                f"sudo on {name_of(c)} refuses this password: run again and retype it"
-            ) from None
+        for known in answers:
+            return known
+        raise Exit(f"sudo on {name_of(c)} refuses this password: run again and retype it")
 
     return answer
 
 
-def refuses(c: Connection, line: str) -> bool:
-    """Whether this line is sudo asking for a password; other refusals end the run."""
-    if line.startswith("sudo: ") and "password is required" in line:
-        return True
-    if (
-        "sudo: not found" in line
-        or "sudo: command not found" in line
-        or "sudo: No such file" in line
-    ):
+def refuses(c: Connection, line: str) -> str | None:
+    """Tell what sudo lacks, a `password` or a `tty`; every other refusal ends the run."""
+    if "a password is required" in line and line.startswith("sudo: "):
+        return "password"
+    if "you must have a tty" in line and line.startswith("sudo: "):
+        return "tty"
+    if "sudo: not found" in line or "sudo: command not found" in line:
+        raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
+    if "env: 'sudo'" in line or "env: \u2018sudo\u2019" in line:
         raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
     if "not in the sudoers file" in line or "is not allowed to execute" in line:
         raise Exit(f"{c.user} may not use sudo on {c.original_host}: add the user to group sudo")
-    return False
+    return None

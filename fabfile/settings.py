@@ -65,12 +65,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     address: text(
         r"[0-9A-Fa-f.:]*", "the IP for the hosts line; empty: the one of the SSH peer"
     ) = ""
-    host_key: Annotated[
-        Literal["ask", "accept-new", "strict"],
-        Meta(description="for a server not in known_hosts: ask, accept-new or strict"),
-    ] = "ask"
+    host_key: text(
+        r"ask|accept-new|strict|SHA256:[A-Za-z0-9+/]{43}",
+        "ask, accept-new, strict, or the server's fingerprint, SHA256:...",
+    ) = "ask"
     known_hosts: text(r".+", "the known_hosts file, a path") = "~/.ssh/known_hosts"
     connect_timeout: number(1, 600, "seconds until a silent server is given up") = 10
+    boot_wait: number(0, 600, "seconds to try again while a server starts and has no sshd yet") = 5
     password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
 
     @property
