@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fabric import Connection
 from invoke import Exit
 
-from . import output, remedies, remote, settings
+from . import channel, output, remedies, remote, settings
 from .host import Host
 from .items import Change, Item, call
 from .plan import Step, apply_script, compare, facts_of, gather, name, reading_script, split
@@ -79,7 +79,7 @@ def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, l
 
 def read(c: Connection, items: list[Item]) -> tuple[Host, list[list[str]]]:
     """Read the host and all items in one command, as the login user."""
-    lines, status = remote.ask(c, reading_script(items))
+    lines, status = channel.ask(c, reading_script(items))
     sections = split(lines)
     if "end" not in sections:
         last = lines[-1] if lines else f"nothing, and exit status {status}"
@@ -94,7 +94,7 @@ def apply(c, host: Host, items, changes: list[Change], report):
     :raises Exit: when a step failed or the connection was lost.
     """
     script = apply_script(host, items, changes, output.operator())
-    talk = remote.apply(c, script, root=host.uid == 0)
+    talk = channel.apply(c, script, root=host.uid == 0)
     words: list[str] = []
     lines: list[str] = []
     failed = None
@@ -136,7 +136,7 @@ def versions(c, changes: list[Change]) -> dict[str, str]:
     names = [name for change in changes for name in change.packages]
     if not names:
         return {}
-    lines, _ = remote.ask(c, f"{shell('read.sh')}{call('would_install', *names)}\n")
+    lines, _ = channel.ask(c, f"{shell('read.sh')}{call('would_install', *names)}\n")
     return dict(line.split(" ", 1) for line in lines if " " in line)
 
 
