@@ -59,25 +59,51 @@ class Operator:
     public_key: str
     settings: dict[str, str] = field(default_factory=dict)
 
-    def fab(
-        self, *arguments: str, env: dict[str, str] | None = None, stdin: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run fab with these arguments; never raises, the caller looks at the exit code."""
+    def environment(self, env: dict[str, str] | None = None) -> dict[str, str]:
+        """What fab sees: none of this machine's own settings, but the operator's files."""
         clean = {n: v for n, v in os.environ.items() if not n.startswith(("FABRIC_", "LAB_"))}
         mine = {
             "HOME": str(self.home),
             "FABRIC_LAB_KNOWN_HOSTS": str(self.home / "known_hosts"),
             "FABRIC_LAB_HOSTS_FILE": str(self.home / "hosts"),
         }
-        return subprocess.run(
+        return {**clean, **mine, **self.settings, **(env or {})}
+
+    def start(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        folder: Path = ROOT,
+        stdin: int = subprocess.PIPE,
+        out: int = subprocess.PIPE,
+        errors: int = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
+        """Start fab with these arguments, and leave it running."""
+        return subprocess.Popen(
             [Path(sys.executable).parent / "fab", *arguments],
-            cwd=ROOT,
-            env={**clean, **mine, **self.settings, **(env or {})},
-            input=stdin or "",
-            capture_output=True,
+            cwd=folder,
+            env=self.environment(env),
+            stdin=stdin,
+            stdout=out,
+            stderr=errors,
             text=True,
-            timeout=600,
         )
+
+    def fab(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        stdin: str | None = None,
+        folder: Path = ROOT,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run fab with these arguments; never raises, the caller looks at the exit code."""
+        with self.start(*arguments, env=env, folder=folder) as running:
+            try:
+                out, errors = running.communicate(stdin or "", timeout=600)
+            except BaseException:
+                running.kill()
+                raise
+        return subprocess.CompletedProcess(running.args, running.returncode, out, errors)
 
 
 @dataclass
@@ -93,11 +119,18 @@ class Server:
         """What follows -H."""
         return f"{self.user}@{self.host.address}"
 
+    @property
+    def reach(self) -> list[str]:
+        """The words that lead fab to this server."""
+        return ["-H", self.target, "-i", str(self.operator.key)]
+
     def fab(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         """Run a task on this server, with the operator's key."""
-        return self.operator.fab(
-            "-H", self.target, "-i", str(self.operator.key), *arguments, **options
-        )
+        return self.operator.fab(*self.reach, *arguments, **options)
+
+    def start(self, *arguments: str, **options) -> subprocess.Popen[str]:
+        """Start a task on this server, and leave it running."""
+        return self.operator.start(*self.reach, *arguments, **options)
 
     @property
     def infra(self):
