@@ -39,6 +39,7 @@ def converse(c: Connection, command: str, stdin: str = "", prompts=None, tty: bo
             if waiting and line.strip() == b"go":
                 waiting = False
                 send(channel, stdin)
+                yield "go"
             else:
                 yield line.decode(errors="replace").removesuffix("\r")
         for text, answer in (prompts or {}).items():
@@ -94,12 +95,14 @@ def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
             prompts, how = {nonce: once(known, c)}, f"-k -S -p '{nonce}'"
         raw = "stty raw -echo; " if tty else ""
         command = f"{raw}env LC_ALL=C sudo {how} -- {shell}"
-        refusal, status = None, None
+        refusal = status = None
+        begun = False
         talk = converse(c, command, script, prompts, tty)
         try:
             while True:
                 line = next(talk)
-                refusal = refusal or refuses(c, line)
+                begun = begun or line == "go"
+                refusal = refusal or (None if begun else refuses(c, line))
                 if not refusal:
                     yield line
         except StopIteration as end:

@@ -10,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import fabric
 from fabric import Connection
 from invoke import Exit
 
-from . import deps, full, jupyter, nginx, output, settings, status, systemd, verify
+from . import deps, full, jupyter, nginx, output, remote, settings, status, systemd, verify
 
 TASKS = {
     "full": full.full,
@@ -121,7 +120,7 @@ def run_on(config, host: str, task, sink: output.Sink) -> Result:
     return result
 
 
-@fabric.task(positional=["what"])
+@remote.local_task
 def fleet(c, what, on="", limit="", jobs=16, retry_failed=False):
     """Run a task on many hosts at once, such as `fab fleet full --on a,b`; sum up at the end.
 

@@ -98,7 +98,7 @@ def add(c: fabric.Connection) -> bool:
     return update(settings, address_of(c, settings), c.config.run.dry)
 
 
-@fabric.task
+@remote.local_task
 def hosts(c, remove=False):
     """Add the server's name to your own /etc/hosts; `--remove` takes it out.
 

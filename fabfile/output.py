@@ -61,7 +61,7 @@ class Report:
 
     def begin_host(self, host, changes, items: int) -> None:
         """Say what is ahead; show what hand edits will be lost."""
-        self.line(f"{self.where}: {host.name}; {len(changes)} changes to make, {items} items")
+        self.line(f"{self.where}: {host.name}; {count(len(changes))} to make, {items} items")
         for change in changes:
             if change.before:
                 self.line(f"  will  {change.say}")
@@ -111,7 +111,7 @@ class Report:
     def end_host(self, done: int, items: int, seconds: float) -> None:
         """Sum up."""
         SINK.get().changed += done
-        what = f"{done} changes made" if done else "nothing to change"
+        what = f"{count(done)} made" if done else "nothing to change"
         self.line(f"{self.where}: {what}, {items} items as wanted ({seconds:.1f} s)")
 
     def stop(self) -> None:
@@ -151,6 +151,11 @@ class Live(Report):
         if self.progress:
             self.progress.stop()
             self.progress = None
+
+
+def count(changes: int) -> str:
+    """Say how many changes."""
+    return f"{changes} change{'' if changes == 1 else 's'}"
 
 
 def report(where: str) -> Report:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
+import inspect
+import re
 import socket
 import time
 
@@ -24,7 +27,15 @@ def task(body):
     def on_each_host(c, *args, **kwargs):
         each_host(c, lambda connection: body(connection, *args, **kwargs), body.__name__)
 
-    return fabric.task(on_each_host)
+    return local_task(on_each_host)
+
+
+def local_task(body):
+    """Make a Fabric task that brings its own hosts, or needs none; `:param x:` becomes its help."""
+    text, *rest = re.split(r"^\s*:param (\w+):", inspect.getdoc(body), flags=re.MULTILINE)
+    body.__doc__ = text.strip()
+    words = (" ".join(part.split()) for part in rest[1::2])
+    return fabric.task(body, help=dict(zip(rest[::2], words, strict=True)))
 
 
 def each_host(c, body, name: str) -> None:
@@ -76,15 +87,27 @@ def clear_errors(c: Connection):
     except BrokenPipeError:  # our own output: whoever read it has gone
         raise Exit(code=1) from None
     except TimeoutError:
-        raise Exit(f"{where} does not answer: is it on, and is port {c.port} open?") from None
+        raise Exit(silent(c)) from None
     except ConnectionRefusedError:
         raise Exit(f"{c.host} refuses port {c.port}: does sshd run there, on that port?") from None
     except (SSHException, EOFError, OSError) as problem:
         if "No authentication methods" in str(problem):
             raise Exit(refused(c)) from None
+        if getattr(problem, "errno", None) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+            raise Exit(silent(c)) from None
+        if "banner" in str(problem):
+            raise Exit(f"{c.host} does not greet on port {c.port}: is that sshd's port?") from None
+        if c.connect_kwargs.get("key_filename") and "key file" in str(problem):
+            keys = ", ".join(map(str, c.connect_kwargs["key_filename"]))
+            raise Exit(f"{keys} holds no private key: name another with -i") from None
         if isinstance(problem, FileNotFoundError):
             raise Exit(f"no such file: {problem.filename}") from None
         raise Exit(f"{where}: the connection failed: {problem or 'cut off'}; try again") from None
+
+
+def silent(c: Connection) -> str:
+    """Say that nothing comes back from there."""
+    return f"{name_of(c)} does not answer: is it on, and is port {c.port} open?"
 
 
 def refused(c: Connection) -> str:

@@ -19,14 +19,16 @@ class Token(PathItem):
     mode: str = "0600"
 
     def compare(self, lines, touched):
-        if self.value(lines) and not self.rights_differ(lines):
-            return None
-        if self.value(lines):
-            text = self.value(lines)
-            fix = call("put_file", self.path, self.owner, self.group, self.mode, text=text)
-            return Change(f"set rights of {self.path}", fix)
-        fix = call("put_token", self.path, self.owner, self.group)
-        return Change("make a login token", fix, (self.path,))
+        token, rights = self.value(lines), (self.owner, self.group, self.mode)
+        if not token:
+            fix = call("put_token", self.path, self.owner, self.group)
+            return Change("make a login token", fix, (self.path,))
+        if token != decode(lines):  # Jupyter would take the line end for a part of it
+            fix = f"{call('printf', '%s', token)} | {call('put_file', self.path, *rights)}"
+            return Change("take the blanks from the login token", fix, (self.path,))
+        if self.rights_differ(lines):
+            return Change(f"set rights of {self.path}", call("put_rights", self.path, *rights))
+        return None
 
     @staticmethod
     def value(lines: list[str]) -> str:

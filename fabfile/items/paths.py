@@ -37,15 +37,24 @@ class PathItem(Item):
 
 @dataclass(frozen=True, kw_only=True)
 class Directory(PathItem):
-    """A directory; what is in it is left alone."""
+    """A directory; what is in it is left alone.
+
+    :param adopted: one that is there already keeps its mode, and another's is refused.
+    """
 
     mode: str = "0755"
+    adopted: bool = False
 
     def compare(self, lines, touched):
         if lines[0].startswith("directory|") and not self.rights_differ(lines):
             return None
         if lines[0].startswith("regular"):
             raise Exit(f"{self.path} is a file, but a folder is needed: move it away first")
+        if lines[0].startswith("directory|") and self.adopted:
+            owner = lines[0].split("|")[1]
+            if owner == self.owner:
+                return None
+            raise Exit(f"{self.path} belongs to {owner}: choose another lab.project, or chown it")
         fix = call("put_directory", self.path, self.owner, self.group, self.mode)
         return Change(f"make the folder {self.path}", fix, (self.path,))
 
@@ -70,8 +79,12 @@ class File(PathItem):
         there = decode(lines)
         if there == self.content and not self.rights_differ(lines):
             return None
-        verb = "write" if there is None else "replace" if there != self.content else "set rights of"
-        fix = call("put_file", self.path, self.owner, self.group, self.mode, text=self.content)
+        rights = self.owner, self.group, self.mode
+        if there == self.content:
+            fix = call("put_rights", self.path, *rights)
+            return Change(f"set rights of {self.path}", fix, needs=self.needs)
+        verb = "write" if there is None else "replace"
+        fix = call("put_file", self.path, *rights, text=self.content)
         eyes = ("", "") if self.secret else (there or "", self.content)
         return Change(f"{verb} {self.path}", fix, (self.path,), *eyes, needs=self.needs)
 

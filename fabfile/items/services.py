@@ -59,15 +59,21 @@ def moment(text: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Port(Item):
-    """A TCP port that is free, or already the unit's own."""
+    """A TCP port that is free, or already the unit's own.
+
+    :param reads: the files that say which port it is: looked at again when one of them is new.
+    """
 
     port: int
     unit: str
+    reads: tuple[str, ...]
 
     def read(self) -> str:
         return look("show_listener", str(self.port), self.unit)
 
     def compare(self, lines, touched):
-        if "taken" not in lines or "ActiveState=active" in lines:
+        settled = "ActiveState=active" in lines and not touched & set(self.reads)
+        if "taken" not in lines or settled:
             return None
-        return Change(f"check port {self.port}", call("refuse_port", self.port), check=True)
+        fix = call("refuse_port", self.port, self.unit)
+        return Change(f"check that port {self.port} is free", fix, check=True)

@@ -54,6 +54,7 @@ class Venv(Item):
     requirements: tuple[str, ...]
     installer: str = "uv"
     core: tuple[str, ...] = ()  # paths (`*` allowed) that the service reads
+    anew: str = ""  # a stamp: made anew, unless the venv has it already
     show: tuple[str, ...] = ()
 
     def read(self) -> str:
@@ -84,20 +85,24 @@ class Venv(Item):
 
     def compare(self, lines, touched):
         record, there = self.parse(lines)
+        kept = [row for row in record.splitlines() if not row.startswith("# ")]
         short = self.lacking(there)
         repair = {"filling": "anew", "changing": "again"}.get(record.strip(), "")
-        if record.strip() == "\n".join(self.requirements) and not short:
+        if self.anew and f"# {self.anew}" not in record.splitlines():
+            repair = "anew"
+        if not repair and kept == list(self.requirements) and not short:
             return None
-        if record.strip() == "foreign" and not short:
-            short = ["(adopt what is there)"]
+        stamp = [f"# {self.anew}"] if self.anew else []
         fix = call(
             "fill_venv", self.path, self.owner, self.home, repair or "no", self.installer,
-            *self.requirements,
+            "\n".join([*self.requirements, *stamp]), *self.requirements,
         )  # fmt: skip
+        why = ", after a run that was cut off" if repair and not stamp else ""
         say = f"install {', '.join(short or self.requirements)} into {self.path}"
-        say += f" ({self.installer}{', after a run that was cut off' if repair else ''})"
         new_core = repair or any(text.startswith("jupyter") for text in short)
-        return Change(say, fix, self.core if new_core else (), needs=self.needs, room=400)
+        touched_core = self.core if new_core else ()
+        say += f" ({self.installer}{', anew' if stamp else why})"
+        return Change(say, fix, touched_core, needs=self.needs, room=400)
 
     def shown(self, lines):
         _, there = self.parse(lines)
