@@ -66,7 +66,7 @@ class Port(Item):
 
     port: int
     unit: str
-    reads: tuple[str, ...]
+    reads: tuple[str, ...] = ()
 
     def read(self) -> str:
         return look("show_listener", str(self.port), self.unit)
