@@ -3,17 +3,20 @@
 from invoke import Collection
 
 from . import broken as broken
-from . import deps, full, hosts, jupyter, login, nginx, systemd, verify
+from . import deps, fleet, full, hosts, jupyter, login, nginx, status, systemd, verify
 from .settings import DEFAULTS
 
 ns = Collection(
     full.full,
+    full.script,
     deps.deps,
     jupyter.jupyter,
     systemd.systemd,
     nginx.nginx,
     hosts.hosts,
     verify.verify,
+    status.status,
+    fleet.fleet,
     login.password,
     login.token,
 )

@@ -6,8 +6,8 @@ import traceback
 
 def read_by_invoke(trace) -> bool:
     """Whether the error arose while Invoke read or merged its settings files."""
-    names = {frame.name for frame in traceback.extract_tb(trace)}
-    return bool(names & {"_load_file", "_merge_file", "load_project", "load_runtime", "load_shell_env"})
+    readers = {"_load_file", "_merge_file", "load_project", "load_runtime", "load_shell_env"}
+    return any(frame.name in readers for frame in traceback.extract_tb(trace))
 
 
 def tell(kind, problem, trace) -> None:

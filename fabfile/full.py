@@ -1,11 +1,19 @@
 """Everything, in order: the server in one pass, then the operator's name for it, then the proof."""
 
-from . import deps, jupyter, nginx, systemd
-from .converge import converge
+from dataclasses import replace
+
+import msgspec
+
+from . import deps, jupyter, nginx, output, systemd
+from .converge import converge, look
 from .hosts import add
 from .login import tell
+from .plan import apply_script
 from .remote import task
+from .settings import load
 from .verify import prove
+
+STEPS = (deps.items, jupyter.items, systemd.items, nginx.items)
 
 
 @task
@@ -14,10 +22,21 @@ def full(c, verify=True):
 
     :param verify: ask the finished thing as a user would; `--no-verify` leaves that out.
     """
-    state = converge(c, deps.items, jupyter.items, systemd.items, nginx.items)
+    state = converge(c, *STEPS)
     if c.config.run.dry:
         return
-    add(c)
+    alone = output.SINK.get().alone  # a fleet shares one name: this machine's hosts file has none
+    if alone:
+        add(c)
     if verify:
         prove(c)
-    tell(c, state)
+    if alone:
+        tell(c, state)
+
+
+@task
+def script(c):
+    """Print the shell that `full` would run as root, to read, keep, or run by hand."""
+    settings = msgspec.structs.replace(load(c.config), password=None)
+    host, items, _, changes = look(c, settings, STEPS)
+    print(apply_script(replace(host, turn="any"), items, changes, "a script, run by hand"))

@@ -26,6 +26,7 @@ class Host:
     name: str = "Debian GNU/Linux 12"
     systemd: bool = True
     free: int = 10**6
+    turn: str = ""  # who changed it last, and since when; empty since the last boot
 
     @classmethod
     def parse(cls, lines: list[str]) -> Host:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import sys
 from pathlib import Path
 
 from fabric import Connection
 from invoke import Exit
 from paramiko import BadHostKeyException, MissingHostKeyPolicy, PKey
 
+from .output import may_ask
 from .settings import Settings
 
 
@@ -29,8 +29,12 @@ class Unknown(MissingHostKeyPolicy):
 
     def missing_host_key(self, client, hostname: str, key: PKey) -> None:
         """Accept and remember, or refuse, by the setting and the operator's own word."""
+        if self.mode.startswith("SHA256:"):
+            if self.mode != fingerprint(key):
+                raise Exit(f"{hostname} shows {fingerprint(key)}, pinned is {self.mode}: refused")
+            return
         name = f"{hostname} ({key.get_name()}, {fingerprint(key)})"
-        if self.mode == "ask" and sys.stdin.isatty():
+        if self.mode == "ask" and may_ask():
             answer = input(f"The host key of {name} is not known here. Trust it (yes/no)? ")
             if answer.strip().lower() != "yes":
                 raise Exit("not trusted; nothing was sent to it")
@@ -47,6 +51,9 @@ class Unknown(MissingHostKeyPolicy):
 def check_with(c: Connection, settings: Settings) -> None:
     """Let the connection know the known hosts, the system's and the operator's."""
     known_hosts = Path(settings.known_hosts).expanduser()
+    if settings.host_key.startswith("SHA256:"):  # what is pinned counts more than what is known
+        c.client.set_missing_host_key_policy(Unknown(settings.host_key, known_hosts))
+        return
     for path in (Path("/etc/ssh/ssh_known_hosts"), known_hosts):
         if path.is_file():
             c.client.load_system_host_keys(str(path))

@@ -16,6 +16,7 @@ import fabric
 from invoke import Exit
 
 from . import remote
+from .output import say
 from .settings import Settings, load
 
 REPLACE = 'cp -p "$2" "$2.new" && cat "$1" >"$2.new" && mv -f "$2.new" "$2" || cat "$1" >"$2"'
@@ -78,15 +79,13 @@ def update(settings: Settings, address: str | None, dry: bool = False) -> bool:
     new = with_line(text, domain, address)
     line = f"{address}  {domain}"
     if new == text:
-        print(f"  hosts    {path} {'has ' + line if address else 'has no line of ours'} already")
+        say(f"  hosts    {path} {'has ' + line if address else 'has no line of ours'} already")
     elif dry:
-        print(f"  would {'write ' + line + ' to' if address else 'take our line out of'} {path}")
+        say(f"  would {'write ' + line + ' to' if address else 'take our line out of'} {path}")
     elif write(path, new):
-        print(
-            f"  hosts    {path} now has {line}" if address else f"  hosts    {path}: line removed"
-        )
+        say(f"  hosts    {path} now has {line}" if address else f"  hosts    {path}: line removed")
     elif address:
-        print(f"  hosts    {path} cannot be written here; add this line to it:\n\n{line}\n")
+        say(f"  hosts    {path} cannot be written here; add this line to it:\n\n{line}\n")
         return False
     else:
         raise Exit(f"{path} cannot be written here: remove the block of {domain} by hand")
@@ -99,7 +98,7 @@ def add(c: fabric.Connection) -> bool:
     return update(settings, address_of(c, settings), c.config.run.dry)
 
 
-@fabric.task
+@remote.local_task
 def hosts(c, remove=False):
     """Add the server's name to your own /etc/hosts; `--remove` takes it out.
 

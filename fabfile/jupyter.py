@@ -4,12 +4,16 @@ Owns ~/project/venv and ~/.jupyter/jupyter_lab_config.py; makes a login token on
 password only when one is given.
 """
 
+import time
+
+import msgspec
+
 from .converge import converge
 from .host import Host
 from .items import Directory, File, Item, Needs, Password, Token, Venv
 from .remote import task
 from .render import render
-from .settings import Settings
+from .settings import Settings, load
 
 SOCKET = "/run/jupyterlab/jupyter.sock"
 TOKEN = "~/.jupyter/jupyterlab_token"
@@ -30,13 +34,14 @@ def items(settings: Settings, host: Host) -> list[Item]:
     config = render("jupyter_lab_config.py.j2", settings=settings, socket=SOCKET, project=project)
     return [
         Needs(path="/usr/share/python-wheels", maker="deps"),
-        Directory(path=project, **mine),
+        Directory(path=project, adopted=True, **mine),
         Venv(
             step="jupyter",
             path=host.under(settings.venv),
             owner=host.user,
             home=host.home,
             requirements=settings.requirements,
+            anew=settings.anew,
             installer=settings.installer,
             core=core(settings, host),
             show=SHOW,
@@ -52,6 +57,10 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 
 @task
-def jupyter(c):
-    """Install JupyterLab into ~/project/venv and configure it."""
-    converge(c, items)
+def jupyter(c, anew=False):
+    """Install JupyterLab into ~/project/venv and configure it.
+
+    :param anew: make the venv anew, such as a damaged one; what was added by hand is gone then.
+    """
+    stamp = f"made anew {time.time():.0f}" if anew else ""
+    converge(c, items, chosen=msgspec.structs.replace(load(c.config), anew=stamp))

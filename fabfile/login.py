@@ -10,6 +10,7 @@ from . import jupyter, remote, systemd
 from .converge import State, converge, read
 from .credentials import ask
 from .items import Password, Token
+from .output import say
 from .settings import load
 
 
@@ -17,15 +18,15 @@ def tell(c: Connection, state: State) -> None:
     """Say where JupyterLab is and how to log in; the last lines of `full`."""
     settings = load(c.config)
     token, lines = state.of(Token)
-    print(f"\nJupyterLab is at {settings.url}/lab")
+    say(f"\nJupyterLab is at {settings.url}/lab")
     item, login = state.of(Password)
     if item.shown(login):
-        print(f"  log in with the password; with the token: fab -H {remote.name_of(c)} token")
+        say(f"  log in with the password; with the token: fab -H {remote.name_of(c)} token")
     else:
         secret = token.value(lines)
-        print(f"  log in:        {settings.url}/lab?token={secret}")
-        print(f"  or with a password of your own: set it at {settings.url}/login, with this token,")
-        print(f"  or by:         fab -H {remote.name_of(c)} password")
+        say(f"  log in:        {settings.url}/lab?token={secret}")
+        say(f"  or with a password of your own: set it at {settings.url}/login, with this token,")
+        say(f"  or by:         fab -H {remote.name_of(c)} password")
 
 
 @remote.task
@@ -37,7 +38,7 @@ def token(c):
     _, (lines,) = read(c, [item])
     if not item.value(lines):
         raise Exit(f"no token there yet: fab -H {remote.name_of(c)} jupyter makes one")
-    print(f"{settings.url}/lab?token={item.value(lines)}")
+    say(f"{settings.url}/lab?token={item.value(lines)}")
 
 
 @remote.task

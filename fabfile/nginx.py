@@ -20,9 +20,9 @@ def items(settings: Settings, host: Host) -> list[Item]:
     site = render("site.conf.j2", settings=settings, socket=SOCKET)
     needs = {"needs": ("nginx",)}
     return [
-        Port(port=settings.http_port, unit="nginx.service"),
         Packages(step="nginx", names=("nginx",), show=("nginx",), recommends=settings.recommends),
         File(path=SITE, content=site, **needs),
+        Port(port=settings.http_port, unit="nginx.service", reads=(SITE,)),
         Link(path=ENABLED, target=SITE, **needs),
         Service(
             unit="nginx.service",

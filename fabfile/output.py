@@ -1,39 +1,79 @@
 """What the operator sees: a line a step, the same in a pipe and on a terminal.
 
 On a terminal a spinner shows what runs and for how long; rich draws it, imported only there.
+Every line goes through the sink of its thread, so that a fleet's hosts do not mix.
 """
 
 from __future__ import annotations
 
+import contextvars
 import difflib
+import getpass
+import socket
 import sys
 import time
 
 
+class Sink:
+    """Where lines go: here, straight to standard output."""
+
+    alone = True  # one host: it may ask on the terminal, and it is this operator's own
+
+    def __init__(self):
+        self.changed = 0
+
+    def line(self, text: str) -> None:
+        """Take a line."""
+        print(text, flush=True)
+
+    def step(self, text: str) -> None:
+        """Learn what runs now."""
+
+
+SINK: contextvars.ContextVar[Sink] = contextvars.ContextVar("sink", default=Sink())  # noqa: B039
+
+
+def say(text: str = "") -> None:
+    """Print a line, or several."""
+    SINK.get().line(text)
+
+
+def may_ask() -> bool:
+    """Whether somebody sits here who can answer."""
+    return SINK.get().alone and sys.stdin.isatty()
+
+
+def operator() -> str:
+    """Who sits here, as another operator would recognise them."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
 class Report:
-    """Plain lines, flushed one by one."""
+    """The lines of one host's run."""
 
     def __init__(self, where: str):
         self.where = where
         self.started: dict[int, float] = {}
-        self.running: dict[int, str] = {}
 
     def line(self, text: str) -> None:
         """Print one line."""
-        print(text, flush=True)
+        say(text)
 
-    def begin_host(self, host, changes: int, items: int) -> None:
-        """Say what is ahead."""
-        self.line(f"{self.where}: {host.name}; {changes} changes to make, {items} items looked at")
+    def begin_host(self, host, changes, items: int) -> None:
+        """Say what is ahead; show what hand edits will be lost."""
+        self.line(f"{self.where}: {host.name}; {count(len(changes))} to make, {items} items")
+        for change in changes:
+            if change.before:
+                self.line(f"  will  {change.say}")
+                self.diff(change)
 
     def begin(self, number: int, say: str) -> None:
         """Begin a step; in a pipe it is told when it ends."""
         self.started[number] = time.monotonic()
-        self.running[number] = say
+        SINK.get().step(say)
 
     def end(self, number: int, say: str, well: bool) -> None:
         """End a step."""
-        self.running.pop(number, None)
         seconds = time.monotonic() - self.started.get(number, time.monotonic())
         self.line(f"  {'done' if well else 'FAIL'} {seconds:5.1f} s  {say}")
 
@@ -46,17 +86,22 @@ class Report:
         for line in lines[-25:]:
             self.line(f"  | {line}")
 
-    def plan(self, host, changes, items: int) -> None:
-        """Show what would change, files as diffs."""
+    def plan(self, host, changes, items: int, versions: dict[str, str]) -> None:
+        """Show what would change: files as diffs, packages with all that comes along."""
         self.line(f"{self.where}: {host.name}; {len(changes)} of {items} items would change")
         for change in changes:
             self.line(f"  would {change.say}")
-            if change.before != change.after:
-                before, after = ((t or "").splitlines() for t in (change.before, change.after))
-                for row in list(
-                    difflib.unified_diff(before, after, "there", "wanted", "", "", 2, "")
-                )[2:]:
-                    self.line(f"    {row}")
+            self.diff(change)
+            if change.packages and versions:
+                for package in sorted(versions):
+                    self.line(f"    {package} {versions[package]}")
+                versions = {}
+
+    def diff(self, change) -> None:
+        """Show a file's change as a unified diff."""
+        before, after = ((text or "").splitlines() for text in (change.before, change.after))
+        for row in list(difflib.unified_diff(before, after, "there", "wanted", "", "", 2, ""))[2:]:
+            self.line(f"    {row}")
 
     def shown(self, step: str, text: str) -> None:
         """Show what a step found, such as versions."""
@@ -65,7 +110,8 @@ class Report:
 
     def end_host(self, done: int, items: int, seconds: float) -> None:
         """Sum up."""
-        what = f"{done} changes made" if done else "nothing to change"
+        SINK.get().changed += done
+        what = f"{count(done)} made" if done else "nothing to change"
         self.line(f"{self.where}: {what}, {items} items as wanted ({seconds:.1f} s)")
 
     def stop(self) -> None:
@@ -77,40 +123,41 @@ class Live(Report):
 
     def __init__(self, where: str):
         super().__init__(where)
-        self.status = None
+        self.progress = None
+        self.rows: dict[int, int] = {}
 
     def line(self, text):
-        if self.status:
-            self.status.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if self.progress:
+            self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             super().line(text)
 
-    def draw(self) -> None:
-        """Show the running steps with rich's clock, or nothing."""
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        if self.status is None:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            self.status = Progress(*columns, transient=True)
-            self.status.start()
-
     def begin(self, number, say):
         super().begin(number, say)
-        self.draw()
-        short = say if len(say) <= 60 else say[:57] + "..."
-        self.tasks = getattr(self, "tasks", {})
-        self.tasks[number] = self.status.add_task(short.replace("[", r"\["), total=None)
+        if self.progress is None:
+            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            self.progress = Progress(*columns, transient=True)
+            self.progress.start()
+        short = say if len(say) <= 60 else f"{say[:57]}..."
+        self.rows[number] = self.progress.add_task(short.replace("[", r"\["), total=None)
 
     def end(self, number, say, well):
-        self.status.remove_task(self.tasks.pop(number))
+        self.progress.remove_task(self.rows.pop(number))
         super().end(number, say, well)
 
     def stop(self):
-        if self.status:
-            self.status.stop()
-            self.status = None
+        if self.progress:
+            self.progress.stop()
+            self.progress = None
+
+
+def count(changes: int) -> str:
+    """Say how many changes."""
+    return f"{changes} change{'' if changes == 1 else 's'}"
 
 
 def report(where: str) -> Report:
     """Choose the way of telling by where the lines go."""
-    return Live(where) if sys.stdout.isatty() else Report(where)
+    return Live(where) if SINK.get().alone and sys.stdout.isatty() else Report(where)

@@ -13,11 +13,15 @@ REMEDIES = (
     ),
     (
         r"Temporary failure (resolving|in name resolution)|Could not resolve|Could not connect|"
-        r"Network is unreachable|Unable to locate package|has no installation candidate|"
+        r"Network is unreachable|"
         r"Failed to fetch|dns error|error sending request|Connection refused|timed out|"
         r"client error \(Connect\)",
         "the server does not reach its package index: check its network, DNS, proxy and "
         "sources.list or pip.conf, then run again",
+    ),
+    (
+        r"Unable to locate package .*|Package '.*' has no installation candidate",
+        "correct lab.system_packages, then run again",
     ),
     (
         r"No solution found when resolving|No matching distribution|ResolutionImpossible",
@@ -28,11 +32,11 @@ REMEDIES = (
         "stop that program, or choose another lab.http_port or lab.port",
     ),
     (
-        r"nginx: \[emerg\] .*",
+        r"\[emerg\] .*",
         "mend the file that Nginx names (or the setting it came from), then run again",
     ),
     (r"does not answer; the last lines", "mend what the journal says, then run again"),
-    (r"the unit above was rejected", "mend what systemd says, then run again"),
+    (r"systemd rejected the unit", "mend what systemd says, then run again"),
 )
 
 

@@ -1,19 +1,14 @@
-"""The connection: opened well, checked, and spoken through. Fabric's Connection does the SSH.
-
-Every remote command of the project goes through `ask` (as the login user) or `apply` (as root).
-"""
+"""The connection: to every host of a task, opened well, its failures told in one line."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
+import errno
 import functools
-import getpass
-import gzip
-import secrets
+import inspect
+import re
 import socket
-import sys
-from collections.abc import Iterator
+import time
 
 import fabric
 from fabric import Connection
@@ -32,7 +27,15 @@ def task(body):
     def on_each_host(c, *args, **kwargs):
         each_host(c, lambda connection: body(connection, *args, **kwargs), body.__name__)
 
-    return fabric.task(on_each_host)
+    return local_task(on_each_host)
+
+
+def local_task(body):
+    """Make a Fabric task that brings its own hosts, or needs none; `:param x:` becomes its help."""
+    text, *rest = re.split(r"^\s*:param (\w+):", inspect.getdoc(body), flags=re.MULTILINE)
+    body.__doc__ = text.strip()
+    words = (" ".join(part.split()) for part in rest[1::2])
+    return fabric.task(body, help=dict(zip(rest[::2], words, strict=True)))
 
 
 def each_host(c, body, name: str) -> None:
@@ -81,16 +84,30 @@ def clear_errors(c: Connection):
         raise Exit(refused(c)) from None
     except socket.gaierror:
         raise Exit(f"no host is called {c.host}: check the name after -H") from None
+    except BrokenPipeError:  # our own output: whoever read it has gone
+        raise Exit(code=1) from None
     except TimeoutError:
-        raise Exit(f"{where} does not answer: is it on, and is port {c.port} open?") from None
+        raise Exit(silent(c)) from None
     except ConnectionRefusedError:
         raise Exit(f"{c.host} refuses port {c.port}: does sshd run there, on that port?") from None
     except (SSHException, EOFError, OSError) as problem:
         if "No authentication methods" in str(problem):
             raise Exit(refused(c)) from None
+        if getattr(problem, "errno", None) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+            raise Exit(silent(c)) from None
+        if "banner" in str(problem):
+            raise Exit(f"{c.host} does not greet on port {c.port}: is that sshd's port?") from None
+        if c.connect_kwargs.get("key_filename") and "key file" in str(problem):
+            keys = ", ".join(map(str, c.connect_kwargs["key_filename"]))
+            raise Exit(f"{keys} holds no private key: name another with -i") from None
         if isinstance(problem, FileNotFoundError):
             raise Exit(f"no such file: {problem.filename}") from None
         raise Exit(f"{where}: the connection failed: {problem or 'cut off'}; try again") from None
+
+
+def silent(c: Connection) -> str:
+    """Say that nothing comes back from there."""
+    return f"{name_of(c)} does not answer: is it on, and is port {c.port} open?"
 
 
 def refused(c: Connection) -> str:
@@ -104,6 +121,8 @@ def refused(c: Connection) -> str:
 def open_connection(c: Connection, settings: Settings) -> None:
     """Connect, unless connected: host key checked, no Nagle delay, a dead peer noticed.
 
+    A jump host is opened the same way first, so that its key is checked, too.
+
     :raises Exit: for an unknown host key that is not accepted.
     """
     if c.is_connected:
@@ -111,137 +130,52 @@ def open_connection(c: Connection, settings: Settings) -> None:
     import logging
 
     logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its tracebacks are not ours
+    if isinstance(c.gateway, Connection):
+        open_connection(c.gateway, settings)
     hostkeys.check_with(c, settings)
     timeout = c.connect_timeout or c.connect_kwargs.get("timeout") or settings.connect_timeout
-    if not c.gateway:
-        wire = socket.create_connection((c.host, c.port), timeout)
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
-        c.connect_kwargs["sock"] = wire
     c.connect_kwargs.setdefault("banner_timeout", timeout)
-    c.open()
+    end = time.monotonic() + settings.boot_wait
+    while True:
+        try:
+            c.connect_kwargs["sock"] = c.open_gateway() if c.gateway else dial(c, timeout)
+            with known_as(c, c.ssh_config.get("hostkeyalias")):
+                c.open()
+            break
+        except Exception as problem:
+            if not booting(problem) or time.monotonic() > end:
+                raise
+            time.sleep(0.5)
     c.transport.set_keepalive(SILENCE // 3)
+
+
+def booting(problem: Exception) -> bool:
+    """Whether a host that starts would look like this: no sshd yet, or one that is not ready."""
+    return isinstance(problem, ConnectionRefusedError | EOFError) or "banner" in str(problem)
+
+
+def dial(c: Connection, timeout: float) -> socket.socket:
+    """Make the TCP connection, IPv4 or IPv6."""
+    wire = socket.create_connection((c.host, c.port), timeout)
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+    return wire
+
+
+@contextlib.contextmanager
+def known_as(c: Connection, alias: str | None):
+    """Let Paramiko look the host key up under HostKeyAlias; the socket is there already."""
+    host, port, gateway = c.host, c.port, c.gateway
+    c.gateway = None
+    if alias:
+        c.host, c.port = alias, 22
+    try:
+        yield
+    finally:
+        c.host, c.port, c.gateway = host, port, gateway
 
 
 def peer_address(c: Connection) -> str:
     """The IP that the connection goes to; empty behind a gateway, where nobody here knows it."""
     return "" if c.gateway else c.transport.getpeername()[0]
-
-
-def converse(c: Connection, command: str, stdin: str = "", prompts: dict | None = None):
-    """Run one command and yield its lines (both streams) as they come; return its exit status.
-
-    :param stdin: sent at once and closed: it shows in no process list.
-    :param prompts: text without a line end -> function that gives the answer to it; when given,
-        `stdin` waits until a line `go` came.
-    """
-    channel = c.transport.open_session()
-    channel.set_combine_stderr(True)
-    channel.exec_command(command)
-    if not prompts:
-        send_all(channel, stdin)
-    buffer = b""
-    while chunk := channel.recv(65536):
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        for line in lines:
-            if prompts and line == b"go":
-                prompts = None
-                send_all(channel, stdin)
-            else:
-                yield line.decode(errors="replace")
-        for text, answer in (prompts or {}).items():
-            if buffer.endswith(text.encode()):
-                buffer = b""
-                channel.sendall(answer().encode() + b"\n")
-    if buffer:
-        yield buffer.decode(errors="replace")
-    return channel.recv_exit_status()
-
-
-def send_all(channel, stdin: str) -> None:
-    """Send the whole input and close it; a command that has ended already is no error here."""
-    with contextlib.suppress(OSError):
-        channel.sendall(stdin.encode())
-        channel.shutdown_write()
-
-
-def ask(c: Connection, script: str, stdin: str = "") -> tuple[list[str], int]:
-    """Run a script as the login user, in one command; give its lines and its exit status."""
-    packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
-    unpack = f"echo {packed} | base64 -d | gzip -dc"
-    # With input of its own the script cannot come through a pipe: it is an argument then.
-    command = f'sh -c "$({unpack})"' if stdin else f"{unpack} | sh"
-    lines, talk = [], converse(c, command, stdin)
-    while True:
-        try:
-            lines.append(next(talk))
-        except StopIteration as end:
-            return lines, end.value
-
-
-def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
-    """Run a script as root and yield its lines as they come; return its exit status.
-
-    The script travels as input, so that nothing in it shows in a process list or sudo's log.
-
-    :param root: whether the login user is root already.
-    :raises Exit: when sudo refuses, or asks for a password that nobody here knows.
-    """
-    shell = "sh -c 'echo go; eval \"$(cat)\"'"
-    if root:
-        return (yield from converse(c, shell, script))
-    password = c.config.sudo.password
-    if not password:
-        refused = False
-        talk = converse(c, f"env LC_ALL=C sudo -n -- {shell}", script)
-        while True:
-            try:
-                line = next(talk)
-            except StopIteration as end:
-                if not refused:
-                    return end.value
-                break
-            refused = refused or refuses(c, line)
-            if not refused:
-                yield line
-        if not sys.stdin.isatty():
-            raise Exit(
-                f"sudo on {name_of(c)} asks for a password: add --prompt-for-sudo-password, or "
-                "set FABRIC_SUDO_PASSWORD"
-            )
-        password = getpass.getpass(f"sudo password of {name_of(c)}: ")
-        c.config.sudo.password = password  # the next step need not ask again
-    nonce = f"[{secrets.token_hex(8)}]"
-    command = f"env LC_ALL=C sudo -k -S -p '{nonce}' -- {shell}"
-    return (yield from converse(c, command, script, {nonce: once(password, c)}))
-
-
-def once(password: str, c: Connection):
-    """Answer sudo's first prompt; a second one means that the password is wrong."""
-    answers = iter([password])
-
-    def answer() -> str:
-        try:
-            return next(answers)
-        except StopIteration:
-            raise Exit(
-                f"sudo on {name_of(c)} refuses this password: run again and retype it"
-            ) from None
-
-    return answer
-
-
-def refuses(c: Connection, line: str) -> bool:
-    """Whether this line is sudo asking for a password; other refusals end the run."""
-    if line.startswith("sudo: ") and "password is required" in line:
-        return True
-    if (
-        "sudo: not found" in line
-        or "sudo: command not found" in line
-        or "sudo: No such file" in line
-    ):
-        raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
-    if "not in the sudoers file" in line or "is not allowed to execute" in line:
-        raise Exit(f"{c.user} may not use sudo on {c.original_host}: add the user to group sudo")
-    return False

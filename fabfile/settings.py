@@ -5,6 +5,7 @@ only checks what they came to, and turns it into one immutable value.
 """
 
 import difflib
+import ipaddress
 import os
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from msgspec import Meta
 from .credentials import Secret, given
 
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+NAME = rf"(?=.{{1,253}}\Z)({LABEL}\.)*{LABEL}"
 FLOOR = "jupyter_server>=2.20.0"  # older ones have a critical hole, CVE-2026-44727
 
 
@@ -28,13 +30,13 @@ def number(low: int, high: int, meaning: str):
     return Annotated[int, Meta(ge=low, le=high, description=f"{meaning}; {low} to {high}")]
 
 
-Path = r"(~|/[\w.+@-]+|~/[\w.+@-]+)(/[\w.+@-]+)*"
+Path = r"(?!.*/\.\.?(/|\Z))~?(/[\w.+@-]+)+"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every knob under `lab:`, with its default; the descriptions are what a bad value is told."""
 
-    domain: text(rf"({LABEL}\.)*{LABEL}", "the host name people type, such as lab.example.org") = (
+    domain: text(NAME, "the host name people type, such as lab.example.org") = (
         "jupyterlab.vmdomain.io"
     )
     project: text(
@@ -65,12 +67,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     address: text(
         r"[0-9A-Fa-f.:]*", "the IP for the hosts line; empty: the one of the SSH peer"
     ) = ""
-    host_key: Annotated[
-        Literal["ask", "accept-new", "strict"],
-        Meta(description="for a server not in known_hosts: ask, accept-new or strict"),
-    ] = "ask"
+    host_key: text(
+        r"ask|accept-new|strict|SHA256:[A-Za-z0-9+/]{43}",
+        "ask, accept-new, strict, or the server's fingerprint, SHA256:...",
+    ) = "ask"
     known_hosts: text(r".+", "the known_hosts file, a path") = "~/.ssh/known_hosts"
     connect_timeout: number(1, 600, "seconds until a silent server is given up") = 10
+    boot_wait: number(0, 600, "seconds to try again while a server starts and has no sshd yet") = 5
+    anew: str = ""  # a stamp: make the venv anew, unless that has been done under this stamp
     password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
 
     @property
@@ -89,8 +93,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return f"http://{self.domain}" + ("" if self.http_port == 80 else f":{self.http_port}")
 
 
-NAMES = tuple(name for name in Settings.__struct_fields__ if name != "password")
-DEFAULTS = {"hosts": None, "lab": dict.fromkeys(NAMES)}
+NAMES = tuple(n for n in Settings.__struct_fields__ if n not in ("anew", "password"))
+DEFAULTS = {"hosts": None, "groups": None, "lab": dict.fromkeys(NAMES)}
 
 
 def meaning(name: str) -> str:
@@ -133,6 +137,13 @@ def load(config) -> Settings:
             values[name] = msgspec.convert(value, kind, strict=not isinstance(value, str))
         except msgspec.ValidationError:
             raise Exit(f"lab.{name}: {value!r} is not accepted; give {meaning(name)}") from None
+    if values.get("address"):
+        try:
+            ipaddress.ip_address(values["address"])
+        except ValueError:
+            raise Exit(
+                f"lab.address: {values['address']!r} is not accepted; give {meaning('address')}"
+            ) from None
     return Settings(**values, password=given())
 
 

@@ -6,7 +6,7 @@ Owns the unit jupyterlab.service and the rule that makes the folder of its socke
 from . import jupyter
 from .converge import converge
 from .host import Host
-from .items import File, Item, Needs, Port, Service, call
+from .items import Directory, File, Item, Needs, Port, Service, call
 from .remote import task
 from .render import render
 from .settings import Settings
@@ -34,6 +34,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         Needs(path=f"{venv}/bin/jupyter", maker="jupyter"),
         File(path=TMPFILES, content=render("tmpfiles.conf.j2", host=host)),
         File(path=UNIT, content=unit),
+        Directory(path="/run/jupyterlab", owner=host.user, group="www-data", mode="2750"),
         Service(
             unit=NAME,
             reads=(UNIT, host.under(jupyter.CONFIG), token, *jupyter.core(settings, host)),
@@ -42,7 +43,8 @@ def items(settings: Settings, host: Host) -> list[Item]:
         ),
     ]
     if settings.port:
-        wanted.insert(1, Port(port=settings.port, unit=NAME))
+        files = UNIT, host.under(jupyter.CONFIG)
+        wanted.insert(3, Port(port=settings.port, unit=NAME, reads=files))
     return wanted
 
 

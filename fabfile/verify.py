@@ -10,8 +10,9 @@ import time
 from fabric import Connection
 from invoke import Exit
 
-from . import jupyter, remote
+from . import channel, jupyter, remote
 from .items import quote
+from .output import SINK, say
 from .render import HOME, shell
 from .settings import Settings, load
 
@@ -22,13 +23,14 @@ CAUSES = (
     ("curl", "", "the packages are incomplete", "deps"),
     ("/lab leads", "curl: (7)", "Nginx does not run, or on another port", "nginx"),
     ("/lab leads", "502", "Nginx does not reach JupyterLab's socket", "systemd"),
-    ("/lab leads", "", "another site of this server answers to the name", "nginx"),
+    ("/lab leads", "", "another site answers to this name (sudo nginx -T shows it)", "nginx"),
     ("a wrong password", "", "JupyterLab runs with another configuration", "full"),
     ("the password", "401", "LAB_PASSWORD is not the password that is set", "password"),
     ("the token", "401", "JupyterLab runs with another token", "systemd"),
-    ("a kernel", "", "the venv is damaged", "jupyter"),
+    ("a kernel", "", "the venv is damaged", "jupyter --anew"),
+    ("a websocket", "none", "no kernel starts: the venv is damaged", "jupyter --anew"),
     ("a websocket", "", "the upgrade headers do not reach JupyterLab", "nginx"),
-    ("6*7", "", "the websocket opens, but the kernel does not answer", "jupyter"),
+    ("6*7", "", "the websocket opens, but the kernel does not answer", "jupyter --anew"),
     ("leads to", "", "the name points to another machine, or a firewall is in between", "hosts"),
     ("", "", "something on this way is not as it was set up", "full"),
 )
@@ -50,19 +52,22 @@ def script(settings: Settings) -> str:
     return "\n".join([HOME, *lines, shell("verify.sh")])
 
 
-def from_here(settings: Settings) -> tuple[str, str, float, str]:
+def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     """Ask by name from this machine, without a secret: the way may be unencrypted.
 
+    :param address: where to go instead of where the name leads; empty for the name.
     :returns: check, ok / FAIL / skip, seconds, detail.
     """
     check, began = f"{settings.url}/lab leads to the login page", time.monotonic()
     try:
-        socket.getaddrinfo(settings.domain, settings.http_port)
+        socket.getaddrinfo(address or settings.domain, settings.http_port)
     except OSError:
         return check, "skip", 0.0, f"no name {settings.domain} here: add it with `fab hosts`"
     try:
-        wire = http.client.HTTPConnection(settings.domain, settings.http_port, timeout=10)
-        wire.request("GET", "/lab")
+        wire = http.client.HTTPConnection(
+            address or settings.domain, settings.http_port, timeout=10
+        )
+        wire.request("GET", "/lab", headers={"Host": settings.url.partition("//")[2]})
         answer = wire.getresponse()
         place = answer.getheader("Location", "")
         wire.close()
@@ -91,7 +96,7 @@ def prove(c: Connection) -> None:
     settings = load(c.config)
     remote.open_connection(c, settings)
     secret = settings.password.reveal() if settings.password else ""
-    lines, _ = remote.ask(c, script(settings), secret + "\n")
+    lines, _ = channel.ask(c, script(settings), secret + "\n")
     rows = [line.split("|", 4) for line in lines if line.count("|") >= 4]
     if not rows:
         raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")
@@ -99,7 +104,9 @@ def prove(c: Connection) -> None:
         tell(hop, check, result, float(seconds))
         if result != "ok":
             raise Exit(explain(c, hop, check, detail))
-    check, result, seconds, detail = from_here(settings)
+    check, result, seconds, detail = from_here(
+        settings, "" if SINK.get().alone else remote.peer_address(c)
+    )
     tell("here", check if result != "skip" else detail, result, seconds)
     if result == "FAIL":
         raise Exit(explain(c, "here", check, detail))
@@ -107,7 +114,7 @@ def prove(c: Connection) -> None:
 
 def tell(hop: str, check: str, result: str, seconds: float) -> None:
     """Print one check."""
-    print(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}", flush=True)
+    say(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}")
 
 
 @remote.task

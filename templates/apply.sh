@@ -4,11 +4,35 @@ umask 022
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 kept=/var/backups/jupyterlab # what stood in our place: `now` until the run has ended well
-lock_wait=600                # seconds that another apt or dpkg may take
+lock=/run/jupyterlab-fab.lock
+lock_wait=600                # seconds that another run, apt or dpkg may take
 
-run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
-chmod 0711 -- "$run" # the user's own steps read their tools there
-trap 'rm -rf -- "$run"' EXIT
+
+# take_turn OPERATOR SEEN: one run at a time. The lock goes with its processes, however they end;
+# what its last holder wrote there tells whether the server changed since it was read (SEEN).
+take_turn() {
+    exec 9>>"$lock"
+    if ! flock -n 9; then
+        printf 'note another run is at work here: %s; waiting for it\n' "$(cat -- "$lock")"
+        if ! flock -w "$lock_wait" 9; then
+            echo "the other run still holds it after $lock_wait s"
+            exit 1
+        fi
+        echo again
+        exit 0
+    fi
+    if [ "$2" != any ] && [ "$(cat -- "$lock")" != "$2" ]; then
+        echo again
+        exit 0
+    fi
+    printf '%s, since %s UTC, process %s\n' "$1" "$(date -u +'%F %T')" "$$" >"$lock"
+    printf 'turn %s\n' "$(cat -- "$lock")"
+    rm -rf /run/jupyterlab-fab.?????? # of a run that was killed
+    run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
+    chmod 0711 -- "$run" # the user's own steps read their tools there
+    trap 'rm -rf -- "$run"' EXIT
+    trap 'exit 1' HUP INT TERM PIPE
+}
 
 # --- steps ---------------------------------------------------------------------------------
 
@@ -37,6 +61,7 @@ finish() {
 
 # ended N STATUS: announce it; after a failure show its last words, let apt finish, and stop.
 ended() {
+    sed -n 's/^note: /note /p' "$run/$1.log"
     printf 'end %s %s\n' "$1" "$2"
     [ "$2" -ne 0 ] || return 0
     tail -n 40 -- "$run/$1.log" | sed 's/^/| /'
@@ -49,7 +74,10 @@ settle() {
     [ -d "$kept/now" ] || return 0
     find "$kept/now" -name '*.absent' -delete
     find "$kept/now" -depth -type d -empty -delete
-    [ ! -d "$kept/now" ] || mv -T -- "$kept/now" "$kept/$(date +%Y-%m-%dT%H%M%S.%N)"
+    [ -d "$kept/now" ] || return 0
+    dated=$kept/$(date +%Y-%m-%dT%H%M%S.%N)
+    mv -T -- "$kept/now" "$dated"
+    printf 'note what was replaced is kept in %s\n' "$dated"
 }
 
 # --- files ---------------------------------------------------------------------------------
@@ -72,8 +100,10 @@ put_back() {
     for path; do
         if [ -e "$kept/now$path.absent" ]; then
             rm -f -- "$path" "$kept/now$path.absent"
+            echo "$path is gone again"
         elif [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
             rm -rf -- "$path" && mv -- "$kept/now$path" "$path"
+            echo "$path is what it was again"
         fi
     done
 }
@@ -88,6 +118,12 @@ put_file() {
     chmod -- "$4" "$new"
     sync -- "$new"
     mv -fT -- "$new" "$1"
+}
+
+# put_rights PATH OWNER GROUP MODE: of a file whose content is right.
+put_rights() {
+    chown -h -- "$2:$3" "$1"
+    chmod -- "$4" "$1"
 }
 
 # put_link PATH TARGET
@@ -147,11 +183,11 @@ as_user() {
     (cd -- "$home" && HOME=$home USER=$account LOGNAME=$account exec runuser -u "$account" -- "$@")
 }
 
-# fill_venv DIR USER HOME REPAIR INSTALLER REQUIREMENT...: make it if need be, install into it.
+# fill_venv DIR USER HOME REPAIR INSTALLER RECORD REQUIREMENT...: make it if need be, install into it.
 # .converged says how far the last run came: a venv that was never finished is made anew.
 fill_venv() {
-    venv=$1 account=$2 home=$3 repair=$4 installer=$5
-    shift 5
+    venv=$1 account=$2 home=$3 repair=$4 installer=$5 record=$6
+    shift 6
     if [ "$repair" = anew ]; then
         rm -rf -- "$venv"
     fi
@@ -162,7 +198,7 @@ fill_venv() {
         as_user "$account" "$home" sh -c 'echo filling >"$1"' sh "$venv/.converged"
     fi
     as_user "$account" "$home" python3 "$run/install.py" "$venv" "$installer" "$repair" "$@"
-    printf '%s\n' "$@" | as_user "$account" "$home" \
+    printf '%s\n' "$record" | as_user "$account" "$home" \
         sh -c 'cat >"$1.new" && mv -f "$1.new" "$1"' sh "$venv/.converged"
 }
 
@@ -173,7 +209,7 @@ start_service() {
     unit=$1 file=$2 target=$3 seconds=$4 python=$5
     if ! systemd-analyze verify -- "$file"; then
         put_back "$file"
-        echo "the unit above was rejected; the former one is back in its place"
+        echo "systemd rejected the unit"
         return 1
     fi
     systemctl daemon-reload
@@ -190,7 +226,6 @@ start_service() {
 reload_nginx() {
     if ! nginx -t; then
         put_back "$@"
-        echo "nginx rejected the site; the former configuration is back and goes on serving"
         return 1
     fi
     systemctl enable -q nginx
@@ -212,13 +247,16 @@ wait_retired() {
     done
 }
 
-# refuse_port PORT: name the program that listens there, and stop.
+# refuse_port PORT UNIT: name the program that listens there, and stop, unless it is the unit's own.
 refuse_port() {
     inode=$(awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print $10; exit }' \
         /proc/net/tcp /proc/net/tcp6)
     fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null)
     pid=${fd#/proc/}
     pid=${pid%%/*}
+    if grep -q "/$2\$" "/proc/$pid/cgroup" 2>/dev/null; then
+        return 0
+    fi
     echo "port $1 is taken by $(cat "/proc/$pid/comm" 2>/dev/null || echo 'another program') (process ${pid:-unknown})"
     return 1
 }

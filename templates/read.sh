@@ -9,7 +9,8 @@ facts() {
     printf '%s\n' "user=$(id -un)" "group=$(id -gn)" "uid=$(id -u)" "home=$home" \
         "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" "name=${PRETTY_NAME:-$ID}" \
         "systemd=$([ -d /run/systemd/system ] && echo yes)" \
-        "free=$(df -Pm -- "$home" | awk 'NR > 1 { print $4 }')"
+        "free=$(df -Pm -- "$home" | awk 'NR > 1 { print $4 }')" \
+        "turn=$(cat /run/jupyterlab-fab.lock 2>/dev/null)"
 }
 
 # show_path PATH: its kind, owner, group and mode; a file's content in base64, a link's target.
@@ -55,4 +56,10 @@ show_listener() {
     awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print "taken"; exit }' \
         /proc/net/tcp /proc/net/tcp6 2>/dev/null
     systemctl show "$2" -p ActiveState
+}
+
+# would_install NAME...: `package version` of all that apt would bring; nothing without an index.
+would_install() {
+    apt-get -s -o Debug::NoLocking=1 --no-install-recommends install -- "$@" 2>/dev/null \
+        | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1 \2/p'
 }

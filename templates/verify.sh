@@ -74,7 +74,7 @@ took=$((($(date +%s%N) - began) / 1000000))
 kill $! 2>/dev/null
 upgrade=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$work/upgrade")
 told nginx 'a websocket upgrade answers 101' '101 *' \
-    "$upgrade $(printf '%d.%03d' $((took / 1000)) $((took % 1000)))"
+    "${upgrade:-none} $(printf '%d.%03d' $((took / 1000)) $((took % 1000)))"
 
 told nginx '6*7 over the websocket is 42' '42 *' \
     "$("$python" -c "$kernel_py" "$http_port" "$domain" "$kernel" "$token_file" 2>&1 | tail -n 1)"

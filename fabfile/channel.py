@@ -1,0 +1,154 @@
+"""Speak to the server: `ask` as the login user, `apply` as root. The only module that does."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import getpass
+import gzip
+import secrets
+from collections.abc import Iterator
+
+from fabric import Connection
+from invoke import Exit
+
+from .output import may_ask
+from .remote import name_of
+
+
+def converse(c: Connection, command: str, stdin: str = "", prompts=None, tty: bool = False):
+    """Run one command and yield its lines (both streams) as they come; return its exit status.
+
+    :param stdin: its input, which shows in no process list; with `prompts` or `tty` it waits until
+        a line `go` came, else it is sent at once.
+    :param prompts: text without a line end -> function that gives the answer to it.
+    :param tty: give it a terminal, for a sudo that wants one.
+    """
+    channel = c.transport.open_session()
+    if tty:
+        channel.get_pty()
+    channel.set_combine_stderr(True)
+    channel.exec_command(command)
+    waiting = bool(prompts or tty)
+    if not waiting:
+        send(channel, stdin)
+    buffer = b""
+    while chunk := channel.recv(65536):
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        for line in lines:
+            if waiting and line.strip() == b"go":
+                waiting = False
+                send(channel, stdin)
+                yield "go"
+            else:
+                yield line.decode(errors="replace").removesuffix("\r")
+        for text, answer in (prompts or {}).items():
+            if buffer.endswith(text.encode()):
+                buffer = b""
+                channel.sendall(answer().encode() + b"\n")
+    if buffer:
+        yield buffer.decode(errors="replace")
+    return channel.recv_exit_status()
+
+
+def send(channel, stdin: str) -> None:
+    """Send the whole input and close it; a command that has ended already is no error here."""
+    with contextlib.suppress(OSError):
+        channel.sendall(stdin.encode())
+        channel.shutdown_write()
+
+
+def ask(c: Connection, script: str, stdin: str = "") -> tuple[list[str], int]:
+    """Run a script as the login user, in one command; give its lines and its exit status."""
+    packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
+    unpack = f"echo {packed} | base64 -d | gzip -dc"
+    # With input of its own the script cannot come through a pipe: it is an argument then.
+    command = f'sh -c "$({unpack})"' if stdin else f"{unpack} | sh"
+    lines, talk = [], converse(c, command, stdin)
+    while True:
+        try:
+            lines.append(next(talk))
+        except StopIteration as end:
+            return lines, end.value
+
+
+def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
+    """Run a script as root and yield its lines as they come; return its exit status.
+
+    The script travels as input, so that nothing in it shows in a process list or in sudo's log;
+    one that did not come whole is not begun.
+
+    :param root: whether the login user is root already.
+    :raises Exit: when sudo refuses, or asks for a password that nobody here knows.
+    """
+    script = script.strip()
+    size = len(script.encode())
+    whole = f'script=$(head -c {size}); [ "${{#script}}" -eq {size} ] && eval "$script"'
+    shell = f"env LC_ALL=C sh -c 'echo go; {whole}'"
+    if root:
+        return (yield from converse(c, shell, script))
+    tty, known = False, c.config.sudo.password
+    while True:
+        prompts, how = None, "-n"
+        if known:
+            nonce = f"[{secrets.token_hex(8)}]"
+            prompts, how = {nonce: once(known, c)}, f"-k -S -p '{nonce}'"
+        raw = "stty raw -echo; " if tty else ""
+        command = f"{raw}env LC_ALL=C sudo {how} -- {shell}"
+        refusal = status = None
+        begun = False
+        talk = converse(c, command, script, prompts, tty)
+        try:
+            while True:
+                line = next(talk)
+                begun = begun or line == "go"
+                refusal = refusal or (None if begun else refuses(c, line))
+                if not refusal:
+                    yield line
+        except StopIteration as end:
+            status = end.value
+        if refusal == "tty" and not tty:
+            tty = True
+        elif refusal == "password" and not known:
+            known = c.config.sudo.password = ask_password(c)  # the next step need not ask again
+        elif refusal:
+            raise Exit(f"sudo on {name_of(c)} refuses: {refusal}")
+        else:
+            return status
+
+
+def ask_password(c: Connection) -> str:
+    """Ask for sudo's password, unseen."""
+    if not may_ask():
+        raise Exit(
+            f"sudo on {name_of(c)} asks for a password: add --prompt-for-sudo-password, or set "
+            "FABRIC_SUDO_PASSWORD"
+        )
+    return getpass.getpass(f"sudo password of {name_of(c)}: ")
+
+
+def once(password: str, c: Connection):
+    """Answer sudo's first prompt; a second one means that the password is wrong."""
+    answers = iter([password])
+
+    def answer() -> str:
+        for known in answers:
+            return known
+        raise Exit(f"sudo on {name_of(c)} refuses this password: run again and retype it")
+
+    return answer
+
+
+def refuses(c: Connection, line: str) -> str | None:
+    """Tell what sudo lacks, a `password` or a `tty`; every other refusal ends the run."""
+    if "a password is required" in line and line.startswith("sudo: "):
+        return "password"
+    if "you must have a tty" in line and line.startswith("sudo: "):
+        return "tty"
+    if "sudo: not found" in line or "sudo: command not found" in line:
+        raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
+    if "env: 'sudo'" in line or "env: \u2018sudo\u2019" in line:
+        raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
+    if "not in the sudoers file" in line or "is not allowed to execute" in line:
+        raise Exit(f"{c.user} may not use sudo on {c.original_host}: add the user to group sudo")
+    return None

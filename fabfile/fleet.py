@@ -1,0 +1,177 @@
+"""The same tasks on many hosts at once: a bad host does not stop the others."""
+
+from __future__ import annotations
+
+import contextvars
+import fnmatch
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fabric import Connection
+from invoke import Exit
+
+from . import deps, full, jupyter, nginx, output, remote, settings, status, systemd, verify
+
+TASKS = {
+    "full": full.full,
+    "deps": deps.deps,
+    "jupyter": jupyter.jupyter,
+    "systemd": systemd.systemd,
+    "nginx": nginx.nginx,
+    "verify": verify.verify,
+    "status": status.status,
+}
+FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed
+
+
+@dataclass
+class Result:
+    """How it went on one host."""
+
+    host: str
+    state: str = "ok"
+    seconds: float = 0.0
+    why: str = ""
+
+
+class Prefixed(output.Sink):
+    """A host's lines, each under its name: for a pipe."""
+
+    alone = False
+
+    def __init__(self, host: str):
+        super().__init__()
+        self.host = host
+
+    def line(self, text):
+        print("".join(f"{self.host}: {row}\n" for row in text.splitlines()), end="", flush=True)
+
+
+class Row(output.Sink):
+    """A host's row on a terminal: what it does right now."""
+
+    alone = False
+
+    def __init__(self, host: str, progress):
+        super().__init__()
+        self.host, self.progress = host, progress
+        self.row = progress.add_task(f"{host}: connecting", total=None)
+
+    def step(self, text):
+        self.progress.update(self.row, description=f"{self.host}: {text[:60]}")
+
+    def line(self, text):
+        self.step(text.strip().splitlines()[0] if text.strip() else "")
+
+
+def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
+    """Say which hosts: names, groups of fabric.yaml, patterns of ssh_config.
+
+    :param wanted: comma-separated; empty means `hosts:` of fabric.yaml.
+    :param limit: comma-separated patterns; only the hosts that match one are taken.
+    :raises Exit: when nothing is left.
+    """
+    groups, known = config.get("groups") or {}, config.base_ssh_config.get_hostnames()
+    if retry_failed:
+        names = FAILED.read_text().split() if FAILED.exists() else []
+    else:
+        names = wanted.split(",") if wanted else list(config.get("hosts") or [])
+    hosts: list[str] = []
+    for name in filter(None, (str(name).strip() for name in names)):
+        if name in groups:
+            hosts += groups[name]
+        elif "*" in name or "?" in name:
+            hosts += sorted(h for h in fnmatch.filter(known, name) if not set(h) & set("*?"))
+        else:
+            hosts.append(name)
+    patterns = [word for word in limit.split(",") if word]
+    if patterns:
+        hosts = [h for h in hosts if any(matches(h, pattern) for pattern in patterns)]
+    if not hosts:
+        raise Exit("no host left to run on: give --on a,b, or `hosts:` in fabric.yaml")
+    return list(dict.fromkeys(hosts))
+
+
+def matches(host: str, pattern: str) -> bool:
+    """Whether a pattern means this host, with or without its user and port."""
+    bare = host.rpartition("@")[2].partition(":")[0]
+    return fnmatch.fnmatch(host, pattern) or fnmatch.fnmatch(bare, pattern)
+
+
+def run_on(config, host: str, task, sink: output.Sink) -> Result:
+    """Run the task on one host; whatever goes wrong is its result."""
+    output.SINK.set(sink)
+    result, began = Result(host), time.monotonic()
+    try:
+        with Connection(host, config=config.clone()) as connection:
+            task(connection)
+        result.state = "changed" if sink.changed else "ok"
+    except Exit as problem:
+        result.state, result.why = "failed", problem.message or f"exit {problem.code}"
+        if problem.code == 2:
+            result.state = "drifted"
+    except Exception as problem:
+        result.state, result.why = "failed", f"{type(problem).__name__}: {problem}"
+    result.seconds = time.monotonic() - began
+    sink.step(result.state)
+    return result
+
+
+@remote.local_task
+def fleet(c, what, on="", limit="", jobs=16, retry_failed=False):
+    """Run a task on many hosts at once, such as `fab fleet full --on a,b`; sum up at the end.
+
+    :param what: the task: full, deps, jupyter, systemd, nginx, verify or status.
+    :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config.
+    :param limit: only the hosts that match one of these comma-separated patterns.
+    :param jobs: how many at once.
+    :param retry_failed: the hosts on which the last fleet failed.
+    """
+    if isinstance(c, Connection):
+        raise Exit("fleet takes its hosts from --on or fabric.yaml, not from -H")
+    if what not in TASKS:
+        raise Exit(f"fleet: no task {what}; it runs {', '.join(TASKS)}")
+    if not 1 <= jobs <= 256:
+        raise Exit("fleet: --jobs takes a number from 1 to 256")
+    settings.load(c.config)
+    chosen = choose(c.config, on, limit, retry_failed)
+    results = run(c.config, chosen, TASKS[what], jobs)
+    failed = [result.host for result in results if result.state not in ("ok", "changed")]
+    FAILED.parent.mkdir(parents=True, exist_ok=True)
+    FAILED.write_text("\n".join(failed))
+    summary(results)
+    if failed:
+        raise Exit(f"{len(failed)} of {len(results)} failed; again with: fab fleet {what} "
+                   "--retry-failed")  # fmt: skip
+
+
+def run(config, hosts: list[str], task, jobs: int) -> list[Result]:
+    """Run the task on all hosts, so many at once; results in the order of the hosts."""
+    with ThreadPoolExecutor(min(jobs, len(hosts))) as pool:
+
+        def all_of(make) -> list[Result]:
+            calls = [
+                pool.submit(contextvars.copy_context().run, run_on, config, host, task, make(host))
+                for host in hosts
+            ]
+            return [call.result() for call in calls]
+
+        if not sys.stdout.isatty():
+            return all_of(Prefixed)
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+        with Progress(*columns, TimeElapsedColumn()) as progress:
+            return all_of(lambda host: Row(host, progress))
+
+
+def summary(results: list[Result]) -> None:
+    """Print a line a host: its state, its seconds, and why it failed."""
+    width = max(len(result.host) for result in results)
+    print(f"\n{'host':<{width}}  {'state':<8} seconds  why")
+    for result in results:
+        why = result.why.splitlines()[0] if result.why else ""
+        print(f"{result.host:<{width}}  {result.state:<8} {result.seconds:7.1f}  {why}")

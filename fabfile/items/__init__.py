@@ -1,0 +1,17 @@
+"""What a server should look like, as values: each item says what it wants, how to read what is
+there, and how to bring it about. No item has a connection; `converge` compares, prints and applies.
+
+`read()` is a call of a function in templates/read.sh, `compare()` gets what it printed and returns
+a Change (None when all is as wanted) whose shell calls a function of templates/apply.sh.
+"""
+
+from .base import Change, Item, call, here, look, quote
+from .login import Password, Token
+from .paths import Directory, File, Link, Needs, PathItem, decode
+from .services import Port, Service, moment
+from .software import Packages, Venv
+
+__all__ = [
+    "Change", "Directory", "File", "Item", "Link", "Needs", "Packages", "Password", "PathItem",
+    "Port", "Service", "Token", "Venv", "call", "decode", "here", "look", "moment", "quote",
+]  # fmt: skip

@@ -1,0 +1,70 @@
+"""What all items have in common, and how they write shell."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+
+def quote(path: str) -> str:
+    """Quote for the shell, but let it expand a leading `~/` and every `*`."""
+    start, rest = ('"$home"/', path[2:]) if path.startswith("~/") else ("", path)
+    return start + "*".join(shlex.quote(part) if part else "" for part in rest.split("*")) or "''"
+
+
+def look(function: str, *paths: str) -> str:
+    """Write a call that reads: its paths may begin with `~/` and hold `*`."""
+    return " ".join([function, *map(quote, paths)])
+
+
+def call(function: str, *arguments: object, text: str | None = None) -> str:
+    """Write a call that changes: every argument is literal; `text` becomes its standard input."""
+    line = " ".join([function, *(shlex.quote(str(argument)) for argument in arguments)])
+    return line if text is None else f"{line} {here(text)}"
+
+
+def here(text: str) -> str:
+    """Write a here-document; its end is a word that the text does not have as a line."""
+    end = "END"
+    while f"\n{end}\n" in f"\n{text}\n":
+        end += "_"
+    return f"<<'{end}'\n{text.removesuffix(chr(10))}\n{end}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step of the apply command.
+
+    :param say: what it does, for the operator.
+    :param shell: the lines that do it, as root.
+    :param touches: the paths that are new afterwards; a service that reads one is restarted.
+    :param before, after: a file's text, for the diff; None when it is not for eyes.
+    :param needs: the packages that must be there first.
+    """
+
+    say: str
+    shell: str
+    touches: tuple[str, ...] = ()
+    before: str | None = None
+    after: str | None = None
+    needs: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()  # the Debian packages that it installs
+    room: int = 0  # MB that it takes on the disk
+    check: bool = False  # it changes nothing but may refuse, so it comes first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """The common part. `shown` turns the lines of a converged item into words, or nothing."""
+
+    step: str = ""  # the task that owns it, named in errors
+    needs: tuple[str, ...] = ()
+
+    def read(self) -> str:
+        raise NotImplementedError
+
+    def compare(self, lines: list[str], touched: set[str]) -> Change | None:
+        raise NotImplementedError
+
+    def shown(self, lines: list[str]) -> str:
+        return ""

@@ -1,0 +1,76 @@
+"""What one logs in with: the token, and the password's hash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from invoke import Exit
+
+from ..credentials import Secret, fits, hash_password
+from .base import Change, call
+from .paths import PathItem, decode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token(PathItem):
+    """A login token, made on the server once and then left alone."""
+
+    mode: str = "0600"
+
+    def compare(self, lines, touched):
+        token, rights = self.value(lines), (self.owner, self.group, self.mode)
+        if not token:
+            fix = call("put_token", self.path, self.owner, self.group)
+            return Change("make a login token", fix, (self.path,))
+        if token != decode(lines):  # Jupyter would take the line end for a part of it
+            fix = f"{call('printf', '%s', token)} | {call('put_file', self.path, *rights)}"
+            return Change("take the blanks from the login token", fix, (self.path,))
+        if self.rights_differ(lines):
+            return Change(f"set rights of {self.path}", call("put_rights", self.path, *rights))
+        return None
+
+    @staticmethod
+    def value(lines: list[str]) -> str:
+        """The token itself, or nothing."""
+        return (decode(lines) or "").strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Password(PathItem):
+    """The password's hash, kept where the login page keeps it, so that there is one truth.
+
+    :param password: the one to set; None leaves what is there.
+    :param stamp: a file that the service reads, touched first: a run that dies in between leaves
+        a service that is visibly older than it, and the next run restarts it.
+    """
+
+    mode: str = "0600"
+    password: Secret | None = None
+    stamp: str
+
+    def compare(self, lines, touched):
+        text = decode(lines) or "{}"
+        try:
+            config = json.loads(text)
+            there = config.setdefault("IdentityProvider", {}).get("hashed_password", "")
+        except (ValueError, AttributeError):
+            raise Exit(f"{self.path} is not valid JSON: mend it or move it away first") from None
+        if self.password is None or fits(self.password, there):
+            return None
+        config["IdentityProvider"]["hashed_password"] = hash_password(self.password)
+        # The older name of the same setting would be heard, too.
+        for older in ("ServerApp", "PasswordIdentityProvider"):
+            config.get(older, {}).pop("hashed_password", None)
+            config.get(older, {}).pop("password", None)
+        text = json.dumps(config, indent=2) + "\n"
+        fix = "\n".join(
+            [
+                call("touch", "--", self.stamp),
+                call("put_file", self.path, self.owner, self.group, self.mode, text=text),
+            ]
+        )
+        return Change("set the password", fix, (self.stamp,))
+
+    def shown(self, lines):
+        return "password" if "hashed_password" in (decode(lines) or "") else ""

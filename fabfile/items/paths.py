@@ -1,0 +1,120 @@
+"""Folders, files and links."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+
+from invoke import Exit
+
+from .base import Change, Item, call, look
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathItem(Item):
+    """Something at a path, with an owner, a group and a mode of four octal digits."""
+
+    path: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "0644"
+
+    def __post_init__(self):
+        if not self.path.startswith(("/", "~/")):
+            raise ValueError(f"{self.path!r}: a path must begin with / or ~/")
+        if not re.fullmatch("[0-7]{4}", self.mode):
+            raise ValueError(f"{self.path}: mode {self.mode!r} must be four octal digits")
+
+    def read(self) -> str:
+        return look("show_path", self.path)
+
+    def rights_differ(self, lines: list[str]) -> bool:
+        """Compare owner, group and mode with what `stat` printed."""
+        _, owner, group, mode = lines[0].split("|")
+        return (owner, group, mode.zfill(4)) != (self.owner, self.group, self.mode)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directory(PathItem):
+    """A directory; what is in it is left alone.
+
+    :param adopted: one that is there already keeps its mode, and another's is refused.
+    """
+
+    mode: str = "0755"
+    adopted: bool = False
+
+    def compare(self, lines, touched):
+        if lines[0].startswith("directory|") and not self.rights_differ(lines):
+            return None
+        if lines[0].startswith("regular"):
+            raise Exit(f"{self.path} is a file, but a folder is needed: move it away first")
+        if lines[0].startswith("directory|") and self.adopted:
+            owner = lines[0].split("|")[1]
+            if owner == self.owner:
+                return None
+            raise Exit(f"{self.path} belongs to {owner}: choose another lab.project, or chown it")
+        fix = call("put_directory", self.path, self.owner, self.group, self.mode)
+        return Change(f"make the folder {self.path}", fix, (self.path,))
+
+
+def decode(lines: list[str]) -> str | None:
+    """Take a file's text from what `show_path` printed; None when there is no readable file."""
+    if not lines[0].startswith("regular") or len(lines) < 2 or lines[1].startswith("!"):
+        return None
+    return base64.b64decode(lines[1]).decode(errors="replace")
+
+
+@dataclass(frozen=True, kw_only=True)
+class File(PathItem):
+    """A file, rendered whole and replaced at once. :param secret: its text is never shown."""
+
+    content: str
+    secret: bool = False
+
+    def compare(self, lines, touched):
+        if lines[0].startswith("directory"):
+            raise Exit(f"{self.path} is a folder, but a file is needed: move it away first")
+        there = decode(lines)
+        if there == self.content and not self.rights_differ(lines):
+            return None
+        rights = self.owner, self.group, self.mode
+        if there == self.content:
+            fix = call("put_rights", self.path, *rights)
+            return Change(f"set rights of {self.path}", fix, needs=self.needs)
+        verb = "write" if there is None else "replace"
+        fix = call("put_file", self.path, *rights, text=self.content)
+        eyes = ("", "") if self.secret else (there or "", self.content)
+        return Change(f"{verb} {self.path}", fix, (self.path,), *eyes, needs=self.needs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link(PathItem):
+    """A symbolic link to `target`."""
+
+    target: str
+
+    def compare(self, lines, touched):
+        if lines[0] == "link" and lines[1] == self.target:
+            return None
+        if lines[0].startswith("directory"):
+            raise Exit(f"{self.path} is a folder, but a link is needed: move it away first")
+        fix = call("put_link", self.path, self.target)
+        return Change(f"link {self.path} to {self.target}", fix, (self.path,), needs=self.needs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs(Item):
+    """Something that an earlier step makes; refused, naming that step, when it is absent."""
+
+    path: str
+    maker: str
+
+    def read(self) -> str:
+        return look("show_path", self.path)
+
+    def compare(self, lines, touched):
+        if lines[0] == "absent":
+            raise Exit(f"{self.path} is missing: run the step `{self.maker}` first")
+        return None

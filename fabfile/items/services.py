@@ -1,0 +1,79 @@
+"""Units that run with what is on disk, and the ports that they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from .base import Change, Item, call, look
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(Item):
+    """A unit that is enabled, runs, and runs with what is on disk now.
+
+    :param reads: paths (`*` allowed): when one is newer than the process, it is started again.
+    :param fix: the shell that checks and (re)starts or reloads it.
+    :param since: the property of systemd that says when it last read its files.
+    """
+
+    unit: str
+    reads: tuple[str, ...]
+    fix: str
+    verb: str = "start"
+    since: str = "ExecMainStartTimestamp"
+
+    def read(self) -> str:
+        return look("show_service", self.unit, *self.reads)
+
+    def compare(self, lines, touched):
+        state = dict(line.split("=", 1) for line in lines if "=" in line)
+        running = state.get("ActiveState") == "active" and state.get("SubState") == "running"
+        began = moment(state.get(self.since, ""))
+        written = [line[8:].split(" ", 1) for line in lines if line.startswith("written=")]
+        newer = [path for seconds, path in written if float(seconds) > began]
+        if not running:
+            say = f"start {self.unit}"
+        elif touched & set(self.reads):
+            say = f"{self.verb} {self.unit}: what it reads is new"
+        elif newer:
+            say = f"{self.verb} {self.unit}: {newer[0]} is newer than what runs"
+        elif state.get("UnitFileState") != "enabled":
+            say = f"enable {self.unit}"
+        elif state.get("NeedDaemonReload") == "yes":
+            say = f"{self.verb} {self.unit}: its unit changed"
+        else:
+            return None
+        return Change(say, self.fix, (self.unit,), needs=self.needs)
+
+
+def moment(text: str) -> float:
+    """Turn systemd's `Mon 2026-01-05 10:00:00.123456 UTC` into seconds since 1970; 0 if unset."""
+    words = text.split()
+    if len(words) != 4:
+        return 0.0
+    fraction = "%H:%M:%S.%f" if "." in words[2] else "%H:%M:%S"
+    parsed = datetime.strptime(f"{words[1]} {words[2]}", f"%Y-%m-%d {fraction}")
+    return parsed.replace(tzinfo=UTC).timestamp()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port(Item):
+    """A TCP port that is free, or already the unit's own.
+
+    :param reads: the files that say which port it is: looked at again when one of them is new.
+    """
+
+    port: int
+    unit: str
+    reads: tuple[str, ...] = ()
+
+    def read(self) -> str:
+        return look("show_listener", str(self.port), self.unit)
+
+    def compare(self, lines, touched):
+        settled = "ActiveState=active" in lines and not touched & set(self.reads)
+        if "taken" not in lines or settled:
+            return None
+        fix = call("refuse_port", self.port, self.unit)
+        return Change(f"check that port {self.port} is free", fix, check=True)

@@ -1,0 +1,109 @@
+"""Packages of Debian, and of Python in a virtual environment."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from invoke import Exit
+
+from .base import Change, Item, call, look
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packages(Item):
+    """Debian packages, present. :param show: the ones whose versions the operator sees."""
+
+    names: tuple[str, ...]
+    recommends: bool = False
+    show: tuple[str, ...] = ()
+
+    def read(self) -> str:
+        return look("show_packages", *self.names)
+
+    def versions(self, lines: list[str]) -> dict[str, str]:
+        """Name to version of what is installed."""
+        rows = (line.split("|") for line in lines if line.count("|") == 2)
+        return {name: version for name, status, version in rows if status == "installed"}
+
+    def compare(self, lines, touched):
+        missing = [name for name in self.names if name not in self.versions(lines)]
+        if not missing:
+            return None
+        return self.install(missing)
+
+    def install(self, names: list[str]) -> Change:
+        """The change that installs these in one transaction."""
+        line = call("install_packages", str(self.recommends).lower(), *names)
+        return Change(f"install {', '.join(names)}", line, packages=tuple(names), room=200)
+
+    def shown(self, lines):
+        versions = self.versions(lines)
+        return ", ".join(
+            f"{n} {re.split('[-+~]', versions[n])[0]}" for n in self.show if n in versions
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Venv(Item):
+    """A virtual environment that satisfies pip requirements; what else is in it stays."""
+
+    path: str
+    owner: str
+    home: str
+    requirements: tuple[str, ...]
+    installer: str = "uv"
+    core: tuple[str, ...] = ()  # paths (`*` allowed) that the service reads
+    anew: str = ""  # a stamp: made anew, unless the venv has it already
+    show: tuple[str, ...] = ()
+
+    def read(self) -> str:
+        return look("show_venv", self.path)
+
+    def parse(self, lines: list[str]) -> tuple[str, dict[str, str]]:
+        """Split into how far the last run came, and distribution names with versions."""
+        if lines[0] == "absent":
+            return "absent", {}
+        record, _, rest = "\n".join(lines).partition("\n\n")
+        pairs = (row.rsplit("-", 1) for row in rest.splitlines() if "-" in row)
+        return record, {re.sub("[-_.]+", "-", name).lower(): version for name, version in pairs}
+
+    def lacking(self, there: dict[str, str]) -> list[str]:
+        """The requirements that the distributions do not satisfy."""
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        short = []
+        for text in self.requirements:
+            try:
+                wanted = Requirement(text)
+            except InvalidRequirement:
+                raise Exit(f"lab.packages: {text!r} is not a pip requirement") from None
+            version = there.get(re.sub("[-_.]+", "-", wanted.name).lower())
+            if version is None or not wanted.specifier.contains(version, prereleases=True):
+                short.append(text)
+        return short
+
+    def compare(self, lines, touched):
+        record, there = self.parse(lines)
+        kept = [row for row in record.splitlines() if not row.startswith("# ")]
+        short = self.lacking(there)
+        repair = {"filling": "anew", "changing": "again"}.get(record.strip(), "")
+        if self.anew and f"# {self.anew}" not in record.splitlines():
+            repair = "anew"
+        if not repair and kept == list(self.requirements) and not short:
+            return None
+        stamp = [f"# {self.anew}"] if self.anew else []
+        fix = call(
+            "fill_venv", self.path, self.owner, self.home, repair or "no", self.installer,
+            "\n".join([*self.requirements, *stamp]), *self.requirements,
+        )  # fmt: skip
+        why = ", after a run that was cut off" if repair and not stamp else ""
+        say = f"install {', '.join(short or self.requirements)} into {self.path}"
+        new_core = repair or any(text.startswith("jupyter") for text in short)
+        touched_core = self.core if new_core else ()
+        say += f" ({self.installer}{', anew' if stamp else why})"
+        return Change(say, fix, touched_core, needs=self.needs, room=400)
+
+    def shown(self, lines):
+        _, there = self.parse(lines)
+        return ", ".join(f"{name} {there[name]}" for name in self.show if name in there)

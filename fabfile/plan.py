@@ -1,0 +1,106 @@
+"""From items to a plan: what to read, what differs, in which order it is changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .host import Host
+from .items import Change, Item, Needs, Packages, call, here, quote
+from .render import HOME, shell
+from .settings import Settings
+
+Step = Callable[[Settings, Host], list[Item]]
+
+
+def name(step: Step) -> str:
+    """A step's name: its module's."""
+    return step.__module__.rpartition(".")[2]
+
+
+def gather(steps, chosen, host: Host) -> list[Item]:
+    """All items of the steps, in order."""
+    return [item for step in steps for item in step(chosen, host)]
+
+
+def facts_of(items, answers, step: str) -> str:
+    """What a step's items want shown."""
+    told = (i.shown(lines) for i, lines in zip(items, answers, strict=True) if i.step == step)
+    return ", ".join(filter(None, told))
+
+
+def read_script(items: list[Item]) -> str:
+    """The calls that print every item's state, each under a line `@N`."""
+    return "".join(f"echo @{n}\n{item.read()}\n" for n, item in enumerate(items))
+
+
+def reading_script(items: list[Item]) -> str:
+    """The whole of what reads a host: its facts, then its items."""
+    return f"{shell('read.sh')}{HOME}\necho @facts\nfacts\n{read_script(items)}echo @end\n"
+
+
+def split(lines: list[str]) -> dict[str, list[str]]:
+    """Sort lines under the last `@name` line before them; what a login shell says first is lost."""
+    sections: dict[str, list[str]] = {}
+    here: list[str] = []
+    for line in lines:
+        if line.startswith("@"):
+            here = sections.setdefault(line[1:], [])
+        else:
+            here.append(line)
+    return sections
+
+
+def compare(items: list[Item], answers: list[list[str]], running: set[str]) -> list[Change]:
+    """The changes that are needed, in order; a later item knows what the earlier ones touch."""
+    touched: set[str] = set()
+    changes = []
+    for item, lines in zip(items, answers, strict=True):
+        if isinstance(item, Needs) and item.maker in running:
+            continue
+        change = item.compare(lines, touched)
+        if change:
+            touched |= set(change.touches)
+            changes.append(change)
+    return merge_packages(items, changes)
+
+
+def merge_packages(items: list[Item], changes: list[Change]) -> list[Change]:
+    """Packages first: at once what the next change waits for, the rest beside the others."""
+    others = [change for change in changes if not change.packages]
+    missing = list(dict.fromkeys(n for change in changes for n in change.packages))
+    if not missing:
+        return others
+    waiting = (set(change.needs) & set(missing) for change in others)
+    first = next(filter(None, waiting), set(missing))
+    groups = [n for n in missing if n in first], [n for n in missing if n not in first]
+    installer = next(item for item in items if isinstance(item, Packages))
+    checks = [change for change in others if change.check]
+    merged = [installer.install(names) for names in groups if names]
+    return checks + merged + [change for change in others if not change.check]
+
+
+def schedule(changes: list[Change]) -> str:
+    """The lines that run the steps: a second package transaction goes on beside what follows."""
+    packages = [n for n, change in enumerate(changes) if change.packages]
+    beside = packages[1] if len(packages) > 1 else None
+    lines = []
+    for n, change in enumerate(changes):
+        if beside is not None and set(change.needs) & set(changes[beside].packages):
+            lines.append("finish")
+        lines.append(f"begin {n}" if n == beside else f"run {n}")
+    return "\n".join([*lines, "finish"]) + "\n"
+
+
+def apply_script(host: Host, items: list[Item], changes: list[Change], operator: str) -> str:
+    """The whole of what runs as root: tools, steps, their order, and the second look.
+
+    :param operator: who runs it, for whoever comes in between.
+    """
+    parts = [shell("read.sh"), shell("apply.sh"), call("take_turn", operator, host.turn) + "\n"]
+    calls = "".join(change.shell for change in changes)
+    for tool, user in (("install.py", "fill_venv"), ("answers.py", "start_service")):
+        if user in calls:
+            parts.append(f'cat >"$run/{tool}" {here(shell(tool))}\n')
+    parts += [f"step_{n}() {{ # {c.say}\n{c.shell}\n}}\n" for n, c in enumerate(changes)]
+    look = f"home={quote(host.home)}\n{read_script(items)}echo @end\n"
+    return "".join([*parts, schedule(changes), "settle\n", look])

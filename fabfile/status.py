@@ -1,0 +1,33 @@
+"""How the server is, and whether it is still what the settings say."""
+
+from __future__ import annotations
+
+import time
+
+from invoke import Exit
+
+from . import output, remote
+from .converge import look
+from .full import STEPS
+from .plan import facts_of, name
+from .settings import load
+
+
+@remote.task
+def status(c, drift=False):
+    """Show versions and what differs from the settings; writes nothing, needs no sudo.
+
+    :param drift: exit with 2 when something differs (0: all the same, 1: error), for cron or CI.
+    """
+    began, report = time.monotonic(), output.report(remote.name_of(c))
+    host, items, answers, changes = look(c, load(c.config), STEPS)
+    for step in STEPS:
+        report.shown(name(step), facts_of(items, answers, name(step)))
+    if changes:
+        report.plan(host, changes, len(items), {})
+    else:
+        report.end_host(0, len(items), time.monotonic() - began)
+    if host.turn:
+        report.note(f"last changed by {host.turn}")
+    if drift and changes:
+        raise Exit(code=2)
