@@ -31,7 +31,7 @@ def check(text: str) -> Secret:
     """
     if not text.strip():
         raise Exit("the password is empty: set LAB_PASSWORD to one, or unset it to use the token")
-    if re.search(r"[\x00-\x1f\x7f]", text):
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
         raise Exit("the password has a line break or control character: choose one without")
     return Secret(text.strip())
 

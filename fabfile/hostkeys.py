@@ -44,8 +44,10 @@ class Unknown(MissingHostKeyPolicy):
                 "FABRIC_LAB_HOST_KEY=accept-new"
             )
         self.known_hosts.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        known = self.known_hosts.read_bytes() if self.known_hosts.exists() else b""
+        start = "" if known[-1:] in (b"", b"\n") else "\n"
         with self.known_hosts.open("a") as file:
-            file.write(f"{hostname} {key.get_name()} {key.get_base64()}\n")
+            file.write(start + f"{hostname} {key.get_name()} {key.get_base64()}\n")
 
 
 def check_with(c: Connection, settings: Settings) -> None:

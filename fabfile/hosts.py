@@ -19,7 +19,12 @@ from . import remote
 from .output import say
 from .settings import Settings, load
 
-REPLACE = 'cp -p "$2" "$2.new" && cat "$1" >"$2.new" && mv -f "$2.new" "$2" || cat "$1" >"$2"'
+# Renamed into place; in a container the file is a mount, which can only be written where it is.
+REPLACE = """
+trap 'rm -f "$2.new"' EXIT
+cp -p "$2" "$2.new" && cat "$1" >"$2.new" || exit 1
+mv -f "$2.new" "$2" 2>/dev/null || cat "$1" >"$2"
+"""
 
 
 def with_line(text: str, domain: str, address: str | None) -> str:

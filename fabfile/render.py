@@ -21,7 +21,7 @@ def environment():
         lstrip_blocks=True,
     )
     made.filters["unit"] = unit_value
-    made.filters["python"] = repr
+    made.filters["python"] = lambda value: repr(str(value))  # str() refuses what is undefined
     return made
 
 

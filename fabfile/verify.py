@@ -31,7 +31,7 @@ CAUSES = (
     ("a websocket", "none", "no kernel starts: the venv is damaged", "jupyter --anew"),
     ("a websocket", "", "the upgrade headers do not reach JupyterLab", "nginx"),
     ("6*7", "", "the websocket opens, but the kernel does not answer", "jupyter --anew"),
-    ("leads to", "", "the name points to another machine, or a firewall is in between", "hosts"),
+    ("the name", "", "the name points to another machine, or a firewall is in between", "hosts"),
     ("", "", "something on this way is not as it was set up", "full"),
 )
 HOPS = {"jupyter": "JupyterLab itself", "nginx": "Nginx on the server", "here": "from here"}
@@ -58,7 +58,7 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     :param address: where to go instead of where the name leads; empty for the name.
     :returns: check, ok / FAIL / skip, seconds, detail.
     """
-    check, began = f"{settings.url}/lab leads to the login page", time.monotonic()
+    check, began = f"the name {settings.domain} leads to the login page", time.monotonic()
     try:
         socket.getaddrinfo(address or settings.domain, settings.http_port)
     except OSError:

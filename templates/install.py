@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -137,8 +138,8 @@ def main(venv: str, installer: str, repair: str, *requirements: str) -> int:
         if installer == "uv":
             try:
                 return with_uv(venv, repair, list(requirements)) or 0
-            except (LookupError, OSError, ValueError, subprocess.CalledProcessError) as problem:
-                reason = str(problem).splitlines()[0][:200]
+            except Exception as problem:  # whatever it is, pip is the answer
+                reason = re.sub("//[^/@ ]*@", "//", f"{problem}".split("\n")[0])[:200]
                 print(f"note: uv could not be used ({reason}); using pip", flush=True)
         return with_pip(venv, repair, list(requirements)) or 0
     except subprocess.CalledProcessError as problem:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 def quote(path: str) -> str:
     """Quote for the shell, but let it expand a leading `~/` and every `*`."""
+    if path == "~":
+        return '"$home"'
     start, rest = ('"$home"/', path[2:]) if path.startswith("~/") else ("", path)
     return start + "*".join(shlex.quote(part) if part else "" for part in rest.split("*")) or "''"
 

@@ -50,7 +50,10 @@ class Password(PathItem):
     stamp: str
 
     def compare(self, lines, touched):
-        text = decode(lines) or "{}"
+        text = decode(lines)
+        if text is None and lines[0] != "absent":
+            raise Exit(f"{self.path} cannot be read by {self.owner}: mend its rights first")
+        text = text or "{}"
         try:
             config = json.loads(text)
             there = config.setdefault("IdentityProvider", {}).get("hashed_password", "")

@@ -73,6 +73,11 @@ class File(PathItem):
     content: str
     secret: bool = False
 
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.content.endswith("\n"):
+            raise ValueError(f"{self.path}: the content must end with a line end")
+
     def compare(self, lines, touched):
         if lines[0].startswith("directory"):
             raise Exit(f"{self.path} is a folder, but a file is needed: move it away first")
