@@ -65,18 +65,18 @@ def compare(items: list[Item], answers: list[list[str]], running: set[str]) -> l
 
 
 def merge_packages(items: list[Item], changes: list[Change]) -> list[Change]:
-    """Packages first: at once what the next change waits for, the rest beside the others."""
-    others = [change for change in changes if not change.packages]
+    """Checks, then packages: at once what the next change waits for, the rest beside the others."""
+    checks = [change for change in changes if change.check]
+    others = [change for change in changes if not change.packages and not change.check]
     missing = list(dict.fromkeys(n for change in changes for n in change.packages))
     if not missing:
-        return others
+        return checks + others
     waiting = (set(change.needs) & set(missing) for change in others)
     first = next(filter(None, waiting), set(missing))
     groups = [n for n in missing if n in first], [n for n in missing if n not in first]
     installer = next(item for item in items if isinstance(item, Packages))
-    checks = [change for change in others if change.check]
     merged = [installer.install(names) for names in groups if names]
-    return checks + merged + [change for change in others if not change.check]
+    return checks + merged + others
 
 
 def schedule(changes: list[Change]) -> str:

@@ -96,7 +96,7 @@ def clear_errors(c: Connection):
         if getattr(problem, "errno", None) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
             raise Exit(silent(c)) from None
         if "banner" in str(problem):
-            raise Exit(f"{c.host} does not greet on port {c.port}: is that sshd's port?") from None
+            raise Exit(f"{where} does not greet: is port {c.port} that of sshd?") from None
         if c.connect_kwargs.get("key_filename") and "key file" in str(problem):
             keys = ", ".join(map(str, c.connect_kwargs["key_filename"]))
             raise Exit(f"{keys} holds no private key: name another with -i") from None

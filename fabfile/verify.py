@@ -23,7 +23,7 @@ CAUSES = (
     ("curl", "", "the packages are incomplete", "deps"),
     ("/lab leads", "curl: (7)", "Nginx does not run, or on another port", "nginx"),
     ("/lab leads", "502", "Nginx does not reach JupyterLab's socket", "systemd"),
-    ("/lab leads", "", "another site answers to this name (sudo nginx -T shows it)", "nginx"),
+    ("/lab leads", "", "another site of this server answers to the name", "nginx"),
     ("a wrong password", "", "JupyterLab runs with another configuration", "full"),
     ("the password", "401", "LAB_PASSWORD is not the password that is set", "password"),
     ("the token", "401", "JupyterLab runs with another token", "systemd"),

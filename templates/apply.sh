@@ -251,7 +251,7 @@ wait_retired() {
 refuse_port() {
     inode=$(awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print $10; exit }' \
         /proc/net/tcp /proc/net/tcp6)
-    fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null)
+    fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null) || true
     pid=${fd#/proc/}
     pid=${pid%%/*}
     if grep -q "/$2\$" "/proc/$pid/cgroup" 2>/dev/null; then

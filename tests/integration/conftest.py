@@ -152,3 +152,18 @@ def server(docker_services, operator):
         return Server(host, operator, user)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def servers(docker_services, server):
+    """Give a factory: compose services of the profile `on-demand` -> Servers, gone at the end."""
+    compose, started = docker_services._docker_compose, []
+
+    def make(*names: str, **how) -> list[Server]:
+        started.extend(names)
+        compose.execute(f"up -d --no-deps {' '.join(names)}")
+        return [server(name, **how) for name in names]
+
+    yield make
+    if started:
+        compose.execute(f"rm -sfv {' '.join(started)}")

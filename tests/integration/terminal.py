@@ -6,7 +6,7 @@ import select
 import time
 from subprocess import CompletedProcess
 
-SECONDS = 30
+SECONDS = 120
 
 
 def converse(start, answers: dict[str, str]) -> CompletedProcess[str]:

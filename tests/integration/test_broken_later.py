@@ -1,5 +1,6 @@
 """A server that works, until something breaks: what serves goes on serving, and is mended."""
 
+import contextlib
 import http.client
 import re
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ def broken(server):
 def status(server, port: int = 80) -> int:
     """What Nginx answers to a visitor who asks for /lab."""
     wire = http.client.HTTPConnection(server.host.address, port, timeout=10)
-    wire.request("GET", "/lab", headers={"Host": DOMAIN})
-    return wire.getresponse().status
+    with contextlib.closing(wire):
+        wire.request("GET", "/lab", headers={"Host": DOMAIN})
+        return wire.getresponse().status
 
 
 # --- what was good goes on serving -------------------------------------------------------------
@@ -126,7 +128,7 @@ BREAK = {
     ),
     "kernel missing": (
         f"mv {VENV}/lib/python3*/site-packages/ipykernel /root/",
-        ("Nginx on the server", "the venv is damaged", "jupyter"),
+        ("Nginx on the server", "the venv is damaged", "jupyter --anew"),
     ),
 }
 
@@ -138,7 +140,7 @@ def test_verify_names_hop_cause_and_remedy(broken, harm, words):
     try:
         done = broken.fab("verify")
         refused(done, *words, f"fab -H {broken.target} {task}")
-        mended = broken.fab(task)
+        mended = broken.fab(*task.split())
         assert mended.returncode == 0, mended.stdout + mended.stderr
         proof = broken.fab("verify")
         assert proof.returncode == 0, f"{task} did not mend it:\n{proof.stdout + proof.stderr}"

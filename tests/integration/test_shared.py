@@ -71,7 +71,7 @@ def test_full_with_pip_beside_other_sites(site, before, done):
 
 
 def test_the_other_sites_answer_as_before(site, before, done):
-    assert before[0].split() == ["shop", "-front", "close", "front", "close"]
+    assert before[0].split() == ["shop", "-", "front", "close", "front", "close"]
     assert others(site) == before
 
 
@@ -98,7 +98,7 @@ def test_five_megabytes_are_uploaded(site, done):
 
 def test_an_option_of_pip_that_uv_has_no_word_for(site, done):
     site.host.exec(
-        "su david -c 'mkdir -p ~/.config/pip; echo \"[install]\nno-compile = true\" "
+        'su david -c \'mkdir -p ~/.config/pip; echo "[install]\nno-compile = true" '
         ">~/.config/pip/pip.conf'"
     )
     out = well(site.fab("jupyter", env={"FABRIC_LAB_PACKAGES": "jupyter cowsay"}))

@@ -50,7 +50,7 @@ def test_jupyter_leaves_a_venv_in_which_pip_works_for_the_user(site, as_david):
     assert "jupyterlab 4." in well(site.fab("jupyter"))
     assert as_david(f"{VENV}/bin/pip --version").startswith("pip ")
     as_david(f"{VENV}/bin/pip install --quiet cowsay")
-    assert as_david(f"{VENV}/bin/python -c \"import cowsay; print(cowsay.__name__)\"") == "cowsay\n"
+    assert as_david(f'{VENV}/bin/python -c "import cowsay; print(cowsay.__name__)"') == "cowsay\n"
     assert "jupyterlab" in as_david(f"{VENV}/bin/jupyter --version")
     assert site.host.exec("find /home/david ! -user david -o ! -group david") == ""
     assert not site.infra.file(UNIT).exists
@@ -100,9 +100,7 @@ def test_a_second_time_there_is_nothing_to_change(site, task):
 
 def test_hosts_from_a_settings_file_of_ones_own(site, operator, tmp_path):
     mine = tmp_path / "mine.yaml"
-    mine.write_text(
-        f"hosts: [{site.target}]\nconnect_kwargs: {{key_filename: {operator.key}}}\n"
-    )
+    mine.write_text(f"hosts: [{site.target}]\nconnect_kwargs: {{key_filename: {operator.key}}}\n")
     done = operator.fab("-f", str(mine), "nginx")
     nothing_to_change(done)
     assert site.target in done.stdout

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from invoke import Exit
 
-from fabfile import converge, deps, jupyter, nginx, systemd
+from fabfile import deps, jupyter, nginx, plan, systemd
 from fabfile.credentials import Secret
 from fabfile.host import Host
 from fabfile.items import Change, Directory, Item, Needs, Packages, Service
@@ -26,14 +26,14 @@ def state(item: Item, installed: list[str]) -> list[str]:
 
 def planned(*names: str, installed: list[str] = (), chosen: Settings | None = None):
     """The changes that these steps need, together with their items."""
-    items = converge.gather([STEPS[name] for name in names], chosen or Settings(), HOST)
+    items = plan.gather([STEPS[name] for name in names], chosen or Settings(), HOST)
     answers = [state(item, installed) for item in items]
-    return converge.compare(items, answers, set(names)), items
+    return plan.compare(items, answers, set(names)), items
 
 
 def order(changes: list[Change]) -> list[str]:
     """The schedule, each change by the last word of what it says."""
-    rows = (line.split() for line in converge.schedule(changes).splitlines())
+    rows = (line.split() for line in plan.schedule(changes).splitlines())
     return [f"{word} {changes[int(n[0])].say.split()[-1]}" if n else word for word, *n in rows]
 
 
@@ -75,6 +75,7 @@ def test_on_a_bare_host_python_comes_first_and_nginx_beside_the_venv():
         "run token",
         "run /etc/tmpfiles.d/jupyterlab.conf",
         "run /etc/systemd/system/jupyterlab.service",
+        "run /run/jupyterlab",
         "run jupyterlab.service",
         "finish",
         "run /etc/nginx/sites-available/jupyterlab",
@@ -90,13 +91,13 @@ def test_one_transaction_is_waited_for():
     assert order(planned("deps")[0]) == ["run ca-certificates", "finish"]
 
 
-def test_a_check_comes_before_everything():
-    _, items = planned(*FULL)
-    busy = [["taken"] if i.read().startswith("show_listener") else state(i, []) for i in items]
-    changes = converge.compare(items, busy, set(FULL))
-    assert [change.check for change in changes].index(True) == 0
-    assert changes[0].say == "check port 80"
-    assert changes[1].packages
+@pytest.mark.parametrize("installed", [[], ALL], ids=["bare", "all there"])
+def test_a_check_comes_before_everything(installed):
+    _, items = planned(*FULL, installed=installed)
+    busy = [["taken"] if "show_listener" in i.read() else state(i, installed) for i in items]
+    changes = plan.compare(items, busy, set(FULL))
+    assert [change.say for change in changes if change.check] == [changes[0].say]
+    assert changes[0].say == "check that port 80 is free"
 
 
 def test_recommends_hold_for_every_transaction():
@@ -116,9 +117,9 @@ def test_a_package_is_installed_once_however_many_steps_want_it():
 
 def test_what_a_running_step_makes_is_not_missed():
     wanted = [Needs(path="/venv", maker="jupyter")]
-    assert converge.compare(wanted, [["absent"]], {"jupyter"}) == []
+    assert plan.compare(wanted, [["absent"]], {"jupyter"}) == []
     with pytest.raises(Exit, match="run the step `jupyter` first"):
-        converge.compare(wanted, [["absent"]], {"systemd"})
+        plan.compare(wanted, [["absent"]], {"systemd"})
 
 
 RUNNING = ["ActiveState=active", "SubState=running", "UnitFileState=enabled"]
@@ -137,7 +138,7 @@ def test_a_later_item_knows_what_an_earlier_one_touches(first, changes):
         (Service(unit="u", reads=("/x",), fix="", verb="restart"), RUNNING),
     ]
     items, answers = zip(*(pair if first == "directory" else pair[::-1]), strict=True)
-    assert [change.say for change in converge.compare(items, answers, set())] == changes
+    assert [change.say for change in plan.compare(items, answers, set())] == changes
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_a_later_item_knows_what_an_earlier_one_touches(first, changes):
     ],
 )  # fmt: skip
 def test_answers_are_sorted_by_their_marks(lines, sections):
-    assert converge.split(lines) == sections
+    assert plan.split(lines) == sections
 
 
 # --- the scripts -------------------------------------------------------------------------------
@@ -166,14 +167,14 @@ ODD = ("pandas; python_version<'4'", 'x; os_name != "nt"')
 )
 def test_the_scripts_are_good_shell(chosen):
     changes, items = planned(*FULL, chosen=chosen)
-    for script in (converge.reading_script(items), converge.apply_script(HOST, items, changes)):
+    for script in (plan.reading_script(items), plan.apply_script(HOST, items, changes, "it's me")):
         done = subprocess.run(["sh", "-n"], input=script.encode(), capture_output=True)
         assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_only_the_tools_that_are_used_travel():
     changes, items = planned("deps")
-    assert "install.py <<" not in converge.apply_script(HOST, items, changes)
+    assert 'cat >"$run/' not in plan.apply_script(HOST, items, changes, "it's me")
     changes, items = planned(*FULL)
-    script = converge.apply_script(HOST, items, changes)
+    script = plan.apply_script(HOST, items, changes, "it's me")
     assert all(f'cat >"$run/{tool}" <<' in script for tool in ("install.py", "answers.py"))

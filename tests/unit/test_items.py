@@ -39,6 +39,8 @@ token = Token(path="/x")
 venv = Venv(path="/v", owner="d", home="/h", requirements=("jupyter", "jupyter_server>=2.20.0"))
 RECORD = ["jupyter", "jupyter_server>=2.20.0", ""]
 GOOD = [*RECORD, "jupyter-1.1.1", "jupyter_server-2.21.1", "numpy-2.0"]
+anew = Venv(path="/v", owner="d", home="/h", requirements=venv.requirements, anew="stamp 1")
+adopting = Directory(path="/x", adopted=True)
 marked = Venv(path="/v", owner="d", home="/h", requirements=("pywin32; sys_platform == 'win32'",))
 both = "install jupyter, jupyter_server>=2.20.0 into /v"
 
@@ -74,6 +76,7 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
         (token, shown("abc", "root|root|644"), "set rights of /x"),
         (token, shown("\n", "root|root|600"), "make a login token"),
         (token, EMPTY, "make a login token"),
+        (token, shown("abc\n", "root|root|600"), "take the blanks from the login token"),
         (token, ["absent"], "make a login token"),
         (venv, GOOD, None),
         (venv, ["absent"], f"{both} (uv)"),
@@ -84,7 +87,7 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
          "install jupyter_server>=2.20.0 into /v (uv)"),
         (venv, [*RECORD, "Jupyter-1.1.1", "jupyter-server-2.21.1"], None),
         (venv, [*RECORD, "jupyter-1.1.1", "jupyter_server-2.21.0rc1"], None),
-        (venv, ["foreign", *GOOD[2:]], "install (adopt what is there) into /v (uv)"),
+        (venv, ["foreign", *GOOD[2:]], f"{both} (uv)"),
         (venv, ["foreign", "", "*"], f"{both} (uv)"),
         (marked, [*marked.requirements, "", "pip-26.0"], None),
         (Needs(path="/x", maker="deps"), ["absent"], Exit("/x is missing: run the step `deps`")),
@@ -92,7 +95,15 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
         (Needs(path="/x", maker="deps"), LINK, None),
         (Port(port=80, unit="nginx"), ["ActiveState=inactive"], None),
         (Port(port=80, unit="nginx"), ["taken", "ActiveState=active"], None),
-        (Port(port=80, unit="nginx"), ["taken", "ActiveState=inactive"], "check port 80"),
+        (adopting, FOLDER, None),
+        (adopting, ["directory|root|www-data|2770"], None),
+        (adopting, ["absent"], "make the folder /x"),
+        (adopting, ["directory|david|root|755"], Exit("/x belongs to david: choose another lab.")),
+        (anew, [*GOOD[:2], "# stamp 1", *GOOD[2:]], None),
+        (anew, [*GOOD[:2], "# stamp 0", *GOOD[2:]], f"{both} (uv, anew)"),
+        (anew, GOOD, f"{both} (uv, anew)"),
+        (venv, [*GOOD[:2], "# stamp 0", *GOOD[2:]], None),
+        (Port(port=80, unit="nginx"), ["taken", "ActiveState=x"], "check that port 80 is free"),
         (folder, shown("x"), Exit("/x is a file, but a folder is needed")),
         (file, FOLDER, Exit("/x is a folder, but a file is needed")),
         (link, FOLDER, Exit("/x is a folder, but a link is needed")),
@@ -170,8 +181,16 @@ def test_systemds_time_is_understood(text, seconds):
 # --- what a change says of itself --------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "touched, checked", [(set(), False), ({"/other"}, False), ({"/site"}, True)]
+)
+def test_a_port_is_looked_at_again_when_a_file_says_another(touched, checked):
+    port = Port(port=80, unit="nginx", reads=("/site",))
+    assert bool(port.compare(["taken", "ActiveState=active"], touched)) is checked
+
+
 def test_a_secret_file_has_no_diff():
-    change = File(path="/x", content="new", secret=True).compare(shown("old"), set())
+    change = File(path="/x", content="new\n", secret=True).compare(shown("old\n"), set())
     assert change.before == change.after
 
 

@@ -3,7 +3,7 @@
 import pytest
 from dash import dash, said
 
-from fabfile.items import call, quote
+from fabfile.items import call, look, quote
 
 ODD = {
     "plain": "/etc/hosts",
@@ -60,10 +60,18 @@ def test_a_requirement_with_a_star_is_not_a_file(tmp_path):
     assert said(call("printf", "%s\n", "numpy==2.*"), cwd=tmp_path) == ["numpy==2.*"]
 
 
+COUNT = "count() { echo $#; printf '<%s>' \"$@\"; }\n"
+
+
 def test_arguments_stay_apart():
-    count = "count() { echo $#; printf '<%s>' \"$@\"; }\n"
-    done = said(count + call("count", "a b", "", "c\nd", 7))
-    assert done == ["4", "<a b><><c", "d><7>"]
+    done = said(COUNT + call("count", "a b", "", "c\nd", 7, "~/x", "*"))
+    assert done == ["6", "<a b><><c", "d><7><~/x><*>"]
+
+
+def test_paths_stay_apart_and_are_found(tmp_path):
+    (tmp_path / "it's 1").touch()
+    done = said(COUNT + look("count", "~/it's *", "", "~/none*", "~"), home=tmp_path)
+    assert done == ["4", f"<{tmp_path}/it's 1><><{tmp_path}/none*><{tmp_path}>"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from fabfile.remedies import explain
 DISK = "the disk is full: make room, then run again"
 LOCK = "another package run holds the lock for too long"
 INDEX = "the server does not reach its package index"
+PACKAGE = "correct lab.system_packages"
 NO_FIT = "no version fits all of lab.packages"
 NGINX = "mend the file that Nginx names"
 JOURNAL = "mend what the journal says"
@@ -24,7 +25,7 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
         (["OSError: [Errno 28] No space left on device"], DISK, False),
         (["E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by 7"], LOCK, False),
         (["Temporary failure resolving 'mirror.example.org'"], INDEX, False),
-        (["E: Unable to locate package nginx"], INDEX, False),
+        (["E: Unable to locate package nosuch"], PACKAGE, False),
         (["error: Failed to fetch: `https://index.example.org/simple/jupyter/`"], INDEX, False),
         (["  x No solution found when resolving dependencies:"], NO_FIT, False),
         (["ERROR: No matching distribution found for nosuch"], NO_FIT, False),
@@ -34,7 +35,7 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
         ([SILENT, "ConnectionRefusedError: [Errno 111] Connection refused"], JOURNAL, True),
         ([SILENT, "TimeoutError: timed out"], JOURNAL, True),
         ([SILENT, "OSError: [Errno 28] No space left on device"], DISK, False),
-        (["x.service:7: Unknown key", "the unit above was rejected; the"], UNIT, True),
+        (["x.service:7: Unknown key", "systemd rejected the unit"], UNIT, True),
         (["something new"], UNKNOWN, True),
         ([], UNKNOWN, False),
     ],

@@ -8,7 +8,7 @@ from fabric import Connection
 from invoke import Exit
 from paramiko import RSAKey, SSHClient
 
-from fabfile import hostkeys, remote
+from fabfile import channel, hostkeys, remote
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,13 @@ def test_an_unknown_key_is_refused_with_its_fingerprint(key, known, monkeypatch,
     assert not known.exists()
 
 
+def test_a_pinned_key_is_the_only_one(key, known):
+    hostkeys.Unknown(hostkeys.fingerprint(key), known).missing_host_key(SSHClient(), "h", key)
+    with pytest.raises(Exit, match="pinned is SHA256:other: refused"):
+        hostkeys.Unknown("SHA256:other", known).missing_host_key(SSHClient(), "h", key)
+    assert not known.exists()
+
+
 @pytest.mark.parametrize(
     "host, name",
     [
@@ -72,17 +79,18 @@ C = Connection("david@1.1.1.1")
 
 
 @pytest.mark.parametrize(
-    "line, asks",
+    "line, lacking",
     [
-        ("sudo: a password is required", True),
-        ("sudo: a terminal is required to read the password", False),
-        ("The file says: a password is required", False),
-        ("begin 0", False),
-        ("", False),
+        ("sudo: a password is required", "password"),
+        ("sudo: sorry, you must have a tty to run sudo", "tty"),
+        ("sudo: a terminal is required to read the password", None),
+        ("The file says: a password is required", None),
+        ("begin 0", None),
+        ("", None),
     ],
 )
-def test_sudo_asking_for_a_password_is_recognised(line, asks):
-    assert remote.refuses(C, line) is asks
+def test_what_sudo_lacks_is_recognised(line, lacking):
+    assert channel.refuses(C, line) == lacking
 
 
 @pytest.mark.parametrize(
@@ -98,11 +106,11 @@ def test_sudo_asking_for_a_password_is_recognised(line, asks):
 )
 def test_a_user_without_sudo_is_told_what_to_do(line, told):
     with pytest.raises(Exit, match=told):
-        remote.refuses(C, line)
+        channel.refuses(C, line)
 
 
 def test_a_sudo_password_is_given_once():
-    answer = remote.once("s3cret", C)
+    answer = channel.once("s3cret", C)
     assert answer() == "s3cret"
     with pytest.raises(Exit, match="refuses this password") as caught:
         answer()

@@ -118,8 +118,10 @@ PLACE_MEANS = "~/NAME or an absolute path"
         pytest.param("start_timeout", 601, "5 to 600", id="long timeout"),
         pytest.param("connect_timeout", 0, "1 to 600", id="no timeout"),
         pytest.param("installer", "conda", "uv (fast) or pip (plain)", id="installer"),
-        pytest.param("host_key", "no", "ask, accept-new or strict", id="host_key"),
+        pytest.param("host_key", "no", "ask, accept-new, strict, or", id="host_key"),
         pytest.param("address", "localhost", "the IP", id="name as address"),
+        pytest.param("address", "10.0.0", "the IP", id="half an address"),
+        pytest.param("host_key", "SHA256:abc", "fingerprint", id="short fingerprint"),
         pytest.param("address", "10.0.0.1\n", "the IP", id="newline in address"),
         pytest.param("hosts_file", "a\nb", "a path", id="newline in hosts_file"),
     ],
@@ -149,6 +151,40 @@ def test_the_environment_speaks_in_words(monkeypatch, name, word, taken):
     assert getattr(load(), name) == taken
 
 
+@pytest.fixture
+def written(tmp_path):
+    """Give a function that reads a fabric.yaml, then the environment, then the file after -f."""
+
+    def read(project: str, named: str | None = None) -> settings.Settings:
+        (tmp_path / "fabric.yaml").write_text(project)
+        config = Config(lazy=True, project_location=tmp_path)
+        config.load_collection(ns.configuration())
+        config.load_project()
+        config.load_shell_env()
+        if named:
+            (tmp_path / "named.yaml").write_text(named)
+            config.set_runtime_path(tmp_path / "named.yaml")
+            config.load_runtime()
+        return settings.load(config)
+
+    return read
+
+
+def test_a_file_is_heard(written):
+    chosen = written("lab:\n  domain: lab.example.org\n  packages: [jupyterlab, numpy]\n")
+    assert (chosen.domain, chosen.packages) == ("lab.example.org", ("jupyterlab", "numpy"))
+
+
+@pytest.mark.parametrize(
+    "named, taken", [(None, False), ("lab: {recommends: true}", True), ("lab: {port: 8888}", False)]
+)
+def test_the_environment_counts_more_than_fabric_yaml_and_less_than_a_named_file(
+    written, monkeypatch, named, taken
+):
+    monkeypatch.setenv("FABRIC_LAB_RECOMMENDS", "false")  # Invoke alone would cast it to True
+    assert written("lab: {recommends: true}", named).recommends is taken
+
+
 def test_a_bad_word_from_the_environment_is_refused_by_its_setting(monkeypatch):
     monkeypatch.setenv("FABRIC_LAB_PORT", "eighty")
     assert refusal(load).startswith("lab.port: 'eighty' is not accepted")
@@ -160,7 +196,7 @@ def test_a_bad_word_from_the_environment_is_refused_by_its_setting(monkeypatch):
         ({"lba": {}}, "lba: no such setting; did you mean lab?"),
         ({"lab": {"domian": "x"}}, "lab.domian: no such setting; did you mean domain?"),
         ({"lab": {"package": []}}, "lab.package: no such setting; did you mean packages?"),
-        ({"lab": {"zzz": 1}}, "lab.zzz: no such setting; known: address, connect_timeout"),
+        ({"lab": {"zzz": 1}}, "lab.zzz: no such setting; known: address, "),
         ({"lab": {"password": "s3cret"}}, "lab.password: a password is not for a file"),
     ],
 )

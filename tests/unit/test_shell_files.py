@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from dash import GROUP, ME, applying, dash, reading, said, tree
 
-from fabfile.items import call
+from fabfile.items import call, look
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -75,7 +75,7 @@ def test_nothing_is_shown_as_absent(etc):
 
 def test_the_home_is_where_a_tilde_looks(etc):
     (etc / "x").touch(mode=0o600)
-    shown = said(reading() + call("show_path", "~/x"), home=etc)
+    shown = said(reading() + look("show_path", "~/x"), home=etc)
     assert shown[0].startswith("regular empty file|")
 
 

@@ -1,11 +1,13 @@
 """Steps are announced as they begin and end; the first that fails ends the whole."""
 
+import subprocess
+
 import pytest
 from dash import applying, dash, tree
 
-from fabfile import converge
+from fabfile import plan
 from fabfile.host import Host
-from fabfile.items import Change
+from fabfile.items import Change, call
 from fabfile.render import shell
 
 
@@ -61,7 +63,7 @@ def test_a_step_reads_nothing_from_the_script(apply):
 
 def test_a_note_of_a_step_reaches_the_operator(apply):
     lines, _ = apply("run 0", "echo noise; echo 'note: uv could not be used; using pip'")
-    assert "note uv could not be used; using pip" in [x.replace("note:", "note") for x in lines]
+    assert lines[1:3] == ["note uv could not be used; using pip", "end 0 0"]
 
 
 WAIT = "n=200; until [ -e ../{0} ] || [ -e {0} ]; do sleep 0.01; n=$((n-1)); [ $n -gt 0 ]; done"
@@ -94,23 +96,61 @@ def test_a_failure_lets_the_step_beside_come_to_its_end(apply, tmp_path):
 @pytest.mark.parametrize("steps", [[":"], ["return 1"]], ids=["well", "failed"])
 def test_nothing_stays_of_a_run(apply, tmp_path, steps):
     apply("run 0", *steps)
-    assert tree(tmp_path) == {}
+    assert set(tree(tmp_path)) == {"run.lock"}
 
 
-def test_the_schedule_of_converge_is_understood(apply):
+def test_the_schedule_of_a_plan_is_understood(apply):
     changes = [
         Change("one", "", packages=("a",)),
         Change("two", "", packages=("nginx",)),
         Change("three", ""),
         Change("four", "", needs=("nginx",)),
     ]
-    lines, _ = apply(converge.schedule(changes), ":", WAIT.format("three"), "touch three", ":")
+    lines, _ = apply(plan.schedule(changes), ":", WAIT.format("three"), "touch three", ":")
     assert [line for line in lines if line.startswith("end")] == [
         "end 0 0", "end 2 0", "end 1 0", "end 3 0", "ended well",
     ]  # fmt: skip
 
 
 def test_the_whole_of_a_run_tells_steps_and_then_what_is_there(tmp_path):
-    script = converge.apply_script(Host(home=str(tmp_path)), [], [Change("try it\\", "echo")])
-    done = dash(script.replace(shell("apply.sh"), applying(tmp_path)))
-    assert done.stdout.decode().splitlines() == ["begin 0", "end 0 0", "@end"]
+    script = plan.apply_script(Host(home=str(tmp_path)), [], [Change("try it\\", "echo")], "me")
+    done = dash(script.replace(shell("apply.sh"), applying(tmp_path, turn="")))
+    turn, *told = done.stdout.decode().splitlines()
+    assert turn.startswith("turn me, since ")
+    assert told == ["begin 0", "end 0 0", "@end"]
+
+
+# --- one run at a time -------------------------------------------------------------------------
+
+
+def take_turn(tmp_path, seen: str, more: str = "echo mine") -> list[str]:
+    turn = call("take_turn", "it's me", seen) + "\n"
+    return dash(applying(tmp_path, turn) + more).stdout.decode().splitlines()
+
+
+def test_whoever_read_the_last_state_has_the_turn(tmp_path):
+    first, mine = take_turn(tmp_path, "")
+    word, _, seen = first.partition(" ")
+    assert (word, mine) == ("turn", "mine")
+    assert seen.startswith("it's me, since ")
+    assert take_turn(tmp_path, seen)[-1] == "mine"
+
+
+@pytest.mark.parametrize("seen", ["", "somebody, since 2026-01-05 10:00:00 UTC, process 7"])
+def test_whoever_read_an_older_state_reads_again(tmp_path, seen):
+    take_turn(tmp_path, "")
+    assert take_turn(tmp_path, seen) == ["again"]
+
+
+def test_a_run_that_comes_in_between_waits_and_reads_again(tmp_path):
+    held = f"echo they >>{tmp_path}/run.lock; flock {tmp_path}/run.lock sh -c 'echo x; sleep 0.3'"
+    with subprocess.Popen(["sh", "-c", held], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        lines = take_turn(tmp_path, "they")
+    assert lines == ["note another run is at work here: they; waiting for it", "again"]
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    (tmp_path / "run.abcdef").mkdir()
+    take_turn(tmp_path, "")
+    assert set(tree(tmp_path)) == {"run.lock"}

@@ -14,7 +14,7 @@ from fabfile.credentials import Secret
 from fabfile.render import shell
 from fabfile.settings import Settings
 
-HERE = "http://lab.example.org/lab leads to the login page"
+HERE = "the name lab.example.org leads to the login page"
 SITE = "/lab leads to the login page"
 
 
@@ -26,13 +26,14 @@ SITE = "/lab leads to the login page"
         ("jupyter", "curl", "curl is not installed", "packages are incomplete", "deps"),
         ("nginx", SITE, "curl: (7) Failed to connect", "Nginx does not run", "nginx"),
         ("nginx", SITE, "502  0.1", "does not reach JupyterLab", "systemd"),
-        ("nginx", SITE, "200  0.1", "another site of this server", "nginx"),
+        ("nginx", SITE, "200  0.1", "another site", "nginx"),
         ("nginx", "a wrong password is refused", "302", "another configuration", "full"),
         ("nginx", "the password is accepted", "401", "is not the password that is set", "password"),
         ("nginx", "the token is accepted", "401", "another token", "systemd"),
-        ("nginx", "a kernel starts", "500", "the venv is damaged", "jupyter"),
+        ("nginx", "a kernel starts", "500", "the venv is damaged", "jupyter --anew"),
+        ("nginx", "a websocket upgrade answers 101", "none 0", "no kernel", "jupyter --anew"),
         ("nginx", "a websocket upgrade answers 101", "400", "upgrade headers", "nginx"),
-        ("nginx", "6*7 over the websocket is 42", "", "the kernel does not answer", "jupyter"),
+        ("nginx", "6*7 over the websocket is 42", "", "kernel does not answer", "jupyter --anew"),
         ("nginx", "/lab opens", "500", "not as it was set up", "full"),
         ("here", HERE, "timed out", "points to another machine, or a firewall", "hosts"),
         ("here", HERE, "[Errno 111] Connection refused", "points to another machine", "hosts"),
@@ -98,7 +99,7 @@ def answering(text: bytes):
         (b"HTTP/1.1 302 Found\r\nLocation: /login?next=%2Flab\r\n\r\n", "ok", "302 /login"),
         (b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n", "FAIL", "302 /elsewhere"),
         (b"HTTP/1.1 302 Found\r\n\r\n", "FAIL", "302"),
-        (b"HTTP/1.1 200 OK\r\n\r\n/login", "FAIL", "200"),
+        (b"HTTP/1.1 200 OK\r\nLocation: /login\r\n\r\n", "FAIL", "200"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "FAIL", "502"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "FAIL", ""),
         (b"", "FAIL", ""),
@@ -107,18 +108,34 @@ def answering(text: bytes):
 )
 def test_the_answer_to_this_machine_is_judged(answer, result, detail):
     with answering(answer) as chosen:
-        check, found, _, told = verify.from_here(chosen)
-    assert (check, found) == (f"{chosen.url}/lab leads to the login page", result)
+        check, found, _, told = verify.from_here(chosen, "")
+    assert (check, found) == (f"the name {chosen.domain} leads to the login page", result)
     assert detail in told
+
+
+def test_an_address_is_asked_by_the_name():
+    with socket.create_server(("127.0.0.1", 0)) as wire:
+        heard = []
+
+        def serve():
+            connection, _ = wire.accept()
+            with connection:
+                heard.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        chosen = Settings(domain="no-such-host.invalid", http_port=wire.getsockname()[1])
+        assert verify.from_here(chosen, "127.0.0.1")[1] == "ok"
+    assert f"Host: no-such-host.invalid:{chosen.http_port}\r\n".encode() in heard[0]
 
 
 def test_a_closed_port_is_a_failure():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    _, found, _, told = verify.from_here(Settings(domain="127.0.0.1", http_port=port))
+    _, found, _, told = verify.from_here(Settings(domain="127.0.0.1", http_port=port), "")
     assert (found, bool(re.search("refused", told))) == ("FAIL", True)
 
 
 def test_a_name_that_nobody_knows_here_is_left_out():
-    _, found, _, told = verify.from_here(Settings(domain="no-such-host.invalid"))
+    _, found, _, told = verify.from_here(Settings(domain="no-such-host.invalid"), "")
     assert (found, told) == ("skip", "no name no-such-host.invalid here: add it with `fab hosts`")

@@ -1,0 +1,76 @@
+"""Drift: noticed by an exit code, shown as a diff, and what is replaced is kept."""
+
+import re
+
+import pytest
+from outcomes import nothing_to_change, well
+from refusals import refused
+from untouched import everything
+
+SITE = "/etc/nginx/sites-available/jupyterlab"
+UNIT = "/etc/systemd/system/jupyterlab.service"
+BY_HAND = "# M\\303\\274ller, by hand: $host 100%% \\\\n"
+
+# what -> by hand, a word of the report
+DRIFTS = {
+    "the site": (f"printf '# x\n' >>{SITE}", f"would replace {SITE}"),
+    "the unit": (f"sed -i s/Restart=/#Restart=/ {UNIT}", f"would replace {UNIT}"),
+    "a mode": (f"chmod 0600 {UNIT}", f"would set rights of {UNIT}"),
+    "an owner": (f"chown david {SITE}", f"would set rights of {SITE}"),
+    "a link": ("rm /etc/nginx/sites-enabled/jupyterlab", "would link"),
+    "a stopped service": ("systemctl stop jupyterlab", "would start jupyterlab.service"),
+    "a disabled service": ("systemctl disable -q nginx", "would enable nginx.service"),
+}
+
+
+@pytest.fixture(scope="module")
+def site(servers):
+    site = servers("drift")[0]
+    well(site.fab("full"))
+    return site
+
+
+def test_a_converged_host_has_not_drifted(site):
+    before = everything(site)
+    done = site.fab("status", "--drift")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "jupyterlab 4." in done.stdout and "nginx 1." in done.stdout
+    assert everything(site) == before
+
+
+def test_a_hand_edit_is_shown_and_kept_byte_by_byte(site):
+    site.host.exec(f"printf '{BY_HAND}' >>{SITE}; printf 'no line end, \\377' >>{SITE}")
+    edited = site.infra.file(SITE).sha256sum
+    out = well(site.fab("full", "--no-verify"))
+    assert f"will  replace {SITE}" in out
+    assert "-# Müller, by hand: $host 100% \\n" in out
+    assert out.index("by hand") < out.index("done"), "not shown before it was replaced"
+    folder = re.search(r"what was replaced is kept in (\S+)", out)[1]
+    assert site.infra.file(folder + SITE).sha256sum == edited
+    assert site.infra.file("/var/backups/jupyterlab").mode == 0o700
+    nothing_to_change(site.fab("full"))
+
+
+@pytest.mark.parametrize(("hand", "word"), DRIFTS.values(), ids=DRIFTS)
+def test_drift_is_noticed_and_left_alone(site, hand, word):
+    site.host.exec(hand)
+    before = everything(site)
+    done = site.fab("status", "--drift")
+    after = everything(site)
+    plain = site.fab("status")
+    well(site.fab("full", "--no-verify"))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert word in done.stdout and "Traceback" not in done.stderr
+    assert after == before
+    assert plain.returncode == 0 and word in plain.stdout
+    assert site.fab("status", "--drift").returncode == 0
+
+
+def test_a_host_that_cannot_be_reached_is_an_error_and_not_drift(site, operator):
+    reach = ("-H", f"{site.target}:2", "-i", str(operator.key))
+    refused(operator.fab(*reach, "status", "--drift", env={"FABRIC_LAB_BOOT_WAIT": "0"}), "port 2")
+
+
+def test_drift_against_other_settings_is_drift_too(site):
+    done = site.fab("status", "--drift", env={"FABRIC_LAB_UPLOAD_LIMIT": "2g"})
+    assert done.returncode == 2 and "+" in done.stdout and "2g" in done.stdout

@@ -1,0 +1,188 @@
+"""Eight servers at once, one of them down, one with another key, one with a full disk."""
+
+import re
+from contextlib import ExitStack
+
+import pytest
+from outcomes import well
+from surgery import small_disk
+from terminal import converse
+
+from testbed.host import keypair
+
+NAMES = [f"f{n}" for n in range(1, 9)]
+DOWN, KEYLESS, FULL = "f6", "f7", "f8"  # what is wrong with each
+WHY = {DOWN: "refuses port 22", KEYLESS: "refuses the key", FULL: "the disk is full"}
+ROW = re.compile(r"^(\S+) +(ok|changed|failed) +(\d+\.\d)(?:  (.*))?$", re.MULTILINE)
+SPANS = "/tmp/spans"
+
+
+@pytest.fixture(scope="module")
+def ill(servers, operator, tmp_path_factory):
+    """Eight bare servers, three of them unfit; and what mends these."""
+    made = dict(zip(NAMES, servers(*NAMES), strict=True))
+    _, another = keypair(tmp_path_factory.mktemp("another"))
+    made[DOWN].host.exec("systemctl stop ssh.socket ssh")
+    made[KEYLESS].host.add_user("david", public_key=another)
+    mends = ExitStack()
+    mends.callback(made[KEYLESS].host.add_user, "david", public_key=operator.public_key)
+    mends.callback(made[DOWN].host.exec, "systemctl start ssh")
+    mends.enter_context(small_disk(made[FULL].host, "/mnt", "50m"))
+    made[FULL].host.exec("cp -a /home/david /mnt/ && mount --bind /mnt /home")
+    mends.callback(made[FULL].host.exec, "umount -l /home")
+    return made, mends
+
+
+@pytest.fixture(scope="module")
+def fleet(ill, operator, tmp_path_factory):
+    """Run `fab fleet` with these words; the hosts are in a group of a file, and in ssh_config."""
+    folder, (made, _) = tmp_path_factory.mktemp("fleet"), ill
+    hosts = ", ".join(server.target for server in made.values())
+    (folder / "mine.yaml").write_text(f"groups: {{lab: [{hosts}]}}\n")
+    (folder / "ssh_config").write_text("".join(
+        f"Host {name}\n  HostName {server.host.address}\n  User david\n"
+        for name, server in made.items()
+    ))  # fmt: skip
+    options = ["-f", str(folder / "mine.yaml"), "-S", str(folder / "ssh_config")]
+
+    def run(*words: str, by=operator.fab, **how):
+        how.setdefault("env", {})["FABRIC_LAB_BOOT_WAIT"] = "0"
+        return by(*options, "-i", str(operator.key), "fleet", *words, **how)
+
+    return run
+
+
+def table(out: str) -> dict[str, tuple[str, str]]:
+    """The summary: host -> its state, and why."""
+    head, _, rows = out.rpartition("\nhost ")
+    assert head and rows.split("\n")[0].split() == ["state", "seconds", "why"]
+    return {host: (state, why) for host, state, _, why in ROW.findall(rows)}
+
+
+@pytest.fixture(scope="module")
+def first(fleet):
+    """The fleet's first run."""
+    return fleet("full", "--on", "lab")
+
+
+def test_a_bad_host_fails_the_run_but_does_not_stop_the_others(ill, first):
+    made, _ = ill
+    assert first.returncode == 1 and "Traceback" not in first.stderr
+    assert first.stderr.strip().startswith("3 of 8 failed")
+    result = table(first.stdout)
+    assert list(result) == [server.target for server in made.values()]
+    states = [result[server.target][0] for server in made.values()]
+    assert states == ["changed"] * 5 + ["failed"] * 3
+    for name, why in WHY.items():
+        assert why in result[made[name].target][1]
+
+
+def test_the_others_work(ill, first):
+    made, _ = ill
+    for name in NAMES[:5]:
+        target = made[name].target
+        assert re.search(rf"^{target}: .*6\*7 over the websocket is 42", first.stdout, re.M)
+        assert made[name].infra.service("jupyterlab").is_running
+        assert made[name].infra.service("nginx").is_running
+
+
+def test_in_a_pipe_each_line_has_its_host(ill, first):
+    made, _ = ill
+    lines = first.stdout.rpartition("\nhost ")[0].strip().splitlines()
+    targets = [server.target for server in made.values()]
+    assert [line for line in lines if not line.startswith(tuple(f"{t}: " for t in targets))] == []
+
+
+def test_nothing_was_written_where_it_failed(ill, first):
+    made, _ = ill
+    for name in WHY:
+        assert not made[name].infra.package("nodejs").is_installed
+        assert not made[name].infra.file("/var/backups/jupyterlab").exists
+
+
+def test_no_token_and_no_name_of_one_of_them(operator, ill, first):
+    assert "token=" not in first.stdout
+    assert "jupyterlab.vmdomain.io" not in (operator.home / "hosts").read_text()
+
+
+def test_retry_failed_runs_only_those_and_succeeds_when_they_are_mended(ill, first, fleet):
+    made, mends = ill
+    mends.close()
+    result = table(well(fleet("full", "--retry-failed")))
+    assert result == {made[name].target: ("changed", "") for name in WHY}
+
+
+def test_retry_failed_with_nothing_failed_runs_nowhere(ill, first, fleet):
+    done = fleet("full", "--retry-failed")
+    assert done.returncode == 1 and "no host left" in done.stderr
+
+
+def test_a_second_run_finds_all_as_wanted(ill, first, fleet):
+    made, _ = ill
+    result = table(well(fleet("full", "--on", "lab")))
+    assert result == {server.target: ("ok", "") for server in made.values()}
+
+
+@pytest.mark.parametrize(("limit", "names"), [("ends", ["f1", "f8"]), ("user", NAMES)])
+def test_limit_takes_only_those(ill, first, fleet, limit, names):
+    made, _ = ill
+    words = {"ends": f"{made['f1'].host.address},{made['f8'].target}", "user": "david@*"}
+    result = table(well(fleet("status", "--on", "lab", "--limit", words[limit])))
+    assert list(result) == [made[name].target for name in names]
+
+
+def test_a_limit_that_fits_nothing(fleet):
+    done = fleet("status", "--on", "lab", "--limit", "nowhere*")
+    assert done.returncode == 1 and "no host left" in done.stderr
+
+
+def test_patterns_of_ssh_config(ill, first, fleet):
+    assert list(table(well(fleet("status", "--on", "f*")))) == NAMES
+    assert list(table(well(fleet("status", "--on", "f?,f1", "--limit", "f[1-3]")))) == NAMES[:3]
+
+
+@pytest.fixture
+def slow(ill):
+    """Make each login on each server take a second, and note when."""
+    made, _ = ill
+    note = f"date +%s.%N >>{SPANS}; sleep 1; date +%s.%N >>{SPANS}"
+    for server in made.values():
+        server.host.exec(f"touch {SPANS}; chmod 666 {SPANS}\n"
+                         f"cp -a /home/david/.bashrc /root/; sed -i '1i {note}' /home/david/.bashrc")
+    yield made
+    for server in made.values():
+        server.host.exec(f"mv /root/.bashrc /home/david/.bashrc; rm {SPANS}")
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 8])
+def test_jobs_bounds_how_many_run_at_once(slow, fleet, jobs):
+    well(fleet("status", "--on", "lab", "--jobs", str(jobs)))
+    spans = [server.host.exec(f"cat {SPANS}").split() for server in slow.values()]
+    assert [len(span) for span in spans] == [2] * 8
+    most = max(sum(begin <= moment < end for begin, end in spans) for moment, _ in spans)
+    assert most == jobs or jobs == 8 and most > 2
+
+
+def test_on_a_terminal_there_are_rows_and_the_table(ill, first, operator, fleet):
+    made, _ = ill
+    start = operator.start
+    done = converse(lambda **streams: fleet("status", "--on", "lab", by=start, **streams), {})
+    assert done.returncode == 0, done.stderr
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stderr).replace("\r", "")
+    assert f"{made['f1'].target}: connecting" in plain
+    assert list(table(plain)) == [server.target for server in made.values()]
+
+
+def test_a_task_it_does_not_have_and_a_host_of_fabs_own(fleet, operator, ill):
+    assert "it runs full" in fleet("token", "--on", "lab").stderr
+    done = operator.fab("-H", ill[0]["f1"].target, "fleet", "status")
+    assert done.returncode == 1 and "--on" in done.stderr
+
+
+def test_hosts_written_as_one_text(ill, first, operator, tmp_path):
+    made, _ = ill
+    two = f"{made['f1'].target},{made['f2'].target}"
+    (tmp_path / "mine.yaml").write_text(f"hosts: {two}\ngroups: {{two: '{two}'}}\n")
+    options = ("-f", str(tmp_path / "mine.yaml"), "-i", str(operator.key), "fleet", "status")
+    assert list(table(well(operator.fab(*options)))) == two.split(",")
+    assert list(table(well(operator.fab(*options, "--on", "two")))) == two.split(",")

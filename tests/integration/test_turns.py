@@ -1,0 +1,72 @@
+"""One run at a time: a second operator waits, is told for whom, and a dead run holds nobody up."""
+
+import re
+import subprocess
+
+import pytest
+from outcomes import nothing_to_change, well
+
+LOCK = "/run/jupyterlab-fab.lock"
+BUSY = r"another run is at work here: \w+@\S+, since 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+
+
+@pytest.fixture(scope="module")
+def site(servers):
+    return servers("turns")[0]
+
+
+@pytest.fixture(scope="module")
+def both(site):
+    """Two runs of full at the same bare server, at once."""
+    runs = [site.start("full", stdin=subprocess.DEVNULL) for _ in range(2)]
+    outputs = [run.communicate(timeout=300) for run in runs]
+    return [
+        subprocess.CompletedProcess(run.args, run.returncode, *output)
+        for run, output in zip(runs, outputs, strict=True)
+    ]
+
+
+def test_both_succeed_and_one_tells_whom_it_waited_for(both):
+    outs = [well(done) for done in both]
+    assert [bool(re.search(BUSY, out)) for out in outs].count(True) == 1
+    assert ["6*7 over the websocket is 42" in out for out in outs] == [True, True]
+
+
+def test_only_one_of_them_made_the_changes(both):
+    assert sorted("nothing to change" in done.stdout for done in both) == [False, True]
+
+
+def test_a_third_run_finds_nothing_to_change_and_all_works(site, both):
+    nothing_to_change(site.fab("full"))
+    well(site.fab("verify"))
+
+
+def test_the_lock_of_a_dead_run_does_not_block(site, both):
+    site.host.exec(f"echo 'eve@gone, since 2020-01-01 00:00:00 UTC, process 1' >{LOCK}")
+    site.host.exec("systemctl stop jupyterlab")
+    out = well(site.fab("full", "--no-verify"))
+    assert "1 change made" in out and "another run" not in out
+    assert "eve@gone" not in site.host.exec(f"cat {LOCK}")
+
+
+def test_a_run_that_holds_the_lock_is_waited_for(site, both):
+    site.host.exec("systemctl stop jupyterlab")
+    site.host.exec(
+        f"echo 'eve@here, since 2020-01-01 00:00:00 UTC, process 1' >{LOCK}\n"
+        f"systemd-run -q --collect flock {LOCK} sleep 4"
+    )
+    out = well(site.fab("full", "--no-verify"))
+    assert "another run is at work here: eve@here, since 2020-01-01 00:00:00 UTC" in out
+    assert "1 change made" in out
+
+
+def test_a_killed_run_holds_nobody_up(site, both):
+    site.host.exec("systemctl stop jupyterlab")
+    site.host.exec("printf '[Service]\\nExecStartPre=/bin/sleep 5\\n' | "
+                   "systemctl edit --runtime --stdin jupyterlab 2>&1 || true")
+    first = site.start("full", "--no-verify", stdin=subprocess.DEVNULL)
+    site.host.exec(f"timeout 20 sh -c 'while flock -n {LOCK} true; do sleep 0.05; done'")
+    first.kill()
+    first.communicate()
+    well(site.fab("full", "--no-verify"))
+    nothing_to_change(site.fab("full"))

@@ -1,0 +1,25 @@
+"""Everything of a server that a run which only looks must leave alone."""
+
+# What is not of the run: other file systems (-xdev: /proc, /sys, /dev, /run), and what sshd and
+# PAM write for any login at all.
+FILES = r"""
+cd /
+find . -xdev \( -path ./var/log/wtmp -o -path ./var/log/btmp -o -path ./var/log/lastlog \
+    -o -path ./var/log/auth.log -o -path ./var/log/journal -o -path ./var/log/faillog \) -prune \
+    -o -printf '%p %y %U:%G %m %T@ %C@ %s %l\n' | sort
+find . -xdev -path ./var/log -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+"""
+# The run's own files are under /run, which is not on that disk; sessions come and go with a login.
+STATES = r"""
+ls -d /run/jupyterlab* 2>/dev/null || true
+cat /run/jupyterlab-fab.lock 2>/dev/null || true
+dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\n'
+systemctl list-units --all --plain --no-legend --type=service,socket,path,target,timer,mount \
+    | grep -v -e '^user@' -e '^user-' -e '^run-user' -e '^run-docker' | awk '{ print $1, $3, $4 }'
+systemctl show jupyterlab nginx -p MainPID -p UnitFileState
+"""
+
+
+def everything(server) -> list[str]:
+    """List all files with their checksums, rights and times, packages, and the states of units."""
+    return server.host.exec(FILES + STATES).splitlines()
