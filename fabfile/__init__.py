@@ -4,6 +4,7 @@ from invoke import Collection
 
 from . import broken as broken
 from . import deps, fleet, full, hosts, jupyter, login, nginx, status, systemd, verify
+from . import hush as hush
 from .settings import DEFAULTS
 
 ns = Collection(

@@ -10,7 +10,7 @@ from invoke import Exit
 
 from . import channel, output, remedies, remote, settings
 from .host import Host
-from .items import Change, Item, call
+from .items import Change, Item, Needs, call
 from .plan import Step, apply_script, compare, facts_of, gather, name, reading_script, split
 from .render import shell
 
@@ -71,16 +71,27 @@ def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, l
     :returns: the host, its items, the lines of each, and the changes that are needed.
     """
     remote.open_connection(c, chosen)
-    host, answers = read(c, gather(steps, chosen, Host()))
+    host, answers = read(c, gather(steps, chosen, Host()), chosen.user)
+    if chosen.user not in ("", c.user) and not host.root:
+        raise Exit(f"lab.user is {chosen.user}: log in as that user or as root, not as {c.user}")
     host.refuse_unfit()
     items = gather(steps, chosen, host)
+    where = f"fab -H {remote.name_of(c)}"
+    items = [replace(i, command=where) if isinstance(i, Needs) else i for i in items]
     return host, items, answers, compare(items, answers, {name(step) for step in steps})
 
 
-def read(c: Connection, items: list[Item]) -> tuple[Host, list[list[str]]]:
-    """Read the host and all items in one command, as the login user."""
-    lines, status = channel.ask(c, reading_script(items))
+def read(c: Connection, items: list[Item], user: str = "") -> tuple[Host, list[list[str]]]:
+    """Read the host and all items in one command, as the login user.
+
+    :param user: whose JupyterLab it is; empty for the login user's.
+    """
+    lines, status = channel.ask(c, reading_script(items, user))
     sections = split(lines)
+    if user and any("no such user" in line for line in lines):
+        raise Exit(
+            f"there is no user {user} on {c.original_host}: make one there, or mend lab.user"
+        )
     if "end" not in sections:
         last = lines[-1] if lines else f"nothing, and exit status {status}"
         raise Exit(f"{remote.name_of(c)} could not be read; it said: {last}")
@@ -94,7 +105,7 @@ def apply(c, host: Host, items, changes: list[Change], report):
     :raises Exit: when a step failed or the connection was lost.
     """
     script = apply_script(host, items, changes, output.operator())
-    talk = channel.apply(c, script, root=host.uid == 0)
+    talk = channel.apply(c, script, root=host.root)
     words: list[str] = []
     lines: list[str] = []
     failed = None

@@ -25,6 +25,7 @@ class Host:
     version: str = "12"
     name: str = "Debian GNU/Linux 12"
     systemd: bool = True
+    root: bool = False  # whether the login user is root already
     free: int = 10**6
     turn: str = ""  # who changed it last, and since when; empty since the last boot
 
@@ -37,7 +38,8 @@ class Host:
                 **values,
                 "uid": int(values["uid"]),
                 "systemd": values["systemd"] == "yes",
-                "free": int(values["free"]),
+                "root": values["root"] == "yes",
+                "free": int(values["free"] or -1),
             }
         )
 
@@ -53,5 +55,9 @@ class Host:
         oldest, major = OLDEST.get(self.system), self.version.split(".")[0]
         if oldest and major.isdigit() and int(major) < oldest:
             raise Exit(f"this is {self.name}: upgrade it to {self.system} {oldest} or newer first")
+        if self.uid == 0:
+            raise Exit("JupyterLab does not run as root: name its user in lab.user, or with -H")
+        if self.free < 0:
+            raise Exit(f"{self.home}, the home of {self.user}, is not there: make it first")
         if not self.systemd:
             raise Exit(f"this {self.name} does not run systemd, which JupyterLab's service needs")

@@ -61,7 +61,7 @@ def write(path: Path, text: str) -> bool:
     with os.fdopen(handle, "wb") as file:
         file.write(data)
     command = ["sh", "-c", REPLACE, "sh", name, str(path)]
-    if not os.access(path, os.W_OK):
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         ask = [] if sys.stdin.isatty() else ["-n"]
         command = ["sudo", *ask, *command]
     try:

@@ -35,7 +35,7 @@ def token(c):
     settings = load(c.config)
     remote.open_connection(c, settings)
     item = Token(path=jupyter.TOKEN)
-    _, (lines,) = read(c, [item])
+    _, (lines,) = read(c, [item], settings.user)
     if not item.value(lines):
         raise Exit(f"no token there yet: fab -H {remote.name_of(c)} jupyter makes one")
     say(f"{settings.url}/lab?token={item.value(lines)}")

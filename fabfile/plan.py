@@ -33,9 +33,13 @@ def read_script(items: list[Item]) -> str:
     return "".join(f"echo @{n}\n{item.read()}\n" for n, item in enumerate(items))
 
 
-def reading_script(items: list[Item]) -> str:
-    """The whole of what reads a host: its facts, then its items."""
-    return f"{shell('read.sh')}{HOME}\necho @facts\nfacts\n{read_script(items)}echo @end\n"
+def reading_script(items: list[Item], user: str = "") -> str:
+    """The whole of what reads a host: its facts, then its items.
+
+    :param user: whose JupyterLab it is; empty for the login user's.
+    """
+    first = f"account={quote(user)}\n{shell('read.sh')}{HOME}\necho @facts\nfacts\n"
+    return f"{first}{read_script(items)}echo @end\n"
 
 
 def split(lines: list[str]) -> dict[str, list[str]]:

@@ -4,9 +4,11 @@ import re
 
 REMEDIES = (
     (
-        r"No space left on device|not enough free space",
+        r"No space left on device|enough free space",
         "the disk is full: make room, then run again",
     ),
+    (r"does not answer; the last lines", "mend what the journal says, then run again"),
+    (r"systemd rejected the unit", "mend what systemd says, then run again"),
     (
         r"Could not get lock .*|Unable to lock .*",
         "another package run holds the lock for too long: wait for it, then run again",
@@ -35,8 +37,6 @@ REMEDIES = (
         r"\[emerg\] .*",
         "mend the file that Nginx names (or the setting it came from), then run again",
     ),
-    (r"does not answer; the last lines", "mend what the journal says, then run again"),
-    (r"systemd rejected the unit", "mend what systemd says, then run again"),
 )
 
 
@@ -49,7 +49,7 @@ def explain(say: str, words: list[str], report, where: str) -> str:
     for pattern, remedy in REMEDIES:
         found = re.search(pattern, text)
         if found:
-            report.words(words if "journal" in remedy or "Nginx" in remedy else [])
+            report.words(words if re.search("journal|Nginx|systemd", remedy) else [])
             return f"{where}: could not {say}: {found[0]}: {remedy}"
     report.words(words)
     return f"{where}: could not {say}: see the lines above; then run again, it goes on from there"

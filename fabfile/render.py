@@ -3,8 +3,8 @@
 import functools
 from pathlib import Path
 
-# The login user's home by the system's own word: $HOME may say something else.
-HOME = 'home=$(getent passwd "$(id -un)" | cut -d: -f6)'
+# Whose JupyterLab it is, and their home by the system's own word: $HOME may say something else.
+HOME = 'account=${account:-$(id -un)}\nhome=$(getent passwd "$account" | cut -d: -f6)'
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 

@@ -39,6 +39,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     domain: text(NAME, "the host name people type, such as lab.example.org") = (
         "jupyterlab.vmdomain.io"
     )
+    user: text(r"|[a-z_][a-z0-9_.-]*", "whose JupyterLab it is, when that is not the one of -H") = (
+        ""
+    )
     project: text(
         Path, "the folder of the notebooks, ~/NAME or an absolute path without spaces"
     ) = "~/project"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import shlex
 import socket
@@ -49,7 +50,7 @@ def script(settings: Settings) -> str:
     paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}
     lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
     lines += [f"{name}={quote(path)}" for name, path in paths.items()]
-    return "\n".join([HOME, *lines, shell("verify.sh")])
+    return "\n".join([f"account={quote(settings.user)}", HOME, *lines, shell("verify.sh")])
 
 
 def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
@@ -64,14 +65,12 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     except OSError:
         return check, "skip", 0.0, f"no name {settings.domain} here: add it with `fab hosts`"
     try:
-        wire = http.client.HTTPConnection(
-            address or settings.domain, settings.http_port, timeout=10
-        )
-        wire.request("GET", "/lab", headers={"Host": settings.url.partition("//")[2]})
-        answer = wire.getresponse()
-        place = answer.getheader("Location", "")
-        wire.close()
-    except OSError as problem:
+        where = address or settings.domain, settings.http_port
+        with contextlib.closing(http.client.HTTPConnection(*where, timeout=10)) as wire:
+            wire.request("GET", "/lab", headers={"Host": settings.url.partition("//")[2]})
+            answer = wire.getresponse()
+            place = answer.getheader("Location", "")
+    except (OSError, http.client.HTTPException) as problem:
         return check, "FAIL", 0.0, str(problem)
     well = answer.status == 302 and "/login" in place
     return check, "ok" if well else "FAIL", time.monotonic() - began, f"{answer.status} {place}"

@@ -129,13 +129,16 @@ put_rights() {
 # put_link PATH TARGET
 put_link() {
     keep "$1"
-    ln -s -- "$2" "$1.new.$$"
-    mv -fT -- "$1.new.$$" "$1"
+    new=$1.new.$$
+    trap 'rm -f -- "$new"' EXIT
+    ln -s -- "$2" "$new"
+    mv -fT -- "$new" "$1"
 }
 
 # put_directory PATH OWNER GROUP MODE
 put_directory() {
-    mkdir -p -- "$1"
+    # the folders above it are the owner's, too, where the owner may make them
+    [ -d "$1" ] || runuser -u "$2" -- mkdir -p -- "$1" 2>/dev/null || mkdir -p -- "$1"
     chown -- "$2:$3" "$1"
     chmod -- "$4" "$1"
 }
@@ -198,7 +201,7 @@ fill_venv() {
         as_user "$account" "$home" sh -c 'echo filling >"$1"' sh "$venv/.converged"
     fi
     as_user "$account" "$home" python3 "$run/install.py" "$venv" "$installer" "$repair" "$@"
-    printf '%s\n' "$record" | as_user "$account" "$home" \
+    { printf '%s\n' "$record"; distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } | as_user "$account" "$home" \
         sh -c 'cat >"$1.new" && mv -f "$1.new" "$1"' sh "$venv/.converged"
 }
 

@@ -36,9 +36,10 @@ SAME = {
     "proxy": ("ALL_PROXY", " "),
 }
 HARMLESS = {
-    "disable-pip-version-check", "progress-bar", "retries", "no-input", "quiet", "verbose", "user",
-    "break-system-packages", "require-virtualenv", "root-user-action", "no-cache-dir", "cache-dir",
-    "no-warn-script-location", "format", "no-color", "exists-action", "prefer-binary",
+    "break-system-packages", "cache-dir", "config-file", "disable-pip-version-check",
+    "exists-action", "format", "no-cache-dir", "no-color", "no-input",
+    "no-warn-script-location", "prefer-binary", "progress-bar", "quiet", "require-virtualenv",
+    "retries", "root-user-action", "user", "verbose",
 }  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def main(venv: str, installer: str, repair: str, *requirements: str) -> int:
             try:
                 return with_uv(venv, repair, list(requirements)) or 0
             except Exception as problem:  # whatever it is, pip is the answer
-                reason = re.sub("//[^/@ ]*@", "//", f"{problem}".split("\n")[0])[:200]
+                reason = re.sub("[^/@ ']*@", "***@", f"{problem}".split("\n")[0])[:200]
                 print(f"note: uv could not be used ({reason}); using pip", flush=True)
         return with_pip(venv, repair, list(requirements)) or 0
     except subprocess.CalledProcessError as problem:

@@ -6,7 +6,8 @@ export LC_ALL PATH
 # facts: who logs in here, and what this system is.
 facts() {
     . /etc/os-release
-    printf '%s\n' "user=$(id -un)" "group=$(id -gn)" "uid=$(id -u)" "home=$home" \
+    printf '%s\n' "user=$(id -un -- "$account")" "group=$(id -gn -- "$account")" "home=$home" \
+        "uid=$(id -u -- "$account")" "root=$([ "$(id -u)" = 0 ] && echo yes)" \
         "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" "name=${PRETTY_NAME:-$ID}" \
         "systemd=$([ -d /run/systemd/system ] && echo yes)" \
         "free=$(df -Pm -- "$home" | awk 'NR > 1 { print $4 }')" \
@@ -26,6 +27,15 @@ show_path() {
     fi
 }
 
+# show_folder PATH: the same of a folder; a link to one is as good.
+show_folder() {
+    if [ -d "$1" ]; then
+        stat -L -c '%F|%U|%G|%a' -- "$1"
+    else
+        show_path "$1"
+    fi
+}
+
 # show_packages NAME...: status and version of each that dpkg knows; the age of the index.
 show_packages() {
     dpkg-query -W -f '${Package}|${db:Status-Status}|${Version}\n' -- "$@" 2>/dev/null || true
@@ -36,6 +46,11 @@ show_venv() {
     [ -x "$1/bin/python" ] || { echo absent; return; }
     cat -- "$1/.converged" 2>/dev/null || echo foreign
     echo
+    distributions "$1"
+}
+
+# distributions DIR: name-version of all that is installed in a venv.
+distributions() {
     for info in "$1"/lib/python3*/site-packages/*.dist-info; do
         info=${info##*/}
         printf '%s\n' "${info%.dist-info}"

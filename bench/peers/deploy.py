@@ -1,4 +1,4 @@
-"""The same end state as `fab full`, as a pyinfra deploy; the rendered files come from data.files."""
+"""The same end state as `fab full`, as a pyinfra deploy; the rendered files are in data.files."""
 
 from pyinfra import host
 from pyinfra.operations import apt, files, server, systemd
@@ -9,7 +9,15 @@ VENV = f"{HOME}/project/venv"
 
 apt.packages(
     name="Debian packages",
-    packages=["python3", "python3-venv", "python3-pip", "nodejs", "curl", "ca-certificates", "nginx"],
+    packages=[
+        "python3",
+        "python3-venv",
+        "python3-pip",
+        "nodejs",
+        "curl",
+        "ca-certificates",
+        "nginx",
+    ],
     no_recommends=True,
     update=True,
     cache_time=86400,
@@ -18,7 +26,8 @@ apt.packages(
 server.shell(
     name="Virtual environment and JupyterLab",
     commands=[
-        f"[ -x {VENV}/bin/jupyter-lab ] || {{ python3 -m venv {VENV} && {VENV}/bin/pip install -q uv"
+        f"[ -x {VENV}/bin/jupyter-lab ] || {{ python3 -m venv {VENV}"
+        f" && {VENV}/bin/pip install -q uv"
         f" && SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt {VENV}/bin/uv pip install -q"
         f" --python {VENV}/bin/python jupyter 'jupyter_server>=2.20.0'; }}"
     ],

@@ -51,21 +51,24 @@ class Password(PathItem):
 
     def compare(self, lines, touched):
         text = decode(lines)
-        if text is None and lines[0] != "absent":
+        if text is None and lines[0].startswith("regular"):
             raise Exit(f"{self.path} cannot be read by {self.owner}: mend its rights first")
         text = text or "{}"
         try:
             config = json.loads(text)
-            there = config.setdefault("IdentityProvider", {}).get("hashed_password", "")
+            there = config.setdefault("IdentityProvider", {}).get("hashed_password") or ""
         except (ValueError, AttributeError):
             raise Exit(f"{self.path} is not valid JSON: mend it or move it away first") from None
         if self.password is None or fits(self.password, there):
-            return None
+            if not lines[0].startswith("regular") or not self.rights_differ(lines):
+                return None
+            fix = call("put_rights", self.path, self.owner, self.group, self.mode)
+            return Change(f"set rights of {self.path}", fix)
         config["IdentityProvider"]["hashed_password"] = hash_password(self.password)
         # The older name of the same setting would be heard, too.
         for older in ("ServerApp", "PasswordIdentityProvider"):
-            config.get(older, {}).pop("hashed_password", None)
-            config.get(older, {}).pop("password", None)
+            for name in ("hashed_password", "password"):
+                (config.get(older) or {}).pop(name, None)
         text = json.dumps(config, indent=2) + "\n"
         fix = "\n".join(
             [

@@ -45,6 +45,9 @@ class Directory(PathItem):
     mode: str = "0755"
     adopted: bool = False
 
+    def read(self) -> str:
+        return look("show_folder", self.path)
+
     def compare(self, lines, touched):
         if lines[0].startswith("directory|") and not self.rights_differ(lines):
             return None
@@ -115,11 +118,12 @@ class Needs(Item):
 
     path: str
     maker: str
+    command: str = "fab"  # how the operator reaches this host
 
     def read(self) -> str:
         return look("show_path", self.path)
 
     def compare(self, lines, touched):
         if lines[0] == "absent":
-            raise Exit(f"{self.path} is missing: run the step `{self.maker}` first")
+            raise Exit(f"{self.path} is missing: first run {self.command} {self.maker}")
         return None

@@ -66,9 +66,9 @@ class Venv(Item):
             return "absent", {}
         record, _, rest = "\n".join(lines).partition("\n\n")
         pairs = (row.rsplit("-", 1) for row in rest.splitlines() if "-" in row)
-        return record, {re.sub("[-_.]+", "-", name).lower(): version for name, version in pairs}
+        return record, {canonical(name): version for name, version in pairs}
 
-    def lacking(self, there: dict[str, str]) -> list[str]:
+    def lacking(self, there: dict[str, str], kept: list[str]) -> list[str]:
         """The requirements that the distributions do not satisfy."""
         from packaging.requirements import InvalidRequirement, Requirement
 
@@ -78,15 +78,19 @@ class Venv(Item):
                 wanted = Requirement(text)
             except InvalidRequirement:
                 raise Exit(f"lab.packages: {text!r} is not a pip requirement") from None
-            version = there.get(re.sub("[-_.]+", "-", wanted.name).lower())
+            if wanted.marker and text in kept:  # whether it holds here, the installer has decided
+                continue
+            version = there.get(canonical(wanted.name))
             if version is None or not wanted.specifier.contains(version, prereleases=True):
                 short.append(text)
         return short
 
     def compare(self, lines, touched):
         record, there = self.parse(lines)
-        kept = [row for row in record.splitlines() if not row.startswith("# ")]
-        short = self.lacking(there)
+        kept = [row for row in record.splitlines() if not row.startswith(("# ", "+"))]
+        filled = [row[1:] for row in record.splitlines() if row.startswith("+")]
+        short = self.lacking(there, kept)
+        short += [name for name in map(canonical, filled) if name not in there]
         repair = {"filling": "anew", "changing": "again"}.get(record.strip(), "")
         if self.anew and f"# {self.anew}" not in record.splitlines():
             repair = "anew"
@@ -107,3 +111,8 @@ class Venv(Item):
     def shown(self, lines):
         _, there = self.parse(lines)
         return ", ".join(f"{name} {there[name]}" for name in self.show if name in there)
+
+
+def canonical(name: str) -> str:
+    """Write a distribution's name as the index compares it (PEP 503)."""
+    return re.sub("[-_.]+", "-", name).lower()

@@ -14,6 +14,7 @@ from refusals import refused, state
 from testbed.host import docker, keypair
 
 SUDO = "s3cret of sudo"
+FOR_DAVID = {"FABRIC_LAB_USER": "david"}  # root logs in, but the service is not root's
 WRONG = "SHA256:" + "A" * 43
 
 
@@ -270,10 +271,10 @@ def test_a_host_whose_sshd_lets_nobody_in_yet_is_waited_for(site):
 
 
 def test_a_host_that_reboots_is_waited_for(site):
+    reach = site.reach  # a stopped container has no address; nobody else starts meanwhile
     docker("stop", "--time", "20", site.host.container)
     threading.Timer(2, docker, ["start", site.host.container]).start()
-    # its address is its own again: nobody else started meanwhile
-    well(site.fab("status", env={"FABRIC_LAB_BOOT_WAIT": "30"}))
+    well(site.operator.fab(*reach, "status", env={"FABRIC_LAB_BOOT_WAIT": "30"}))
 
 
 # --- becoming root -----------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def root(server, site):
 def lacking(site, root):
     """Take one package away, so that there is something to do as root."""
     if not site.infra.package("curl").is_installed:
-        well(root.fab("deps"))
+        well(root.fab("deps", env=FOR_DAVID))
     site.host.exec("dpkg --remove --force-depends curl 2>&1")
 
 
@@ -302,7 +303,7 @@ def mended(site, done) -> None:
 def test_root_needs_no_sudo(site, root, lacking):
     site.host.exec("mv /usr/bin/sudo /root/sudo")
     try:
-        done = root.fab("deps")
+        done = root.fab("deps", env=FOR_DAVID)
     finally:
         site.host.exec("mv /root/sudo /usr/bin/sudo")
     mended(site, done)
@@ -310,7 +311,9 @@ def test_root_needs_no_sudo(site, root, lacking):
 
 @contextmanager
 def sudoers(site, line: str):
-    site.host.exec(f"echo '{line}' >/etc/sudoers.d/zz && visudo -cq")
+    site.host.exec(
+        f"echo '{line}' >/etc/sudoers.d/zz && chmod 0440 /etc/sudoers.d/zz && visudo -cq"
+    )
     try:
         yield
     finally:
@@ -323,8 +326,16 @@ HOW = {
 }
 
 
-@pytest.mark.parametrize("defaults", ["", "Defaults requiretty", "Defaults lecture=always",
-                                      "Defaults use_pty", "Defaults log_input,log_output"])
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        "",
+        "Defaults requiretty",
+        "Defaults lecture=always",
+        "Defaults use_pty",
+        "Defaults log_input,log_output",
+    ],
+)
 @pytest.mark.parametrize(("kind", "env"), HOW.values(), ids=HOW)
 def test_sudo(site, server, lacking, kind, env, defaults):
     eve = server("met", "eve", sudo=kind, password=SUDO)

@@ -4,22 +4,38 @@ import re
 
 import pytest
 from outcomes import nothing_to_change, well
-from refusals import refused
+from refusals import refused, state
 from untouched import everything
 
 SITE = "/etc/nginx/sites-available/jupyterlab"
 UNIT = "/etc/systemd/system/jupyterlab.service"
+LINK = "/etc/nginx/sites-enabled/jupyterlab"
 BY_HAND = "# M\\303\\274ller, by hand: $host 100%% \\\\n"
 
-# what -> by hand, a word of the report
+# what -> by hand, back again, a word of the report
+BACK = "cp -a /root/aside {}"
 DRIFTS = {
-    "the site": (f"printf '# x\n' >>{SITE}", f"would replace {SITE}"),
-    "the unit": (f"sed -i s/Restart=/#Restart=/ {UNIT}", f"would replace {UNIT}"),
-    "a mode": (f"chmod 0600 {UNIT}", f"would set rights of {UNIT}"),
-    "an owner": (f"chown david {SITE}", f"would set rights of {SITE}"),
-    "a link": ("rm /etc/nginx/sites-enabled/jupyterlab", "would link"),
-    "a stopped service": ("systemctl stop jupyterlab", "would start jupyterlab.service"),
-    "a disabled service": ("systemctl disable -q nginx", "would enable nginx.service"),
+    "the site": (f"printf '# x\n' >>{SITE}", BACK.format(SITE), f"would replace {SITE}"),
+    "the unit": (f"sed -i s/Restart=/#Restart=/ {UNIT}", BACK.format(UNIT), f"replace {UNIT}"),
+    "a mode": (f"chmod 0664 {UNIT}", f"chmod 0644 {UNIT}", f"would set rights of {UNIT}"),
+    "an unreadable file": (f"chmod 0600 {UNIT}", f"chmod 0644 {UNIT}", UNIT),
+    "an owner": (f"chown david {SITE}", f"chown root {SITE}", f"would set rights of {SITE}"),
+    "no link": (f"rm {LINK}", f"ln -s {SITE} {LINK}; touch -h -d yesterday {LINK}", "would link"),
+    "a stopped service": (
+        "systemctl stop jupyterlab",
+        "systemctl start jupyterlab",
+        "would start jupyterlab.service",
+    ),
+    "a disabled service": (
+        "systemctl disable -q nginx 2>&1",
+        "systemctl enable -q nginx 2>&1",
+        "would enable nginx.service",
+    ),
+    "a package": (
+        "dpkg --remove --force-depends curl 2>&1",
+        "apt-get install -qqy --no-install-recommends curl 2>&1",
+        "would install curl",
+    ),
 }
 
 
@@ -35,7 +51,7 @@ def test_a_converged_host_has_not_drifted(site):
     done = site.fab("status", "--drift")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "jupyterlab 4." in done.stdout and "nginx 1." in done.stdout
-    assert everything(site) == before
+    assert sorted(everything(site) ^ before) == []
 
 
 def test_a_hand_edit_is_shown_and_kept_byte_by_byte(site):
@@ -51,18 +67,27 @@ def test_a_hand_edit_is_shown_and_kept_byte_by_byte(site):
     nothing_to_change(site.fab("full"))
 
 
-@pytest.mark.parametrize(("hand", "word"), DRIFTS.values(), ids=DRIFTS)
-def test_drift_is_noticed_and_left_alone(site, hand, word):
+@pytest.mark.parametrize(("hand", "back", "word"), DRIFTS.values(), ids=DRIFTS)
+def test_drift_is_noticed_and_left_alone(site, hand, back, word):
+    site.host.exec(f"cp -a {UNIT if UNIT in hand else SITE} /root/aside")
     site.host.exec(hand)
-    before = everything(site)
+    before = state(site)
     done = site.fab("status", "--drift")
-    after = everything(site)
-    plain = site.fab("status")
-    well(site.fab("full", "--no-verify"))
+    after = state(site)
+    site.host.exec(back)
     assert done.returncode == 2, done.stdout + done.stderr
     assert word in done.stdout and "Traceback" not in done.stderr
     assert after == before
-    assert plain.returncode == 0 and word in plain.stdout
+
+
+def test_without_the_flag_it_only_tells(site):
+    site.host.exec(f"chmod 0664 {UNIT}")
+    out = well(site.fab("status"))
+    site.host.exec(f"chmod 0644 {UNIT}")
+    assert f"would set rights of {UNIT}" in out
+
+
+def test_all_of_that_put_right_is_no_drift_again(site):
     assert site.fab("status", "--drift").returncode == 0
 
 

@@ -62,8 +62,10 @@ def test_a_run_that_holds_the_lock_is_waited_for(site, both):
 
 def test_a_killed_run_holds_nobody_up(site, both):
     site.host.exec("systemctl stop jupyterlab")
-    site.host.exec("printf '[Service]\\nExecStartPre=/bin/sleep 5\\n' | "
-                   "systemctl edit --runtime --stdin jupyterlab 2>&1 || true")
+    site.host.exec(
+        "printf '[Service]\\nExecStartPre=/bin/sleep 5\\n' | "
+        "systemctl edit --runtime --stdin jupyterlab 2>&1 || true"
+    )
     first = site.start("full", "--no-verify", stdin=subprocess.DEVNULL)
     site.host.exec(f"timeout 20 sh -c 'while flock -n {LOCK} true; do sleep 0.05; done'")
     first.kill()

@@ -4,7 +4,8 @@
 # PAM write for any login at all.
 FILES = r"""
 cd /
-find . -xdev \( -path ./var/log/wtmp -o -path ./var/log/btmp -o -path ./var/log/lastlog \
+find . -xdev \( -path ./run -o -path ./proc -o -path ./sys -o -path ./dev \
+    -o -path ./var/log/wtmp -o -path ./var/log/btmp -o -path ./var/log/lastlog \
     -o -path ./var/log/auth.log -o -path ./var/log/journal -o -path ./var/log/faillog \) -prune \
     -o -printf '%p %y %U:%G %m %T@ %C@ %s %l\n' | sort
 find . -xdev -path ./var/log -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
@@ -20,6 +21,6 @@ systemctl show jupyterlab nginx -p MainPID -p UnitFileState
 """
 
 
-def everything(server) -> list[str]:
+def everything(server) -> set[str]:
     """List all files with their checksums, rights and times, packages, and the states of units."""
-    return server.host.exec(FILES + STATES).splitlines()
+    return set(server.host.exec(FILES + STATES).splitlines())

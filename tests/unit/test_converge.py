@@ -118,7 +118,7 @@ def test_a_package_is_installed_once_however_many_steps_want_it():
 def test_what_a_running_step_makes_is_not_missed():
     wanted = [Needs(path="/venv", maker="jupyter")]
     assert plan.compare(wanted, [["absent"]], {"jupyter"}) == []
-    with pytest.raises(Exit, match="run the step `jupyter` first"):
+    with pytest.raises(Exit, match="first run fab jupyter"):
         plan.compare(wanted, [["absent"]], {"systemd"})
 
 
