@@ -35,10 +35,10 @@ def kept(site):
     return site.fab("script", env={"LAB_PASSWORD": PASSWORD})
 
 
-def seen(site, *arguments: str) -> str:
+def seen(site, *arguments: str, **env: str) -> str:
     """Run a task that must write nothing anywhere on the server; give all that it printed."""
     before = everything(site)
-    done = site.fab(*arguments, env={"LAB_PASSWORD": PASSWORD})
+    done = site.fab(*arguments, env={"LAB_PASSWORD": PASSWORD, **env})
     after = everything(site)
     assert sorted(before ^ after) == []
     out = well(done) + done.stderr
@@ -77,7 +77,8 @@ def test_a_dry_run_with_an_index_names_versions_too(site):
 
 def test_a_dry_run_as_root_writes_nothing_either(site, server):
     site.host.exec("rm -f /var/cache/apt/*.bin")  # apt keeps its cache there when it may
-    seen(server("seen", "root", home="/root", sudo="none"), "--dry", "full")
+    root = server("seen", "root", home="/root", sudo="none")
+    seen(root, "--dry", "full", FABRIC_LAB_USER="david")
 
 
 def test_the_script_is_printed_and_nothing_is_done(site):
@@ -123,11 +124,11 @@ def test_the_script_of_a_converged_host_holds_no_token(site, ran):
 @pytest.fixture(scope="module")
 def drifted(site, ran):
     site.host.exec(DRIFT)
-    return seen_there(site)
-
-
-def seen_there(site) -> str:
-    return seen(site, "--dry", "full")
+    before = everything(site)
+    out = well(site.fab("--dry", "full", env={"LAB_PASSWORD": PASSWORD}))
+    assert sorted(everything(site) ^ before) == []
+    assert PASSWORD not in out
+    return out
 
 
 def test_a_dry_run_of_a_drifted_host_shows_the_differences_and_writes_nothing(drifted):

@@ -1,13 +1,13 @@
 """Everything of a server that a run which only looks must leave alone."""
 
 # What is not of the run: other file systems (-xdev: /proc, /sys, /dev, /run), and what sshd and
-# PAM write for any login at all.
+# PAM write for any login at all; of /tmp only its own times, for apt's simulation sorts there.
 FILES = r"""
 cd /
 find . -xdev \( -path ./run -o -path ./proc -o -path ./sys -o -path ./dev \
     -o -path ./var/log/wtmp -o -path ./var/log/btmp -o -path ./var/log/lastlog \
     -o -path ./var/log/auth.log -o -path ./var/log/journal -o -path ./var/log/faillog \) -prune \
-    -o -printf '%p %y %U:%G %m %T@ %C@ %s %l\n' | sort
+    -o ! -path ./tmp -printf '%p %y %U:%G %m %T@ %C@ %s %l\n' | sort
 find . -xdev -path ./var/log -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 """
 # The run's own files are under /run, which is not on that disk; sessions come and go with a login.
