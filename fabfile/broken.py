@@ -10,8 +10,17 @@ def read_by_invoke(trace) -> bool:
     return any(frame.name in readers for frame in traceback.extract_tb(trace))
 
 
+def within_connection(trace) -> bool:
+    """Whether Fabric failed to make a connection of what -H says."""
+    frames = traceback.extract_tb(trace)
+    return any(f.name == "__init__" and f.filename.endswith("connection.py") for f in frames)
+
+
 def tell(kind, problem, trace) -> None:
     """Print the line; every other error goes the usual way."""
+    if issubclass(kind, TypeError) and within_connection(trace):
+        print("-H: not a host; write it as david@1.1.1.1", file=sys.stderr)
+        return
     if not issubclass(kind, Exception) or not read_by_invoke(trace):
         sys.__excepthook__(kind, problem, trace)
         return

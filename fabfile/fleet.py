@@ -78,11 +78,11 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
     if retry_failed:
         names = FAILED.read_text().split() if FAILED.exists() else []
     else:
-        names = wanted.split(",") if wanted else list(config.get("hosts") or [])
+        names = listed(wanted or config.get("hosts") or [])
     hosts: list[str] = []
     for name in filter(None, (str(name).strip() for name in names)):
         if name in groups:
-            hosts += groups[name]
+            hosts += listed(groups[name])
         elif "*" in name or "?" in name:
             hosts += sorted(h for h in fnmatch.filter(known, name) if not set(h) & set("*?"))
         else:
@@ -93,6 +93,11 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
     if not hosts:
         raise Exit("no host left to run on: give --on a,b, or `hosts:` in fabric.yaml")
     return list(dict.fromkeys(hosts))
+
+
+def listed(names) -> list[str]:
+    """Give a list, of a list or of comma-separated words."""
+    return names.split(",") if isinstance(names, str) else list(names)
 
 
 def matches(host: str, pattern: str) -> bool:

@@ -65,6 +65,7 @@ def check_with(c: Connection, settings: Settings) -> None:
 def changed(c: Connection, problem: BadHostKeyException) -> str:
     """Say what a changed key may mean and what to do, as OpenSSH does."""
     name = c.host if c.port == 22 else f"[{c.host}]:{c.port}"
+    name = c.ssh_config.get("hostkeyalias") or name
     return (
         f"THE HOST KEY OF {name} HAS CHANGED: it shows {fingerprint(problem.key)}, known is "
         f"{fingerprint(problem.expected_key)}. Someone may be in between, or the server is new: "

@@ -9,9 +9,14 @@ from __future__ import annotations
 import contextvars
 import difflib
 import getpass
+import re
 import socket
 import sys
 import time
+
+# What a hand edit may have put into a file that is shown: the value after a telling name.
+SECRETS = re.compile(r"(?i)((?:password|token|secret)\w*['\"]?\s*[=:]\s*|argon2:).+")
+MASKED = r"\1***"
 
 
 class Sink:
@@ -101,7 +106,7 @@ class Report:
         """Show a file's change as a unified diff."""
         before, after = ((text or "").splitlines() for text in (change.before, change.after))
         for row in list(difflib.unified_diff(before, after, "there", "wanted", "", "", 2, ""))[2:]:
-            self.line(f"    {row}")
+            self.line(f"    {SECRETS.sub(MASKED, row)}")
 
     def shown(self, step: str, text: str) -> None:
         """Show what a step found, such as versions."""

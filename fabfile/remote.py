@@ -11,6 +11,7 @@ import socket
 import time
 
 import fabric
+import msgspec
 from fabric import Connection
 from invoke import Exit
 
@@ -130,8 +131,12 @@ def open_connection(c: Connection, settings: Settings) -> None:
     import logging
 
     logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its tracebacks are not ours
+    if not c.host:
+        raise Exit("no host is named: write it after the user, such as -H david@1.1.1.1")
     if isinstance(c.gateway, Connection):
-        open_connection(c.gateway, settings)
+        known = "strict" if settings.host_key.startswith("SHA256:") else settings.host_key
+        with clear_errors(c.gateway):  # a pinned key is the server's, not the jump host's
+            open_connection(c.gateway, msgspec.structs.replace(settings, host_key=known))
     hostkeys.check_with(c, settings)
     timeout = c.connect_timeout or c.connect_kwargs.get("timeout") or settings.connect_timeout
     c.connect_kwargs.setdefault("banner_timeout", timeout)

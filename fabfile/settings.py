@@ -97,7 +97,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 NAMES = tuple(n for n in Settings.__struct_fields__ if n not in ("anew", "password"))
-DEFAULTS = {"hosts": None, "groups": None, "lab": dict.fromkeys(NAMES)}
+DEFAULTS = {"hosts": None, "groups": {}, "lab": dict.fromkeys(NAMES)}
 
 
 def meaning(name: str) -> str:

@@ -13,6 +13,7 @@ lock_wait=600                # seconds that another run, apt or dpkg may take
 take_turn() {
     exec 9>>"$lock"
     if ! flock -n 9; then
+        sleep 0.3 # until it has written who it is
         printf 'note another run is at work here: %s; waiting for it\n' "$(cat -- "$lock")"
         if ! flock -w "$lock_wait" 9; then
             echo "the other run still holds it after $lock_wait s"

@@ -75,6 +75,7 @@ show_listener() {
 
 # would_install NAME...: `package version` of all that apt would bring; nothing without an index.
 would_install() {
-    apt-get -s -o Debug::NoLocking=1 --no-install-recommends install -- "$@" 2>/dev/null \
+    apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+        --no-install-recommends install -- "$@" 2>/dev/null \
         | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1 \2/p'
 }

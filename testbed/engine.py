@@ -1,5 +1,6 @@
 """The Docker engine and its compose command; on a bare Debian machine, installed and started."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ NEEDED = {
     "debootstrap": "debootstrap",
     "iptables": "iptables",
 }
+WATCHERS = 1024  # inotify instances; a server takes about six
 START_SECONDS = 60
 
 
@@ -32,6 +34,7 @@ def compose() -> list[str]:
         raise Exit("The testbed reaches its servers by address: it needs Docker on Linux.", 1)
     if complaint():
         provide()
+    make_room()
     for command in (["docker", "compose"], ["docker-compose"]):
         if works([*command, "version"]):
             return command
@@ -60,6 +63,14 @@ def complaint() -> str | None:
     if asked.returncode == 0:
         return None
     return (asked.stderr.strip().splitlines() or ["no answer"])[-1]
+
+
+def make_room() -> None:
+    """Let many servers run at once: each systemd watches files, and Linux allows 128 watchers."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    with contextlib.suppress(OSError, ValueError):
+        if int(limit.read_text()) < WATCHERS:
+            limit.write_text(f"{WATCHERS}\n")
 
 
 def provide() -> None:

@@ -94,7 +94,7 @@ class Venv(Item):
         repair = {"filling": "anew", "changing": "again"}.get(record.strip(), "")
         if self.anew and f"# {self.anew}" not in record.splitlines():
             repair = "anew"
-        if not repair and kept == list(self.requirements) and not short:
+        if not repair and set(self.requirements) <= set(kept) and not short:
             return None
         stamp = [f"# {self.anew}"] if self.anew else []
         fix = call(

@@ -38,7 +38,7 @@ def docker_compose_file() -> str:
 @pytest.fixture(scope="session")
 def docker_setup() -> list[str]:
     os.environ["TESTBED_IMAGE"] = image.ensure()
-    return ["up -d"]
+    return []  # each server comes up when the first test asks for it
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +143,7 @@ def server(docker_services, operator):
     """Give a factory: name of a compose service, and how its user is made -> Server."""
 
     def make(name: str, user: str = "david", **how) -> Server:
+        docker_services._docker_compose.execute(f"up -d --no-deps {name}")
         container = docker_services._docker_compose.execute(f"ps -q {name}").decode().split()[-1]
         host = Host(container)
         host.wait_ready()
@@ -156,7 +157,7 @@ def server(docker_services, operator):
 
 @pytest.fixture(scope="module")
 def servers(docker_services, server):
-    """Give a factory: compose services of the profile `on-demand` -> Servers, gone at the end."""
+    """Give a factory: compose services -> Servers, gone at the end."""
     compose, started = docker_services._docker_compose, []
 
     def make(*names: str, **how) -> list[Server]:
