@@ -14,7 +14,7 @@ import pytest
 
 from testbed.machine import ROOT
 
-STEPS = 13  # of a `full` on a bare host
+STEPS = 14  # of a `full` on a bare host
 WAYS = (
     "kill the client",
     "cut the connection",
