@@ -69,6 +69,13 @@ class Operator:
         }
         return {**clean, **mine, **self.settings, **(env or {})}
 
+    def know(self, host: Host) -> None:
+        """Take the server's keys into known_hosts, in place of an earlier one's at its address."""
+        path, address = self.home / "known_hosts", host.address
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        others = [line for line in lines if line.split()[0] != address]
+        path.write_text("".join(others) + host.host_keys())
+
     def start(
         self,
         *arguments: str,
@@ -148,8 +155,7 @@ def server(docker_services, operator):
         host = Host(container)
         host.wait_ready()
         host.add_user(user, public_key=operator.public_key, **how)
-        with (operator.home / "known_hosts").open("a") as known:
-            known.write(host.host_keys())
+        operator.know(host)
         return Server(host, operator, user)
 
     return make

@@ -146,6 +146,8 @@ def test_verify_names_hop_cause_and_remedy(broken, harm, words):
         assert proof.returncode == 0, f"{task} did not mend it:\n{proof.stdout + proof.stderr}"
     finally:
         kernel = f"mv /root/ipykernel {VENV}/lib/python3*/site-packages/"
+        made_anew = f"ls -d {VENV}/lib/python3*/site-packages/ipykernel >/dev/null 2>&1"
+        broken.host.exec(f"{made_anew} && rm -rf /root/ipykernel || true")
         broken.host.exec(f"[ ! -e /root/ipykernel ] || {kernel}")
         broken.host.exec("rm -f /home/david/.jupyter/jupyterlab_token")  # a new one, and a restart
         broken.fab("full", "--no-verify")
