@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from fabfile import converge, deps, jupyter, nginx, systemd, verify
+from fabfile import deps, jupyter, nginx, plan, systemd, verify
 from fabfile.host import Host as Facts
 from fabfile.settings import Settings
 from testbed import engine, image
@@ -79,19 +79,19 @@ def seconds(command: list[str], script: str | None = None) -> float:
 
 def reading() -> str:
     """The script that `full` sends to a converged host."""
-    items = converge.gather(STEPS, Settings(), Facts())
-    return converge.reading_script(items)
+    items = plan.gather(STEPS, Settings(), Facts())
+    return plan.reading_script(items)
 
 
 def applying(bench: Bench) -> str:
     """The script that brings a bare host to the same end state, and then proves it."""
-    facts = Facts(user="david", group="david", home="/home/david")
-    items = converge.gather(STEPS, Settings(), facts)
-    lines = bench.host.exec(f"su david -c sh <<'EOF'\n{converge.reading_script(items)}EOF")
-    sections = converge.split(lines.splitlines())
+    facts = Facts(user="david", group="david", home="/home/david", turn="any")
+    items = plan.gather(STEPS, Settings(), facts)
+    lines = bench.host.exec(f"su david -c sh <<'EOF'\n{plan.reading_script(items)}EOF")
+    sections = plan.split(lines.splitlines())
     answers = [sections[str(n)] for n in range(len(items))]
-    changes = converge.compare(items, answers, {converge.name(step) for step in STEPS})
-    script = converge.apply_script(facts, items, changes)
+    changes = plan.compare(items, answers, {plan.name(step) for step in STEPS})
+    script = plan.apply_script(facts, items, changes, "bench")
     return f"sudo sh -c 'eval \"$(cat)\"' <<'APPLY'\n{script}APPLY\n{verify.script(Settings())}"
 
 
