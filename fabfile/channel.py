@@ -145,9 +145,12 @@ def refuses(c: Connection, line: str) -> str | None:
         return "password"
     if "you must have a tty" in line and line.startswith("sudo: "):
         return "tty"
-    if "sudo: not found" in line or "sudo: command not found" in line:
-        raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
-    if "env: 'sudo'" in line or "env: \u2018sudo\u2019" in line:
+    if (
+        "sudo: not found" in line
+        or "sudo: command not found" in line
+        or "env: 'sudo'" in line
+        or "env: \u2018sudo\u2019" in line
+    ):
         raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
     if "not in the sudoers file" in line or "is not allowed to execute" in line:
         raise Exit(f"{c.user} may not use sudo on {c.original_host}: add the user to group sudo")

@@ -168,7 +168,6 @@ def servers(docker_services, server):
 
     def make(*names: str, **how) -> list[Server]:
         started.extend(names)
-        compose.execute(f"up -d --no-deps {' '.join(names)}")
         return [server(name, **how) for name in names]
 
     yield make
