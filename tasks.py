@@ -58,11 +58,13 @@ def lint(c, fix=False):
 
 
 @task
-def bench(c, runs=5):
-    """Measure full against the same script through plain ssh, near and far; needs root.
+def bench(c, runs=5, peers=True, only=""):
+    """Measure beside one plain ssh session, pyinfra and Ansible, near and far; needs root.
 
-    :param runs: how often each is run; the median counts.
+    :param runs: how often each counts, the long ones less often; medians are compared.
+    :param peers: `--no-peers` leaves pyinfra and Ansible out.
+    :param only: comma-separated words: bare, no-op, template, 8 servers, far.
     """
     from bench.bench import main
 
-    main(runs)
+    main(runs, peers, only)

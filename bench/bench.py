@@ -1,146 +1,191 @@
-"""Measure `full` against the very script that it sends, piped through plain ssh: the ideal.
+"""Measure this project beside its peers: whole processes, in turn on the same servers.
 
-Runs alternate, so that a busy machine harms both alike; each figure is the median of the runs.
+Every way is run once before it counts; then they alternate, so that a busy machine harms all alike.
+A server of the far kind is 50 ms away each way, at packet level (far.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import re
 import statistics
 import subprocess
-import sys
+import tempfile
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from fabfile import deps, jupyter, nginx, plan, systemd, verify
-from fabfile.host import Host as Facts
-from fabfile.settings import Settings
-from testbed import engine, image
-from testbed.demo import run_compose
-from testbed.host import Host, keypair
 from testbed.machine import ROOT
 
+from . import servers
 from .far import far
+from .ways import IDLE, WAYS, Command, Job, idle, provide_peers
 
-PROJECT, FOLDER = "jupyterlab-bench", ROOT / ".bench"
-STEPS = (deps.items, jupyter.items, systemd.items, nginx.items)
+# scenario -> way -> at most / at least so many times that way's seconds
+AT_MOST = {
+    "no-op": {"ssh, one script": 2.2},
+    "no-op, far": {"ssh, one script": 1.15},
+    "bare": {"ssh, one script": 1.1},
+}
+AT_LEAST = {
+    "no-op": {"pyinfra": 4, "Ansible": 14},
+    "no-op, far": {"pyinfra": 6, "Ansible": 12},
+}
+EIGHT_TO_ONE = 2.0  # eight servers take at most so many times what one takes
 
 
 @dataclass
-class Bench:
-    """One bare server, and the two ways to it."""
+class Measured:
+    """The runs of one way in one scenario."""
 
-    host: Host
-    key: Path
+    seconds: list[float] = field(default_factory=list)
+    megabytes: float = 0.0  # the largest process at its peak
 
     @property
-    def target(self) -> str:
-        return f"david@{self.host.address}"
+    def median(self) -> float:
+        return statistics.median(self.seconds)
 
-    def fab(self, prefix: list[str], *arguments: str) -> list[str]:
-        """The command that an operator types."""
-        program = str(Path(sys.executable).parent / "fab")
-        return [*prefix, program, "-H", self.target, "-i", str(self.key), *arguments]
-
-    def ssh(self, prefix: list[str]) -> list[str]:
-        """One ssh session that runs what it is piped."""
-        known = f"UserKnownHostsFile={FOLDER}/known_hosts"
-        return [*prefix, "ssh", "-F", "none", "-o", known, "-i", str(self.key), self.target, "sh"]
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({min(self.seconds):.2f}-{max(self.seconds):.2f})"
 
 
-def fresh() -> Bench:
-    """Make a bare server, in place of the one before."""
-    os.environ["TESTBED_IMAGE"] = image.ensure()
-    run_compose(engine.compose(), "up", "-d", "--force-recreate", project=PROJECT)
-    host = Host(run_compose(engine.compose(), "ps", "-q", "host", project=PROJECT).strip())
-    host.wait_ready()
-    key, public = keypair(FOLDER)
-    host.add_user("david", public_key=public)
-    (FOLDER / "known_hosts").write_text(host.host_keys())
-    (FOLDER / "hosts").write_text("127.0.0.1\tlocalhost\n")
-    return Bench(host, key)
+def run(commands: list[Command]) -> tuple[float, float, str]:
+    """Run all of them at once to their end.
 
-
-def seconds(command: list[str], script: str | None = None) -> float:
-    """Time one whole process; it must succeed."""
-    ours = {"KNOWN_HOSTS": FOLDER / "known_hosts", "HOSTS_FILE": FOLDER / "hosts"}
-    environment = {**os.environ, **{f"FABRIC_LAB_{n}": str(path) for n, path in ours.items()}}
+    :returns: the seconds that took, the peak memory of the largest process in MB, all output.
+    :raises SystemExit: when one fails, with its words.
+    """
+    running = []
     began = time.perf_counter()
-    done = subprocess.run(
-        command, input=script or "", env=environment, cwd=ROOT, capture_output=True, text=True
-    )
-    took = time.perf_counter() - began
-    if done.returncode or "|FAIL|" in done.stdout:
-        raise SystemExit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return took
+    with contextlib.ExitStack() as files:
+        for command in commands:
+            out = files.enter_context(tempfile.TemporaryFile())
+            source = files.enter_context(tempfile.TemporaryFile())
+            source.write(command.stdin.encode())
+            source.seek(0)
+            process = subprocess.Popen(
+                command.words,
+                stdin=source,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **command.env},
+                cwd=ROOT,
+            )
+            running.append((command, process, out))
+        ends = [os.wait4(process.pid, 0) for _, process, _ in running]
+        took = time.perf_counter() - began
+        output = ""
+        for (command, process, out), (_, status, _) in zip(running, ends, strict=True):
+            process.returncode = os.waitstatus_to_exitcode(status)
+            out.seek(0)
+            text = out.read().decode(errors="replace")
+            if process.returncode or "|FAIL|" in text:
+                raise SystemExit(f"{' '.join(command.words)}:\n{text[-4000:]}")
+            output += text
+    return took, max(usage.ru_maxrss for _, _, usage in ends) / 1024, output
 
 
-def reading() -> str:
-    """The script that `full` sends to a converged host."""
-    items = plan.gather(STEPS, Settings(), Facts())
-    return plan.reading_script(items)
+def alternate(title: str, ways: list[str], runs: int, make: Callable[[str], Job], quiet: bool):
+    """Run the ways in turn, so many times each, and print every median as soon as it is known.
+
+    :param make: gives the next job for a way; what it takes to make it does not count.
+    :param quiet: nothing may be left to do, and each must say so.
+    """
+    found = {way: Measured() for way in ways}
+    for _, way in itertools.product(range(runs), ways):
+        job = make(way)
+        took, memory, output = run(WAYS[way](job))
+        if quiet and not idle(way, output, job.servers):
+            raise SystemExit(f"{title}: {way} did not say {IDLE[way]!r}:\n{output[-4000:]}")
+        found[way].seconds.append(took)
+        found[way].megabytes = max(found[way].megabytes, memory)
+    for way, measured in found.items():
+        print(f"{title:<20} {way:<16} {measured} s  {measured.megabytes:.0f} MB", flush=True)
+    return found
 
 
-def applying(bench: Bench) -> str:
-    """The script that brings a bare host to the same end state, and then proves it."""
-    facts = Facts(user="david", group="david", home="/home/david", turn="any")
-    items = plan.gather(STEPS, Settings(), facts)
-    lines = bench.host.exec(f"su david -c sh <<'EOF'\n{plan.reading_script(items)}EOF")
-    sections = plan.split(lines.splitlines())
-    answers = [sections[str(n)] for n in range(len(items))]
-    changes = plan.compare(items, answers, {plan.name(step) for step in STEPS})
-    script = plan.apply_script(facts, items, changes, "bench")
-    return f"sudo sh -c 'eval \"$(cat)\"' <<'APPLY'\n{script}APPLY\n{verify.script(Settings())}"
+def bare(ways: list[str], runs: int):
+    """Bare servers, each new; fab and the script prove at the end that all works."""
+    return alternate("bare", ways, runs, lambda _: Job(servers.fresh(), bare=True), False)
 
 
-def compare(title: str, runs: int, ours, ideal, limit: float) -> None:
-    """Run both in turn and print medians, extremes, the ratio and what it should be at most."""
-    pairs = [(ours(), ideal()) for _ in range(runs)]
-    mine, best = zip(*pairs, strict=True)
-    ratio = statistics.median(mine) / statistics.median(best)
-    for name, times in (("fab", mine), ("ssh, one script", best)):
-        low, high = min(times), max(times)
-        print(f"{title:<24} {name:<16} {statistics.median(times):6.2f} s  ({low:.2f}-{high:.2f})")
-    verdict = "reached" if ratio <= limit else "MISSED"
-    print(f"{title:<24} {'ratio':<16} {ratio:6.2f}    at most {limit}: {verdict}", flush=True)
+def no_op(title: str, ways: list[str], runs: int, job: Job):
+    """Converged servers: nothing may be written."""
+    for way in ways:
+        run(WAYS[way](job))
+    return alternate(title, ways, runs, lambda _: job, True)
 
 
-def no_op(bench: Bench, title: str, prefix: list[str], limit: float, runs: int) -> None:
-    """A converged host, without verify: nothing may be written."""
-    command = bench.fab(prefix, "full", "--no-verify")
-    script = reading()
-    seconds(command)
-    compare(
-        title, runs, lambda: seconds(command), lambda: seconds(bench.ssh(prefix), script), limit
-    )
+def template(title: str, ways: list[str], runs: int, job: Job):
+    """One template has changed: its file is replaced and its service reloaded."""
+    limits = itertools.cycle(("65m", "64m", "63m"))
+    return alternate(title, ways, runs, lambda _: replace(job, limit=next(limits)), False)
 
 
-def from_bare(runs: int) -> None:
-    """A bare host each time, verified at the end."""
+def table(results: dict[str, dict[str, Measured]], ways: list[str]) -> None:
+    """Print the medians with the extremes, and then what was aimed at; Markdown."""
+    print(f"\n| seconds | {' | '.join(ways)} |\n|---|{'---|' * len(ways)}")
+    for title, found in results.items():
+        print(f"| {title} | {' | '.join(str(found[w]) if w in found else '' for w in ways)} |")
+    peaks = {way: max(f[way].megabytes for f in results.values() if way in f) for way in ways}
+    print(f"| peak memory, MB | {' | '.join(f'{peaks[way]:.0f}' for way in ways)} |\n")
+    print("| against | ratio | to reach | |\n|---|---|---|---|")
+    for title, found in results.items():
+        for way, most in AT_MOST.get(title, {}).items():
+            verdict(f"{title}: fab / {way}", found["fab"].median / found[way].median, most)
+        for way, least in AT_LEAST.get(title, {}).items():
+            if way in found:
+                ratio = found[way].median / found["fab"].median
+                verdict(f"{title}: {way} / fab", ratio, least, least=True)
+    for eight, one in (("8 servers", "no-op"), ("8 servers, far", "no-op, far")):
+        if eight in results:
+            ratio = results[eight]["fab"].median / results[one]["fab"].median
+            verdict(f"{eight} / {one}: fab", ratio, EIGHT_TO_ONE)
+    for way in ("pyinfra", "Ansible"):
+        if way in ways:
+            verdict(f"peak memory: fab / {way}", peaks["fab"] / peaks[way], 1.0)
 
-    def ours() -> float:
-        bench = fresh()
-        return seconds(bench.fab([], "full"))
 
-    def ideal() -> float:
-        bench = fresh()
-        script = applying(bench)
-        return seconds(bench.ssh([]), script)
-
-    compare("bare host, verified", runs, ours, ideal, 1.1)
+def verdict(what: str, ratio: float, bound: float, least: bool = False) -> None:
+    """Print one ratio and whether it is what was aimed at."""
+    reached = ratio >= bound if least else ratio <= bound
+    word = "at least" if least else "at most"
+    print(f"| {what} | {ratio:.2f} | {word} {bound} | {'reached' if reached else 'MISSED'} |")
 
 
-def main(runs: int = 5) -> None:
-    """Run all of it; about five minutes."""
+def main(runs: int = 5, peers: bool = True, scenarios: str = "") -> None:
+    """Run all of it.
+
+    :param runs: how often each counts; of the long ones fewer.
+    :param peers: also pyinfra and Ansible.
+    :param scenarios: comma-separated words; only what has one of them in its name.
+    """
+    ways = [way for way in WAYS if peers or way in ("fab", "ssh, one script")]
+    words = [re.escape(word) for word in scenarios.split(",") if word]
+    few, results = max(3, runs // 2), {}
+
+    def measure(title: str, body, *arguments) -> None:
+        if not words or re.search("|".join(words), title):
+            results[title] = body(*arguments)
+
+    if peers:
+        provide_peers()
     try:
-        from_bare(max(3, runs // 2))
-        bench = fresh()
-        seconds(bench.fab([], "full"))
-        no_op(bench, "no-op, LAN", [], 2.2, runs)
-        with far() as prefix:
-            no_op(bench, "no-op, 100 ms away", prefix, 1.15, runs)
+        measure("bare", bare, ways, few)
+        for count, prefixed, how_often in ((1, "", runs), (8, "8 servers", few)):
+            job = Job(servers.fresh(count))
+            run(WAYS["fab"](job))
+            for distance in ("", ", far"):
+                with far() if distance else contextlib.nullcontext(()) as prefix:
+                    there = replace(job, prefix=tuple(prefix))
+                    title = f"{prefixed or 'no-op'}{distance}"
+                    measure(title, no_op, title, ways, how_often, there)
+                    if count == 1:
+                        title = f"template{distance}"
+                        measure(title, template, title, ways, how_often, there)
     finally:
         with contextlib.suppress(Exception):
-            run_compose(engine.compose(), "down", "--volumes", project=PROJECT)
+            servers.remove()
+    table(results, ways)

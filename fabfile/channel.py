@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import getpass
-import gzip
 import secrets
+import zlib
 from collections.abc import Iterator
 
 from fabric import Connection
 from invoke import Exit
+from paramiko import Message
+from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from .output import may_ask
 from .remote import name_of
@@ -58,18 +59,51 @@ def send(channel, stdin: str) -> None:
         channel.shutdown_write()
 
 
-def ask(c: Connection, script: str, stdin: str = "") -> tuple[list[str], int]:
-    """Run a script as the login user, in one command; give its lines and its exit status."""
-    packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
-    unpack = f"echo {packed} | base64 -d | gzip -dc"
-    # With input of its own the script cannot come through a pipe: it is an argument then.
-    command = f'sh -c "$({unpack})"' if stdin else f"{unpack} | sh"
-    lines, talk = [], converse(c, command, stdin)
-    while True:
-        try:
-            lines.append(next(talk))
-        except StopIteration as end:
-            return lines, end.value
+def ask(c: Connection, script: str, stdin: str = "") -> list[str]:
+    """Run a script as the login user, in one command; give its lines.
+
+    :param stdin: what the script itself reads.
+
+    The answer comes packed, in one piece: many small ones would each wait for the acknowledgement
+    of the one before (Nagle's algorithm, which sshd leaves on), and its end is known when it has
+    come, without the two round trips in which sshd tells how the command ended.
+    """
+    script = script.strip()
+    channel = c.transport.open_session()
+    channel.set_combine_stderr(True)
+    execute(channel, f"env LC_ALL=C sh -c '{{ {take(script)}; }} 2>&1 | gzip -c1'")
+    send(channel, script + stdin)
+    told, answer = b"", None
+    while answer is None and (chunk := channel.recv(65536)):
+        told += chunk
+        answer = unpacked(told)
+    channel.close()
+    text = (told if answer is None else answer).decode(errors="replace").removesuffix("\n")
+    return text.split("\n") if text else []
+
+
+def take(script: str) -> str:
+    """Write the shell that takes a script from its input, and begins only one that came whole."""
+    size = len(script.encode())
+    return f'script=$(head -c {size}); [ "${{#script}}" -eq {size} ] && eval "$script"'
+
+
+def execute(channel, command: str) -> None:
+    """Send the command, as `exec_command` does, but without asking sshd to say that it runs it."""
+    message = Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(False)
+    message.add_string(command)
+    channel.transport._send_user_message(message)
+
+
+def unpacked(told: bytes) -> bytes | None:
+    """Give what was packed, once it came whole; a login shell may have said something before."""
+    start, unpacking = told.find(b"\x1f\x8b\x08"), zlib.decompressobj(wbits=31)  # RFC 1952
+    text = unpacking.decompress(told[start:]) if start >= 0 else b""
+    return text if unpacking.eof else None
 
 
 def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
@@ -82,9 +116,7 @@ def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
     :raises Exit: when sudo refuses, or asks for a password that nobody here knows.
     """
     script = script.strip()
-    size = len(script.encode())
-    whole = f'script=$(head -c {size}); [ "${{#script}}" -eq {size} ] && eval "$script"'
-    shell = f"env LC_ALL=C sh -c 'echo go; {whole}'"
+    shell = f"env LC_ALL=C sh -c 'echo go; {take(script)}'"
     if root:
         return (yield from converse(c, shell, script))
     tty, known = False, c.config.sudo.password

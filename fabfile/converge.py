@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from fabric import Connection
@@ -10,7 +11,7 @@ from invoke import Exit
 
 from . import channel, output, remedies, remote, settings
 from .host import Host
-from .items import Change, Item, Needs, call
+from .items import Change, Item, Needs
 from .plan import Step, apply_script, compare, facts_of, gather, name, reading_script, split
 from .render import shell
 
@@ -70,8 +71,10 @@ def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, l
 
     :returns: the host, its items, the lines of each, and the changes that are needed.
     """
-    remote.open_connection(c, chosen)
-    host, answers = read(c, gather(steps, chosen, Host()), chosen.user)
+    with ThreadPoolExecutor(1) as beside:  # rendering needs no network, connecting little else
+        first = beside.submit(gather, steps, chosen, Host())
+        remote.open_connection(c, chosen)
+    host, answers = read(c, first.result(), chosen.user)
     if chosen.user not in ("", c.user) and not host.root:
         raise Exit(f"lab.user is {chosen.user}: log in as that user or as root, not as {c.user}")
     host.refuse_unfit()
@@ -86,14 +89,15 @@ def read(c: Connection, items: list[Item], user: str = "") -> tuple[Host, list[l
 
     :param user: whose JupyterLab it is; empty for the login user's.
     """
-    lines, status = channel.ask(c, reading_script(items, user))
+    lines = channel.ask(c, reading_script(items, user))
     sections = split(lines)
-    if user and any("no such user" in line for line in lines):
+    if "user=" in sections.get("facts", []):
         raise Exit(
-            f"there is no user {user} on {c.original_host}: make one there, or mend lab.user"
+            f"there is no user {user or c.user} on {c.original_host}: make one there, or mend "
+            "lab.user"
         )
     if "end" not in sections:
-        last = lines[-1] if lines else f"nothing, and exit status {status}"
+        last = lines[-1] if lines else "nothing"
         raise Exit(f"{remote.name_of(c)} could not be read; it said: {last}")
     return Host.parse(sections["facts"]), [sections[str(n)] for n in range(len(items))]
 
@@ -142,13 +146,16 @@ def apply(c, host: Host, items, changes: list[Change], report):
     return host, [sections[str(n)] for n in range(len(items))]
 
 
-def versions(c, changes: list[Change]) -> dict[str, str]:
-    """Ask apt, without root and without writing, which versions it would install."""
-    names = [name for change in changes for name in change.packages]
-    if not names:
+def versions(c, changes: list[Change]) -> dict[int, list[str]]:
+    """Ask apt, uv or pip, without root and without writing, what they would install.
+
+    :returns: the number of a change -> `name version` of all that would come with it.
+    """
+    asked = "".join(f"echo @{n}\n{change.would}\n" for n, change in enumerate(changes))
+    if not any(change.would for change in changes):
         return {}
-    lines, _ = channel.ask(c, f"{shell('read.sh')}{call('would_install', *names)}\n")
-    return dict(line.split(" ", 1) for line in lines if " " in line)
+    told = split(channel.ask(c, f"{shell('read.sh')}{asked}"))
+    return {n: sorted(told.get(str(n), [])) for n in range(len(changes))}
 
 
 def refuse_full_disk(host: Host, changes: list[Change]) -> None:

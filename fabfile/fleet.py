@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import fnmatch
+import functools
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ TASKS = {
     "verify": verify.verify,
     "status": status.status,
 }
+OPTIONS = {"verify": "full", "drift": "status"}  # an option -> the task that knows it
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed
 
 
@@ -107,7 +109,10 @@ def matches(host: str, pattern: str) -> bool:
 
 
 def run_on(config, host: str, task, sink: output.Sink) -> Result:
-    """Run the task on one host; whatever goes wrong is its result."""
+    """Run the task on one host; whatever goes wrong is its result.
+
+    :param task: a function of a connection.
+    """
     output.SINK.set(sink)
     result, began = Result(host), time.monotonic()
     try:
@@ -126,7 +131,7 @@ def run_on(config, host: str, task, sink: output.Sink) -> Result:
 
 
 @remote.local_task
-def fleet(c, what, on="", limit="", jobs=16, retry_failed=False):
+def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, drift=False):
     """Run a task on many hosts at once, such as `fab fleet full --on a,b`; sum up at the end.
 
     :param what: the task: full, deps, jupyter, systemd, nginx, verify or status.
@@ -134,6 +139,8 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False):
     :param limit: only the hosts that match one of these comma-separated patterns.
     :param jobs: how many at once.
     :param retry_failed: the hosts on which the last fleet failed.
+    :param verify: with full: ask the finished thing as a user would; `--no-verify` leaves that out.
+    :param drift: with status: exit with 2 when something differs anywhere, and nothing failed.
     """
     if isinstance(c, Connection):
         raise Exit("fleet takes its hosts from --on or fabric.yaml, not from -H")
@@ -141,16 +148,24 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False):
         raise Exit(f"fleet: no task {what}; it runs {', '.join(TASKS)}")
     if not 1 <= jobs <= 256:
         raise Exit("fleet: --jobs takes a number from 1 to 256")
+    options = {"verify": verify} if not verify else {}
+    options |= {"drift": drift} if drift else {}
+    for option in options:
+        if what != OPTIONS[option]:
+            raise Exit(f"fleet: --{'no-' * (not options[option])}{option} goes with "
+                       f"{OPTIONS[option]}, not with {what}")  # fmt: skip
     settings.load(c.config)
     chosen = choose(c.config, on, limit, retry_failed)
-    results = run(c.config, chosen, TASKS[what], jobs)
-    failed = [result.host for result in results if result.state not in ("ok", "changed")]
+    results = run(c.config, chosen, functools.partial(TASKS[what], **options), jobs)
+    failed = [result.host for result in results if result.state == "failed"]
     FAILED.parent.mkdir(parents=True, exist_ok=True)
     FAILED.write_text("\n".join(failed))
     summary(results)
     if failed:
         raise Exit(f"{len(failed)} of {len(results)} failed; again with: fab fleet {what} "
                    "--retry-failed")  # fmt: skip
+    if any(result.state == "drifted" for result in results):
+        raise Exit(code=2)
 
 
 def run(config, hosts: list[str], task, jobs: int) -> list[Result]:

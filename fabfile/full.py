@@ -23,11 +23,11 @@ def full(c, verify=True):
     :param verify: ask the finished thing as a user would; `--no-verify` leaves that out.
     """
     state = converge(c, *STEPS)
-    if c.config.run.dry:
-        return
     alone = output.SINK.get().alone  # a fleet shares one name: this machine's hosts file has none
     if alone:
         add(c)
+    if c.config.run.dry:
+        return
     if verify:
         prove(c)
     if alone:

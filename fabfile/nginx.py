@@ -22,7 +22,6 @@ def items(settings: Settings, host: Host) -> list[Item]:
     return [
         Packages(step="nginx", names=("nginx",), show=("nginx",), recommends=settings.recommends),
         File(path=SITE, content=site, **needs),
-        Port(port=settings.http_port, unit="nginx.service", reads=(SITE,)),
         Link(path=ENABLED, target=SITE, **needs),
         Service(
             unit="nginx.service",
@@ -32,6 +31,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
             fix=call("reload_nginx", ENABLED, SITE),
             **needs,
         ),
+        Port(port=settings.http_port, unit="nginx.service"),
     ]
 
 

@@ -91,16 +91,17 @@ class Report:
         for line in lines[-25:]:
             self.line(f"  | {line}")
 
-    def plan(self, host, changes, items: int, versions: dict[str, str]) -> None:
-        """Show what would change: files as diffs, packages with all that comes along."""
+    def plan(self, host, changes, items: int, versions: dict[int, list[str]]) -> None:
+        """Show what would change: files as diffs, packages with all that comes along.
+
+        :param versions: the number of a change -> `name version` of what would come with it.
+        """
         self.line(f"{self.where}: {host.name}; {len(changes)} of {items} items would change")
-        for change in changes:
+        for number, change in enumerate(changes):
             self.line(f"  would {change.say}")
             self.diff(change)
-            if change.packages and versions:
-                for package in sorted(versions):
-                    self.line(f"    {package} {versions[package]}")
-                versions = {}
+            for package in versions.get(number, []):
+                self.line(f"    {package}")
 
     def diff(self, change) -> None:
         """Show a file's change as a unified diff."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from .host import Host
-from .items import Change, Item, Needs, Packages, call, here, quote
+from .items import Change, Item, Needs, Packages, PathItem, Service, call, here, look, quote
 from .render import HOME, shell
 from .settings import Settings
 
@@ -30,7 +31,11 @@ def facts_of(items, answers, step: str) -> str:
 
 def read_script(items: list[Item]) -> str:
     """The calls that print every item's state, each under a line `@N`."""
-    return "".join(f"echo @{n}\n{item.read()}\n" for n, item in enumerate(items))
+    paths = dict.fromkeys(item.path for item in items if isinstance(item, PathItem | Needs))
+    units = dict.fromkeys(item.unit for item in items if isinstance(item, Service))
+    first = look("look_at", *paths) + "\n" if paths else ""
+    first += look("ask_systemd", *units) + "\n" if units else ""
+    return first + "".join(f"echo @{n}\n{item.read()}\n" for n, item in enumerate(items))
 
 
 def reading_script(items: list[Item], user: str = "") -> str:
@@ -80,6 +85,8 @@ def merge_packages(items: list[Item], changes: list[Change]) -> list[Change]:
     groups = [n for n in missing if n in first], [n for n in missing if n not in first]
     installer = next(item for item in items if isinstance(item, Packages))
     merged = [installer.install(names) for names in groups if names]
+    merged[0] = replace(merged[0], would=installer.install(missing).would)  # asked of apt once
+    merged[1:] = [replace(change, would="") for change in merged[1:]]
     return checks + merged + others
 
 

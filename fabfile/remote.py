@@ -113,10 +113,23 @@ def silent(c: Connection) -> str:
 
 def refused(c: Connection) -> str:
     """Say that the server did not let this user in, and what to give it."""
+    if nobody_yet(c):
+        return f"{name_of(c)} lets nobody in while it starts or stops: {greeting(c)}"
     return (
         f"{name_of(c)} refuses the key or password of {c.user}: name the key with -i, or add "
         "--prompt-for-login-password"
     )
+
+
+def greeting(c: Connection) -> str:
+    """What the server said before it let anybody in, or refused to."""
+    banner = c.client.get_transport().get_banner() if c.client.get_transport() else None
+    return " ".join((banner or b"").decode(errors="replace").split())
+
+
+def nobody_yet(c: Connection) -> bool:
+    """Whether the server starts or stops, and lets only root in (pam_nologin)."""
+    return "not permitted to log in" in greeting(c)
 
 
 def open_connection(c: Connection, settings: Settings) -> None:
@@ -148,7 +161,7 @@ def open_connection(c: Connection, settings: Settings) -> None:
                 c.open()
             break
         except Exception as problem:
-            if not booting(problem) or time.monotonic() > end:
+            if not (booting(problem) or nobody_yet(c)) or time.monotonic() > end:
                 raise
             time.sleep(0.5)
     c.transport.set_keepalive(SILENCE // 3)
@@ -159,9 +172,20 @@ def booting(problem: Exception) -> bool:
     return isinstance(problem, ConnectionRefusedError | EOFError) or "banner" in str(problem)
 
 
+class Wire(socket.socket):
+    """A socket that acknowledges at once: sshd, on which Nagle's algorithm is on, waits for it."""
+
+    def recv(self, *arguments) -> bytes:
+        data = super().recv(*arguments)
+        if hasattr(socket, "TCP_QUICKACK"):  # it holds until the next packet, as Linux has it
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return data
+
+
 def dial(c: Connection, timeout: float) -> socket.socket:
     """Make the TCP connection, IPv4 or IPv6."""
-    wire = socket.create_connection((c.host, c.port), timeout)
+    wire = Wire(fileno=socket.create_connection((c.host, c.port), timeout).detach())
+    wire.settimeout(timeout)
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)

@@ -1,11 +1,16 @@
 """Turn a template and values into text: pure, and strict about what is missing."""
 
 import functools
+import threading
 from pathlib import Path
 
 # Whose JupyterLab it is, and their home by the system's own word: $HOME may say something else.
-HOME = 'account=${account:-$(id -un)}\nhome=$(getent passwd "$account" | cut -d: -f6)'
+HOME = """me=$(id -u)
+entry=$(getent passwd "${account:-$me}")
+account=${entry%%:*} home=${entry%:*}
+home=${home##*:}"""
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+COMPILING = threading.Lock()  # many hosts at once would each compile every template
 
 
 @functools.cache
@@ -32,7 +37,9 @@ def render(template: str, **values) -> str:
     :param values: everything the template names.
     :raises jinja2.UndefinedError: when the template names something that was not given.
     """
-    return environment().get_template(template).render(**values)
+    with COMPILING:
+        compiled = environment().get_template(template)
+    return compiled.render(**values)
 
 
 def shell(name: str) -> str:

@@ -43,8 +43,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         ),
     ]
     if settings.port:
-        files = UNIT, host.under(jupyter.CONFIG)
-        wanted.insert(3, Port(port=settings.port, unit=NAME, reads=files))
+        wanted.append(Port(port=settings.port, unit=NAME))
     return wanted
 
 

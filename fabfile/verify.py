@@ -95,7 +95,7 @@ def prove(c: Connection) -> None:
     settings = load(c.config)
     remote.open_connection(c, settings)
     secret = settings.password.reveal() if settings.password else ""
-    lines, _ = channel.ask(c, script(settings), secret + "\n")
+    lines = channel.ask(c, script(settings), secret + "\n")
     rows = [line.split("|", 4) for line in lines if line.count("|") >= 4]
     if not rows:
         raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")

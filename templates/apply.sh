@@ -3,18 +3,19 @@ set -u
 umask 022
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-kept=/var/backups/jupyterlab # what stood in our place: `now` until the run has ended well
+kept=/var/backups/jupyterlab # what stood in our place: `now` until it is known to work
 lock=/run/jupyterlab-fab.lock
+turn=/run/jupyterlab-fab.turn # who holds the lock, or held it last, and how that ended
 lock_wait=600                # seconds that another run, apt or dpkg may take
 
-
 # take_turn OPERATOR SEEN: one run at a time. The lock goes with its processes, however they end;
-# what its last holder wrote there tells whether the server changed since it was read (SEEN).
+# what its last holder wrote down tells whether the server changed since it was read (SEEN).
 take_turn() {
+    (umask 077; : >>"$lock") # who can open it can hold it
     exec 9>>"$lock"
     if ! flock -n 9; then
         sleep 0.3 # until it has written who it is
-        printf 'note another run is at work here: %s; waiting for it\n' "$(cat -- "$lock")"
+        printf 'note another run is at work here: %s; waiting for it\n' "$(cat -- "$turn")"
         if ! flock -w "$lock_wait" 9; then
             echo "the other run still holds it after $lock_wait s"
             exit 1
@@ -22,17 +23,29 @@ take_turn() {
         echo again
         exit 0
     fi
-    if [ "$2" != any ] && [ "$(cat -- "$lock")" != "$2" ]; then
+    before=$(cat -- "$turn" 2>/dev/null)
+    if [ "$2" != any ] && [ "$before" != "$2" ]; then
         echo again
         exit 0
     fi
-    printf '%s, since %s UTC, process %s\n' "$1" "$(date -u +'%F %T')" "$$" >"$lock"
-    printf 'turn %s\n' "$(cat -- "$lock")"
+    case $before in
+        '' | *', done') ;;
+        *) printf 'note the last run did not end well (%s); this one goes on from there\n' "$before" ;;
+    esac
+    written="$1, since $(date -u +'%F %T') UTC, process $$"
+    write_turn "$written"
+    dated=$kept/$(date +%Y-%m-%dT%H%M%S.%N)
     rm -rf /run/jupyterlab-fab.?????? # of a run that was killed
     run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
     chmod 0711 -- "$run" # the user's own steps read their tools there
     trap 'rm -rf -- "$run"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
+}
+
+# write_turn TEXT: for whoever comes next, on the server and here.
+write_turn() {
+    printf '%s\n' "$1" >"$turn.new" && mv -f -- "$turn.new" "$turn"
+    printf 'turn %s\n' "$1"
 }
 
 # --- steps ---------------------------------------------------------------------------------
@@ -72,13 +85,19 @@ ended() {
 
 # settle: the run ended well; what it replaced is kept under its date.
 settle() {
-    [ -d "$kept/now" ] || return 0
-    find "$kept/now" -name '*.absent' -delete
-    find "$kept/now" -depth -type d -empty -delete
-    [ -d "$kept/now" ] || return 0
-    dated=$kept/$(date +%Y-%m-%dT%H%M%S.%N)
-    mv -T -- "$kept/now" "$dated"
-    printf 'note what was replaced is kept in %s\n' "$dated"
+    if [ -d "$kept/now" ]; then
+        find "$kept/now" -name '*.absent' -delete
+        mkdir -p -- "$dated"
+        cp -a -- "$kept/now/." "$dated/"
+        rm -rf -- "$kept/now"
+    fi
+    if [ -d "$dated" ]; then
+        find "$dated" -depth -type d -empty -delete
+    fi
+    if [ -d "$dated" ]; then
+        printf 'note what was replaced is kept in %s\n' "$dated"
+    fi
+    write_turn "$written, done"
 }
 
 # --- files ---------------------------------------------------------------------------------
@@ -105,6 +124,17 @@ put_back() {
         elif [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
             rm -rf -- "$path" && mv -- "$kept/now$path" "$path"
             echo "$path is what it was again"
+        fi
+    done
+}
+
+# accept PATH...: what is there now works, so that no later run goes back behind it.
+accept() {
+    for path; do
+        rm -f -- "$kept/now$path.absent"
+        if [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
+            (umask 077; mkdir -p -- "$dated$(dirname -- "$path")")
+            mv -f -- "$kept/now$path" "$dated$path"
         fi
     done
 }
@@ -159,6 +189,7 @@ apt_get() {
         2>"$run/apt.err"; do
         cat -- "$run/apt.err" >&2
         if grep -q 'dpkg was interrupted' "$run/apt.err"; then
+            echo 'note: dpkg was interrupted: finishing what it had begun'
             dpkg --configure -a
         elif ! grep -q 'Could not get lock' "$run/apt.err" || [ "$(date +%s)" -ge "$deadline" ]; then
             return 1
@@ -224,6 +255,7 @@ start_service() {
         journalctl -u "$unit" -n 20 --no-pager -o cat
         return 1
     fi
+    accept "$file"
 }
 
 # reload_nginx PATH...: only a configuration that nginx itself accepts; else the former one is back.
@@ -237,6 +269,7 @@ reload_nginx() {
     old=$(cat "/proc/$master/task/$master/children" 2>/dev/null) || old=
     systemctl reload-or-restart nginx
     wait_retired $old
+    accept "$@"
 }
 
 # wait_retired PID...: until the workers of before take no more requests; a reload returns earlier.

@@ -1,6 +1,7 @@
 """Install into a venv: with uv, told what this server's pip.conf says; with pip where uv cannot.
 
 Usage: install.py VENV uv|pip REPAIR REQUIREMENT...     (runs on the server, as the user)
+REPAIR is `again` to install anew what is there, `see` to only print what would come, else `no`.
 Lines that begin with `note:` are shown to the operator.
 """
 
@@ -117,20 +118,38 @@ def with_uv(venv: str, repair: str, requirements: list[str]) -> None:
     options = pip_options()
     environment = {**os.environ, **uv_environment(options)}
     if not UV.exists():
+        if repair == "see":
+            raise LookupError("uv is not here yet")
         fetch_uv(options)
     command = [str(UV), "pip", "install", "--no-progress", "--python", f"{venv}/bin/python"]
     command += ["--index-strategy", "unsafe-best-match"]  # as pip: the best of all indexes
     command += ["--reinstall"] if repair == "again" else []
-    subprocess.run([*command, "--", "pip", *requirements], env=environment, check=True)
+    command += ["--dry-run", "--no-cache"] if repair == "see" else []
+    run([*command, "--", "pip", *requirements], repair, r"^ \+ (\S+)==(\S+)", env=environment)
 
 
 def with_pip(venv: str, repair: str, requirements: list[str]) -> None:
     """Install with the venv's own pip, put there by Python when it has none."""
     python = f"{venv}/bin/python"
-    subprocess.run([python, "-m", "ensurepip", "--default-pip"], check=True)
+    if repair != "see":
+        subprocess.run([python, "-m", "ensurepip", "--default-pip"], check=True)
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     command += ["--force-reinstall"] if repair == "again" else []
-    subprocess.run([*command, "--", *requirements], check=True)
+    command += ["--dry-run", "--no-cache-dir"] if repair == "see" else []
+    run([*command, "--", *requirements], repair, r"(?:^Would install|(?<=\S) ) *(\S+)-([0-9]\S*)")
+
+
+def run(command: list[str], repair: str, coming: str, **options) -> None:
+    """Run the installer; to `see`, print `name version` of what it says would come.
+
+    :param coming: the pattern of a name and a version in its words.
+    """
+    if repair != "see":
+        subprocess.run(command, check=True, **options)
+        return
+    done = subprocess.run(command, check=True, capture_output=True, text=True, **options)
+    for name, version in re.findall(coming, done.stdout + done.stderr, re.MULTILINE):
+        print(name, version)
 
 
 def main(venv: str, installer: str, repair: str, *requirements: str) -> int:
@@ -140,6 +159,8 @@ def main(venv: str, installer: str, repair: str, *requirements: str) -> int:
             try:
                 return with_uv(venv, repair, list(requirements)) or 0
             except Exception as problem:  # whatever it is, pip is the answer
+                if repair == "see":
+                    return with_pip(venv, repair, list(requirements)) or 0
                 reason = re.sub("[^/@ ']*@", "***@", f"{problem}".split("\n")[0])[:200]
                 print(f"note: uv could not be used ({reason}); using pip", flush=True)
         return with_pip(venv, repair, list(requirements)) or 0

@@ -1,17 +1,34 @@
 # What is there? Each function prints it and never fails; nothing is changed, no sudo is needed.
+# A process costs a millisecond of the server's, so few are started: one for all that can be asked
+# at once (look_at, ask_systemd), and from these answers the shell itself picks what it needs.
 LC_ALL=C.UTF-8
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
-
+nl='
+'
 # facts: who logs in here, and what this system is.
 facts() {
     . /etc/os-release
-    printf '%s\n' "user=$(id -un -- "$account")" "group=$(id -gn -- "$account")" "home=$home" \
-        "uid=$(id -u -- "$account")" "root=$([ "$(id -u)" = 0 ] && echo yes)" \
-        "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" "name=${PRETTY_NAME:-$ID}" \
-        "systemd=$([ -d /run/systemd/system ] && echo yes)" \
-        "free=$(df -Pm -- "$home" | awk 'NR > 1 { print $4 }')" \
-        "turn=$(cat /run/jupyterlab-fab.lock 2>/dev/null)"
+    uid=${entry#*:*:} root='' systemd='' turn='' free=''
+    [ "$me" != 0 ] || root=yes
+    [ ! -d /run/systemd/system ] || systemd=yes
+    [ ! -e /run/jupyterlab-fab.turn ] || read -r turn </run/jupyterlab-fab.turn
+    blocks=$(stat -f -c '%a * %S' -- "$home" 2>/dev/null) && free=$(($blocks / 1048576))
+    printf '%s\n' "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
+        "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
+        "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn"
+}
+
+# look_at PATH...: what stat says of all of them, for show_path.
+look_at() {
+    stats=$nl$(stat -c '%n|%F|%U|%G|%a' -- "$@" 2>/dev/null)$nl
+}
+
+# ask_systemd UNIT...: what it says of all of them, for show_service: a paragraph each.
+ask_systemd() {
+    units=$nl$nl$(systemctl show --timestamp=us+utc \
+        -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload \
+        -p ExecMainStartTimestamp,StateChangeTimestamp -- "$@")$nl$nl
 }
 
 # show_path PATH: its kind, owner, group and mode; a file's content in base64, a link's target.
@@ -19,7 +36,9 @@ show_path() {
     if [ -L "$1" ]; then
         printf 'link\n%s\n' "$(readlink -- "$1")"
     elif [ -e "$1" ]; then
-        stat -c '%F|%U|%G|%a' -- "$1"
+        case ${stats:-} in *"$nl$1|"*) ;; *) look_at "$1" ;; esac
+        line=${stats#*"$nl$1|"}
+        printf '%s\n' "${line%%"$nl"*}"
         [ ! -f "$1" ] || base64 -w0 -- "$1" 2>/dev/null || printf '!'
         echo
     else
@@ -29,7 +48,7 @@ show_path() {
 
 # show_folder PATH: the same of a folder; a link to one is as good.
 show_folder() {
-    if [ -d "$1" ]; then
+    if [ -L "$1" ] && [ -d "$1" ]; then
         stat -L -c '%F|%U|%G|%a' -- "$1"
     else
         show_path "$1"
@@ -59,23 +78,34 @@ distributions() {
 
 # show_service UNIT PATH...: its state, when it began, and when each file that it reads was written.
 show_service() {
-    systemctl show --timestamp=us+utc "$1" \
-        -p LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload \
-        -p ExecMainStartTimestamp,StateChangeTimestamp
+    case ${units:-} in *"${nl}Id=$1$nl"*) ;; *) ask_systemd "$1" ;; esac
+    above=${units%%"${nl}Id=$1$nl"*} below=${units#*"${nl}Id=$1$nl"}
+    printf '%s\n' "${above##*"$nl$nl"}" "${below%%"$nl$nl"*}"
     shift
     stat -L -c 'written=%.6Y %n' -- "$@" 2>/dev/null || true
 }
 
-# show_listener PORT UNIT: whether something listens there, and whether the unit is running.
+# show_listener PORT: whether something listens there.
 show_listener() {
     awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print "taken"; exit }' \
         /proc/net/tcp /proc/net/tcp6 2>/dev/null
-    systemctl show "$2" -p ActiveState
 }
 
-# would_install NAME...: `package version` of all that apt would bring; nothing without an index.
+# would_install RECOMMENDS NAME...: `package version` of all that apt would bring; nothing without
+# an index.
 would_install() {
+    recommends=$1
+    shift
     apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
-        --no-install-recommends install -- "$@" 2>/dev/null \
+        -o APT::Install-Recommends="$recommends" install -- "$@" 2>/dev/null \
         | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1 \2/p'
+}
+
+# would_fill VENV INSTALLER REQUIREMENT... <install.py: the same of all that would come into a venv;
+# nothing while there is none.
+would_fill() {
+    [ -x "$1/bin/python" ] || return 0
+    venv=$1 installer=$2
+    shift 2
+    PYTHONDONTWRITEBYTECODE=1 python3 - "$venv" "$installer" see "$@" 2>/dev/null || true
 }

@@ -6,6 +6,7 @@ token=$(cat -- "$token_file" 2>/dev/null)
 [ -n "$password" ] || password=$token
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
+trap 'exit 1' HUP INT TERM PIPE # whoever asked has gone: leave no kernel behind
 
 # ask CURL-ARGUMENT...: through Nginx, by name; prints status, redirect and seconds.
 ask() {

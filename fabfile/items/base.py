@@ -42,6 +42,7 @@ class Change:
     :param touches: the paths that are new afterwards; a service that reads one is restarted.
     :param before, after: a file's text, for the diff; None when it is not for eyes.
     :param needs: the packages that must be there first.
+    :param would: a call that prints `name version` of all that would come, for a dry run.
     """
 
     say: str
@@ -52,6 +53,7 @@ class Change:
     needs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()  # the Debian packages that it installs
     room: int = 0  # MB that it takes on the disk
+    would: str = ""
     check: bool = False  # it changes nothing but may refuse, so it comes first
 
 

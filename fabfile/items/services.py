@@ -60,21 +60,19 @@ def moment(text: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Port(Item):
-    """A TCP port that is free, or already the unit's own.
+    """A TCP port that is free, or already the unit's own: looked at when the unit starts anew.
 
-    :param reads: the files that say which port it is: looked at again when one of them is new.
+    It stands after its Service, whose change says so; as a check it is run before all changes.
     """
 
     port: int
     unit: str
-    reads: tuple[str, ...] = ()
 
     def read(self) -> str:
-        return look("show_listener", str(self.port), self.unit)
+        return look("show_listener", str(self.port))
 
     def compare(self, lines, touched):
-        settled = "ActiveState=active" in lines and not touched & set(self.reads)
-        if "taken" not in lines or settled:
+        if "taken" not in lines or self.unit not in touched:
             return None
         fix = call("refuse_port", self.port, self.unit)
         return Change(f"check that port {self.port} is free", fix, check=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
+from ..render import shell
 from .base import Change, Item, call, look
 
 
@@ -34,8 +35,14 @@ class Packages(Item):
 
     def install(self, names: list[str]) -> Change:
         """The change that installs these in one transaction."""
-        line = call("install_packages", str(self.recommends).lower(), *names)
-        return Change(f"install {', '.join(names)}", line, packages=tuple(names), room=200)
+        rest = str(self.recommends).lower(), *names
+        return Change(
+            f"install {', '.join(names)}",
+            call("install_packages", *rest),
+            packages=tuple(names),
+            would=call("would_install", *rest),
+            room=200,
+        )
 
     def shown(self, lines):
         versions = self.versions(lines)
@@ -106,7 +113,10 @@ class Venv(Item):
         new_core = repair or any(text.startswith("jupyter") for text in short)
         touched_core = self.core if new_core else ()
         say += f" ({self.installer}{', anew' if stamp else why})"
-        return Change(say, fix, touched_core, needs=self.needs, room=400)
+        would = call(
+            "would_fill", self.path, self.installer, *self.requirements, text=shell("install.py")
+        )
+        return Change(say, fix, touched_core, needs=self.needs, would=would, room=400)
 
     def shown(self, lines):
         _, there = self.parse(lines)

@@ -32,7 +32,7 @@ for top in etc var usr home; do cp -a /$top /mnt/ && mount --bind /mnt/$top /$to
 """
 ACTS = {
     "cut the connection": "kill -9 $(grep -la 'sshd[:] david' /proc/[0-9]*/cmdline | cut -d/ -f3)",
-    "kill the remote shell": "kill -9 $(sed 's/.*process //' /run/jupyterlab-fab.lock)",
+    "kill the remote shell": "kill -9 $(sed 's/.*process //' /run/jupyterlab-fab.turn)",
     "fill the disk": "cat /dev/zero >/mnt/full 2>/dev/null || true",
 }
 STATE = r"""

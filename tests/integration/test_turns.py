@@ -7,6 +7,7 @@ import pytest
 from outcomes import nothing_to_change, well
 
 LOCK = "/run/jupyterlab-fab.lock"
+TURN = "/run/jupyterlab-fab.turn"
 BUSY = r"another run is at work here: \w+@\S+, since 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
 
@@ -42,17 +43,18 @@ def test_a_third_run_finds_nothing_to_change_and_all_works(site, both):
 
 
 def test_the_lock_of_a_dead_run_does_not_block(site, both):
-    site.host.exec(f"echo 'eve@gone, since 2020-01-01 00:00:00 UTC, process 1' >{LOCK}")
+    site.host.exec(f"echo 'eve@gone, since 2020-01-01 00:00:00 UTC, process 1' >{TURN}")
     site.host.exec("systemctl stop jupyterlab")
     out = well(site.fab("full", "--no-verify"))
     assert "1 change made" in out and "another run" not in out
-    assert "eve@gone" not in site.host.exec(f"cat {LOCK}")
+    assert "the last run did not end well (eve@gone, since 2020-01-01 00:00:00 UTC" in out
+    assert "eve@gone" not in site.host.exec(f"cat {TURN}")
 
 
 def test_a_run_that_holds_the_lock_is_waited_for(site, both):
     site.host.exec("systemctl stop jupyterlab")
     site.host.exec(
-        f"echo 'eve@here, since 2020-01-01 00:00:00 UTC, process 1' >{LOCK}\n"
+        f"echo 'eve@here, since 2020-01-01 00:00:00 UTC, process 1' >{TURN}\n"
         f"systemd-run -q --collect flock {LOCK} sleep 4"
     )
     out = well(site.fab("full", "--no-verify"))
@@ -72,3 +74,10 @@ def test_a_killed_run_holds_nobody_up(site, both):
     first.communicate()
     well(site.fab("full", "--no-verify"))
     nothing_to_change(site.fab("full"))
+
+
+def test_who_is_not_root_cannot_hold_the_lock(site, both):
+    site.host.exec("systemctl stop jupyterlab")
+    done = site.host.exec(f"runuser -u david -- flock -n {LOCK} true 2>&1 || echo refused")
+    assert "Permission denied" in done and "refused" in done
+    assert "1 change made" in well(site.fab("full", "--no-verify"))

@@ -13,7 +13,7 @@ find . -xdev -path ./var/log -prune -o -type f -print0 | sort -z | xargs -0 sha2
 # The run's own files are under /run, which is not on that disk; sessions come and go with a login.
 STATES = r"""
 ls -d /run/jupyterlab* 2>/dev/null || true
-cat /run/jupyterlab-fab.lock 2>/dev/null || true
+cat /run/jupyterlab-fab.turn 2>/dev/null || true
 dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\n'
 systemctl list-units --all --plain --no-legend --type=service,socket,path,target,timer,mount \
     | grep -v -e '^user@' -e '^user-' -e '^run-user' -e '^run-docker' | awk '{ print $1, $3, $4 }'

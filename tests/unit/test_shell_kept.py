@@ -98,11 +98,33 @@ def test_the_next_run_keeps_anew(etc, apply, tmp_path):
     assert list(backups(tmp_path).values()) == ["one\n", "two\n"]
 
 
+def test_what_was_accepted_is_not_gone_back_behind(etc, apply, tmp_path):
+    """A later step of the first run failed: what it made and proved is what the next goes back to."""
+    (etc / "site").write_text("old\n")
+    made = [put(etc / "site", "good\n"), put(etc / "unit", "good\n")]
+    apply(*made, call("accept", etc / "site", etc / "unit"))
+    worse = [put(etc / "site", "worse\n"), put(etc / "unit", "worse\n")]
+    apply(*worse, call("put_back", etc / "site", etc / "unit"))
+    assert tree(etc) == {"site": "good\n", "unit": "good\n"}
+    assert list(backups(tmp_path).values()) == ["old\n"]
+
+
+def test_the_next_run_says_that_the_last_did_not_end_well(etc, tmp_path):
+    def turn(*lines: str) -> str:
+        script = applying(tmp_path, turn="take_turn tester any\n")
+        return dash("\n".join([script, *lines])).stdout.decode()
+
+    assert "note" not in turn(put(etc / "x", "new\n"))
+    told = turn("settle")
+    assert "note the last run did not end well (tester, since " in told
+    assert "note" not in turn()
+
+
 @pytest.mark.parametrize("lines", [[], ["settle"], ["settle", "settle"]])
 def test_a_run_without_changes_leaves_nothing(apply, tmp_path, lines):
     (tmp_path / "etc").mkdir()
-    assert apply(*lines) == ""
-    assert set(tree(tmp_path)) == {"etc", "run.lock"}
+    assert all(line.startswith("turn tester, since ") for line in apply(*lines).splitlines())
+    assert set(tree(tmp_path)) == {"etc", "run.lock", "run.turn"}
 
 
 def test_only_root_looks_into_what_is_kept(etc, apply, tmp_path):

@@ -96,7 +96,7 @@ def test_a_failure_lets_the_step_beside_come_to_its_end(apply, tmp_path):
 @pytest.mark.parametrize("steps", [[":"], ["return 1"]], ids=["well", "failed"])
 def test_nothing_stays_of_a_run(apply, tmp_path, steps):
     apply("run 0", *steps)
-    assert set(tree(tmp_path)) == {"run.lock"}
+    assert set(tree(tmp_path)) == {"run.lock", "run.turn"}
 
 
 def test_the_schedule_of_a_plan_is_understood(apply):
@@ -117,7 +117,7 @@ def test_the_whole_of_a_run_tells_steps_and_then_what_is_there(tmp_path):
     done = dash(script.replace(shell("apply.sh"), applying(tmp_path, turn="")))
     turn, *told = done.stdout.decode().splitlines()
     assert turn.startswith("turn me, since ")
-    assert told == ["begin 0", "end 0 0", "@end"]
+    assert told == ["begin 0", "end 0 0", f"{turn}, done", "@end"]
 
 
 # --- one run at a time -------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_whoever_read_an_older_state_reads_again(tmp_path, seen):
 
 
 def test_a_run_that_comes_in_between_waits_and_reads_again(tmp_path):
-    held = f"echo they >>{tmp_path}/run.lock; flock {tmp_path}/run.lock sh -c 'echo x; sleep 0.3'"
+    held = f"echo they >{tmp_path}/run.turn; flock {tmp_path}/run.lock sh -c 'echo x; sleep 0.3'"
     with subprocess.Popen(["sh", "-c", held], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         lines = take_turn(tmp_path, "they")
@@ -153,4 +153,4 @@ def test_a_run_that_comes_in_between_waits_and_reads_again(tmp_path):
 def test_what_a_killed_run_left_is_removed(tmp_path):
     (tmp_path / "run.abcdef").mkdir()
     take_turn(tmp_path, "")
-    assert set(tree(tmp_path)) == {"run.lock"}
+    assert set(tree(tmp_path)) == {"run.lock", "run.turn"}

@@ -1,0 +1,139 @@
+"""Four ways to the same server, as the command lines that their users type.
+
+`ssh` is the ideal: one plain script through one session, which knows beforehand what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fabfile import plan, verify
+from fabfile.settings import Settings
+
+from .servers import FACTS, FOLDER, KEY, KNOWN_HOSTS, STEPS, Servers, rendered
+
+PEERS, TOOLS = Path(__file__).parent / "peers", FOLDER / "peers"
+SSH = f"-F none -o UserKnownHostsFile={KNOWN_HOSTS} -i {KEY}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done.
+
+    :param prefix: the words before every command: where it runs.
+    :param limit: the upload limit, which stands in one template.
+    :param bare: whether the servers are bare, and verified at the end by those who can.
+    """
+
+    servers: Servers
+    prefix: tuple[str, ...] = ()
+    limit: str = "64m"
+    bare: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """One process: its words, its input, and what it finds in its environment."""
+
+    words: list[str]
+    stdin: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def fab(job: Job) -> list[Command]:
+    """This project."""
+    names = {"KNOWN_HOSTS": KNOWN_HOSTS, "HOSTS_FILE": FOLDER / "hosts", "UPLOAD_LIMIT": job.limit}
+    env = {f"FABRIC_LAB_{name}": str(value) for name, value in names.items()}
+    program = [*job.prefix, str(Path(sys.executable).parent / "fab"), "-i", str(KEY)]
+    proof = [] if job.bare else ["--no-verify"]
+    targets = ",".join(job.servers.targets)
+    one = len(job.servers.hosts) == 1
+    words = ["-H", targets, "full"] if one else ["fleet", "full", "--on", targets]
+    return [Command([*program, *words, *proof], env=env)]
+
+
+def ssh(job: Job) -> list[Command]:
+    """One script, one session a server, all at once; the script is fab's own, made beforehand."""
+    return [
+        Command([*job.prefix, "ssh", *SSH.split(), target, "sh"], script(job, host))
+        for host, target in zip(job.servers.hosts, job.servers.targets, strict=True)
+    ]
+
+
+def script(job: Job, host) -> str:
+    """The least that does the job: it looks, makes the changes that are needed, and looks again."""
+    settings = Settings(upload_limit=job.limit)
+    items = plan.gather(STEPS, settings, FACTS)
+    reading = plan.reading_script(items)
+    lines = host.exec(f"su david -c sh <<'EOF'\n{reading}EOF").splitlines()
+    sections = plan.split(lines)
+    answers = [sections[str(n)] for n in range(len(items))]
+    changes = plan.compare(items, answers, {plan.name(step) for step in STEPS})
+    if not changes:
+        return reading
+    applying = plan.apply_script(FACTS, items, changes, "bench")
+    proof = verify.script(settings) if job.bare else ""
+    return f"sudo sh -c 'eval \"$(cat)\"' <<'APPLY'\n{applying}APPLY\n{proof}"
+
+
+def ansible(job: Job) -> list[Command]:
+    """Ansible, with pipelining, one kept connection and a fork for each server."""
+    inventory = FOLDER / "inventory.ini"
+    inventory.write_text("\n".join(job.servers.addresses) + "\n")
+    near = "far" if job.prefix else "near"  # a kept connection must not lead around the delay
+    env = {
+        "ANSIBLE_CONFIG": str(PEERS / "ansible.cfg"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": f"/tmp/jupyterlab-bench-{near}",
+        "ANSIBLE_LOCAL_TEMP": str(FOLDER / "ansible"),
+        "PATH": f"{TOOLS / 'bin'}:{os.environ['PATH']}",
+    }
+    words = [str(TOOLS / "bin/ansible-playbook"), "-i", str(inventory), "-u", "david"]
+    words += ["--ssh-common-args", SSH, "-e", f"files={rendered(job.limit)}"]
+    return [Command([*job.prefix, *words, str(PEERS / "playbook.yml")], env=env)]
+
+
+def pyinfra(job: Job) -> list[Command]:
+    """pyinfra, which speaks to all servers at once by itself."""
+    data = {
+        "files": rendered(job.limit),
+        "ssh_user": "david",
+        "ssh_key": KEY,
+        "ssh_known_hosts_file": KNOWN_HOSTS,
+    }
+    words = [str(TOOLS / "bin/pyinfra"), "-y", ",".join(job.servers.addresses)]
+    words += [str(PEERS / "deploy.py")]
+    words += [word for name, value in data.items() for word in ("--data", f"{name}={value}")]
+    return [Command([*job.prefix, *words])]
+
+
+WAYS = {"fab": fab, "ssh, one script": ssh, "pyinfra": pyinfra, "Ansible": ansible}
+# What each says when it found nothing to do, for every server.
+IDLE = {
+    "fab": r"nothing to change",
+    "ssh, one script": r"@end",
+    "pyinfra": r"No changes",
+    "Ansible": r"changed=0 .*failed=0",
+}
+
+
+def idle(way: str, output: str, servers: Servers) -> bool:
+    """Whether it said so for every server."""
+    return len(re.findall(IDLE[way], output)) >= len(servers.hosts)
+
+
+def provide_peers() -> None:
+    """Put the peers into a virtual environment of their own, unless they are there."""
+    wanted = (PEERS / "requirements.txt").read_text()
+    stamp = TOOLS / "stamp"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    venv.create(TOOLS, clear=True, with_pip=True)
+    pip = [str(TOOLS / "bin/python"), "-m", "pip", "install", "-q"]
+    subprocess.run([*pip, "-r", str(PEERS / "requirements.txt")], check=True)
+    stamp.write_text(wanted)
