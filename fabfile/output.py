@@ -54,10 +54,10 @@ def operator() -> str:
 
 
 class Report:
-    """The lines of one host's run."""
+    """The lines of one host's run; in a fleet, its sink names the host."""
 
     def __init__(self, where: str):
-        self.where = where
+        self.where = f"{where}: " if SINK.get().alone else ""
         self.started: dict[int, float] = {}
 
     def line(self, text: str) -> None:
@@ -66,7 +66,7 @@ class Report:
 
     def begin_host(self, host, changes, items: int) -> None:
         """Say what is ahead; show what hand edits will be lost."""
-        self.line(f"{self.where}: {host.name}; {count(len(changes))} to make, {items} items")
+        self.line(f"{self.where}{host.name}; {count(len(changes))} to make, {items} items")
         for change in changes:
             if change.before:
                 self.line(f"  will  {change.say}")
@@ -96,7 +96,7 @@ class Report:
 
         :param versions: the number of a change -> `name version` of what would come with it.
         """
-        self.line(f"{self.where}: {host.name}; {len(changes)} of {items} items would change")
+        self.line(f"{self.where}{host.name}; {len(changes)} of {items} items would change")
         for number, change in enumerate(changes):
             self.line(f"  would {change.say}")
             self.diff(change)
@@ -118,7 +118,7 @@ class Report:
         """Sum up."""
         SINK.get().changed += done
         what = f"{count(done)} made" if done else "nothing to change"
-        self.line(f"{self.where}: {what}, {items} items as wanted ({seconds:.1f} s)")
+        self.line(f"{self.where}{what}, {items} items as wanted ({seconds:.1f} s)")
 
     def stop(self) -> None:
         """Stop drawing."""

@@ -96,7 +96,8 @@ show_listener() {
 would_install() {
     recommends=$1
     shift
-    apt-get -s -o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+    apt-get -s -o Debug::NoLocking=1 -o Dir::Log::Planner=/dev/null \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
         -o APT::Install-Recommends="$recommends" install -- "$@" 2>/dev/null \
         | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1 \2/p'
 }

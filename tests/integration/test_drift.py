@@ -23,7 +23,9 @@ DRIFTS = {
     "no link": (f"rm {LINK}", f"ln -s {SITE} {LINK}; touch -h -d yesterday {LINK}", "would link"),
     "a stopped service": (
         "systemctl stop jupyterlab",
-        "systemctl start jupyterlab",
+        "systemctl start jupyterlab\n"  # and until it has written its own files
+        "until curl -sf --unix-socket /run/jupyterlab/jupyter.sock http://localhost/api; do\n"
+        "sleep 0.1; done",
         "would start jupyterlab.service",
     ),
     "a disabled service": (

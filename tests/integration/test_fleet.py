@@ -60,7 +60,13 @@ def table(out: str) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def first(fleet):
+def hosts_before(operator):
+    """The operator's hosts file, which a fleet leaves alone."""
+    return (operator.home / "hosts").read_text()
+
+
+@pytest.fixture(scope="module")
+def first(hosts_before, fleet):
     """The fleet's first run."""
     return fleet("full", "--on", "lab")
 
@@ -102,9 +108,15 @@ def test_nothing_was_written_where_it_failed(ill, first):
         assert not made[name].infra.file("/var/backups/jupyterlab").exists
 
 
-def test_no_token_and_no_name_of_one_of_them(operator, ill, first):
+def test_no_token_and_no_name_of_one_of_them(operator, ill, hosts_before, first):
     assert "changes made" in first.stdout and "token=" not in first.stdout
-    assert "jupyterlab.vmdomain.io" not in (operator.home / "hosts").read_text()
+    assert (operator.home / "hosts").read_text() == hosts_before
+
+
+def test_a_host_is_named_once_a_line(ill, first):
+    target = ill[0]["f1"].target
+    lines = [line for line in first.stdout.splitlines() if line.startswith(f"{target}: ")]
+    assert lines and [line for line in lines if line.count(target) > 1] == []
 
 
 def test_retry_failed_runs_only_those_and_succeeds_when_they_are_mended(ill, first, fleet):
@@ -190,3 +202,22 @@ def test_hosts_written_as_one_text(ill, first, operator, tmp_path):
     options = ("-f", str(tmp_path / "mine.yaml"), "-i", str(operator.key), "fleet", "status")
     assert list(table(well(operator.fab(*options)))) == two.split(",")
     assert list(table(well(operator.fab(*options, "--on", "two")))) == two.split(",")
+
+
+def test_fleets_drift_has_an_exit_code_of_its_own(ill, first, fleet):
+    made, _ = ill
+    assert fleet("status", "--on", "f1,f2", "--drift").returncode == 0
+    made["f2"].host.exec("chmod 0640 /etc/nginx/sites-available/jupyterlab")
+    done = fleet("status", "--on", "f1,f2", "--drift")
+    made["f2"].host.exec("chmod 0644 /etc/nginx/sites-available/jupyterlab")
+    assert done.returncode == 2, done.stderr
+    rows = dict(re.findall(r"^(f\d) +(ok|drifted) ", done.stdout, re.MULTILINE))
+    assert rows == {"f1": "ok", "f2": "drifted"}
+
+
+def test_the_options_go_with_their_tasks(ill, first, fleet):
+    out = well(fleet("full", "--on", "f1", "--no-verify"))
+    assert "nothing to change" in out and "websocket" not in out
+    for words, why in ((("nginx", "--no-verify"), "full"), (("full", "--drift"), "status")):
+        done = fleet(*words, "--on", "f1")
+        assert done.returncode == 1 and f"goes with {why}" in done.stderr

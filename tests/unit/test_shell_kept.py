@@ -99,7 +99,7 @@ def test_the_next_run_keeps_anew(etc, apply, tmp_path):
 
 
 def test_what_was_accepted_is_not_gone_back_behind(etc, apply, tmp_path):
-    """A later step of the first run failed: what it made and proved is what the next goes back to."""
+    """A later step of the first run failed: the next goes back to what it made and proved."""
     (etc / "site").write_text("old\n")
     made = [put(etc / "site", "good\n"), put(etc / "unit", "good\n")]
     apply(*made, call("accept", etc / "site", etc / "unit"))
