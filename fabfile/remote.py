@@ -123,8 +123,9 @@ def refused(c: Connection) -> str:
 
 def greeting(c: Connection) -> str:
     """What the server said before it let anybody in, or refused to."""
-    banner = c.client.get_transport().get_banner() if c.client.get_transport() else None
-    return " ".join((banner or b"").decode(errors="replace").split())
+    handler = getattr(c.client.get_transport(), "auth_handler", None)
+    banner = getattr(handler, "banner", None) or b""  # get_banner() forgets it when all is over
+    return " ".join(banner.decode(errors="replace").split())
 
 
 def nobody_yet(c: Connection) -> bool:

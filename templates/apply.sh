@@ -73,14 +73,20 @@ finish() {
     ended "$1" $?
 }
 
-# ended N STATUS: announce it; after a failure show its last words, let apt finish, and stop.
+# ended N STATUS: announce it; after a failure show its last words and stop, also what runs beside.
 ended() {
     sed -n 's/^note: /note /p' "$run/$1.log"
     printf 'end %s %s\n' "$1" "$2"
     [ "$2" -ne 0 ] || return 0
     tail -n 40 -- "$run/$1.log" | sed 's/^/| /'
-    [ -z "${beside:-}" ] || wait "${beside#* }"
+    [ -z "${beside:-}" ] || stop_download "${beside#* }"
     exit 1
+}
+
+# stop_download PID: a step that still downloads packages is not waited for; dpkg is.
+stop_download() {
+    [ -e "$run/dpkg" ] || kill "$1" $(cat "/proc/$1/task/$1/children") 2>/dev/null
+    wait "$1"
 }
 
 # settle: the run ended well; what it replaced is kept under its date.
@@ -181,20 +187,33 @@ put_token() {
 
 # --- packages ------------------------------------------------------------------------------
 
-# apt_get ARG...: apt-get that waits for whoever holds its locks.
+# apt_now ARG...: apt-get as it must be where nobody answers.
+apt_now() {
+    apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o Acquire::Retries=1 \
+        -o DPkg::Pre-Invoke::="touch $run/dpkg" \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
+}
+
+# apt_get ARG...: apt-get that waits for whoever holds its locks, and first completes what a run
+# that was cut off, or had no room left, has begun.
 apt_get() {
-    deadline=$(($(date +%s) + lock_wait))
-    until apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" \
-        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" \
-        2>"$run/apt.err"; do
+    deadline=$(($(date +%s) + lock_wait)) mended=
+    until apt_now "$@" 2>"$run/apt.err"; do
         cat -- "$run/apt.err" >&2
-        if grep -q 'dpkg was interrupted' "$run/apt.err"; then
-            echo 'note: dpkg was interrupted: finishing what it had begun'
-            dpkg --configure -a
-        elif ! grep -q 'Could not get lock' "$run/apt.err" || [ "$(date +%s)" -ge "$deadline" ]; then
-            return 1
-        fi
-        sleep 1
+        case $mended:$(cat -- "$run/apt.err") in
+            *'Could not get lock'*)
+                [ "$(date +%s)" -lt "$deadline" ] || return 1
+                sleep 1 ;;
+            :*'dpkg was interrupted'*)
+                echo 'note: dpkg was interrupted: completing what it had begun'
+                mended=half
+                dpkg --configure -a || true ;;
+            :*--fix-broken* | half:*--fix-broken*)
+                echo 'note: packages were left without what they depend on: completing them'
+                mended=whole
+                apt_now --no-remove --fix-broken install || true ;;
+            *) return 1 ;;
+        esac
     done
 }
 
@@ -202,6 +221,7 @@ apt_get() {
 install_packages() {
     recommends=$1
     shift
+    rm -f -- "$run/dpkg"
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
         apt_get update
     fi

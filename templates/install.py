@@ -134,6 +134,7 @@ def with_pip(venv: str, repair: str, requirements: list[str]) -> None:
     if repair != "see":
         subprocess.run([python, "-m", "ensurepip", "--default-pip"], check=True)
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    command += ["--retries", "1"]  # more of them keep whoever waits for a dead network for minutes
     command += ["--force-reinstall"] if repair == "again" else []
     command += ["--dry-run", "--no-cache-dir"] if repair == "see" else []
     run([*command, "--", *requirements], repair, r"(?:^Would install|(?<=\S) ) *(\S+)-([0-9]\S*)")

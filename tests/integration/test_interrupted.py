@@ -1,20 +1,34 @@
-"""A fresh `full` is stopped at every step, in five ways; the next one ends as if nothing had been.
+"""A `full` is stopped at every step, in five ways; the next one ends as if nothing had been.
 
-`pytest --matrix` tries every step in every way (half an hour); without it each way is tried once.
+`pytest --matrix` tries every step in every way (forty minutes); without it each way is tried once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from outcomes import nothing_to_change, well
 
-from testbed.machine import ROOT
-
-STEPS = 14  # of a `full` on a bare host
+# Where a step of a fresh `full` is stopped: at a command of its own, or, given its number, some
+# seconds after it began.
+STEPS = {
+    "install python3": (0, 3.0),
+    "install nginx": (1, 6.0),
+    "make the project": ("chown", "/home/david/project"),
+    "fill the venv": (3, 2.5),
+    "make .jupyter": ("chown", "/home/david/.jupyter"),
+    "write the configuration": ("mv", "/home/david/.jupyter/jupyter_lab_config.py"),
+    "make the token": ("mv", "/home/david/.jupyter/jupyterlab_token"),
+    "write the tmpfiles": ("mv", "/etc/tmpfiles.d/jupyterlab.conf"),
+    "write the unit": ("mv", "/etc/systemd/system/jupyterlab.service"),
+    "make the socket's folder": ("chown", "/run/jupyterlab"),
+    "start jupyterlab": ("systemctl", "restart -- jupyterlab.service"),
+    "write the site": ("mv", "/etc/nginx/sites-available/jupyterlab"),
+    "link the site": ("mv", "/etc/nginx/sites-enabled/jupyterlab"),
+    "start nginx": ("systemctl", "reload-or-restart nginx"),
+}
 WAYS = (
     "kill the client",
     "cut the connection",
@@ -22,23 +36,64 @@ WAYS = (
     "fill the disk",
     "no network",
 )
-SHORT = dict(zip(WAYS, (2, 11, 9, 2, 1), strict=True))
-TRIED: list[tuple[str, int, str]] = []
+SHORT = [
+    ("kill the client", "fill the venv"),
+    ("cut the connection", "write the site"),
+    ("kill the remote shell", "install nginx"),
+    ("fill the disk", "fill the venv"),
+    ("no network", "install python3"),
+]
+# Of a `full` on a converged host whose settings moved JupyterLab to a port, or back.
+CHANGES = {
+    "replace the configuration": ("mv", "/home/david/.jupyter/jupyter_lab_config.py"),
+    "replace the unit": ("mv", "/etc/systemd/system/jupyterlab.service"),
+    "restart jupyterlab": ("systemctl", "restart -- jupyterlab.service"),
+    "replace the site": ("mv", "/etc/nginx/sites-available/jupyterlab"),
+    "reload nginx": ("systemctl", "reload-or-restart nginx"),
+}
+CUTS = WAYS[:3]
+SHORT_CHANGES = [
+    ("kill the remote shell", "restart jupyterlab"),
+    ("kill the client", "reload nginx"),
+]
+TRIED: dict[str, list[str]] = {}
 
 # The whole of a server's disk is one small tmpfs, which can be filled without filling this machine.
 SMALL_DISK = """
 mount -t tmpfs -o size=1500m disk /mnt
 for top in etc var usr home; do cp -a /$top /mnt/ && mount --bind /mnt/$top /$top; done
 """
+# All that the run started there: whatever is in the session of the shell that holds the turn.
+KILL_ALL = r"""
+session() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f4; }
+own=$(session "$(sed 's/.*process //' /run/jupyterlab-fab.turn)")
+for process in /proc/[0-9]*; do
+    [ "$(session "${process#/proc/}")" != "$own" ] || kill -9 "${process#/proc/}"
+done
+"""
 ACTS = {
     "cut the connection": "kill -9 $(grep -la 'sshd[:] david' /proc/[0-9]*/cmdline | cut -d/ -f3)",
-    "kill the remote shell": "kill -9 $(sed 's/.*process //' /run/jupyterlab-fab.turn)",
+    "kill the remote shell": KILL_ALL,
     "fill the disk": "cat /dev/zero >/mnt/full 2>/dev/null || true",
 }
+# Stands before the real command on the run's PATH and waits there, once, for whoever stops the run.
+PAUSE = r"""#!/bin/sh
+case "$*" in
+    *'{needle}')
+        if [ ! -e /run/met ]; then
+            touch /run/met
+            n=400
+            until [ -e /run/go ] || [ "$n" = 0 ]; do sleep 0.05; n=$((n - 1)); done
+        fi ;;
+esac
+exec /usr/bin/{command} "$@"
+"""
+OWNED = r"""
+sha256sum /etc/nginx/sites-available/jupyterlab /etc/systemd/system/jupyterlab.service \
+    /etc/tmpfiles.d/jupyterlab.conf /home/david/.jupyter/jupyter_lab_config.py 2>/dev/null
+"""
 STATE = r"""
 cd /
-sha256sum etc/nginx/sites-available/jupyterlab etc/systemd/system/jupyterlab.service \
-    etc/tmpfiles.d/jupyterlab.conf home/david/.jupyter/jupyter_lab_config.py
 stat -c '%n %U:%G %a' home/david/.jupyter home/david/.jupyter/* home/david/project
 readlink etc/nginx/sites-enabled/jupyterlab
 dpkg-query -W -f '${Package} ${db:Status-Status}\n'
@@ -47,116 +102,155 @@ systemctl is-enabled jupyterlab nginx
 systemctl is-active jupyterlab nginx
 find etc home usr/lib/systemd -name '.new.*' -o -name '*.new'
 """
-
-
-def points(config) -> list[tuple[str, int]]:
-    """The interruption points of this run."""
-    if config.getoption("--matrix"):
-        return [(way, step) for way in WAYS for step in range(STEPS)]
-    return list(SHORT.items())
+# When JupyterLab began, and when what it reads was written; the proof through Nginx shows its own.
+AGES = r"""
+date -d "$(systemctl show --timestamp=us+utc -P ExecMainStartTimestamp jupyterlab)" +%s.%N
+stat -c %.9Y /etc/systemd/system/jupyterlab.service /home/david/.jupyter/jupyter_lab_config.py
+"""
 
 
 def pytest_generate_tests(metafunc):
+    whole = metafunc.config.getoption("--matrix")
     if "point" in metafunc.fixturenames:
-        chosen = points(metafunc.config)
-        metafunc.parametrize("point", chosen, ids=[f"{way}-{step}" for way, step in chosen])
+        chosen = [(way, step) for way in WAYS for step in STEPS] if whole else SHORT
+        metafunc.parametrize("point", chosen, ids=[f"{way}, {step}" for way, step in chosen])
+    if "change" in metafunc.fixturenames:
+        chosen = [(way, step) for way in CUTS for step in CHANGES] if whole else SHORT_CHANGES
+        metafunc.parametrize("change", chosen, ids=[f"{way}, {step}" for way, step in chosen])
 
 
 @pytest.fixture
-def fresh(docker_services, server):
-    """Give a factory of bare servers, each in place of the one before."""
-
-    def make():
-        docker_services._docker_compose.execute("up -d --force-recreate --no-deps spare")
-        made = server("spare")
-        made.host.exec(SMALL_DISK)
-        return made
-
-    return make
+def fresh(docker_services, servers):
+    """A bare server on a small disk, in place of the one before."""
+    docker_services._docker_compose.execute("up -d --force-recreate --no-deps spare")
+    (made,) = servers("spare")
+    made.host.exec(SMALL_DISK)
+    return made
 
 
 @pytest.fixture(scope="module")
-def undisturbed(docker_services, server):
-    """The state that an undisturbed `full` ends in."""
-    made = server("undisturbed")
-    done = made.fab("full")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return made.host.exec(STATE)
+def undisturbed(servers):
+    """A server after one `full` that nobody disturbed."""
+    (made,) = servers("undisturbed")
+    well(made.fab("full"))
+    return made
 
 
-def watch(host, step: int, act: str) -> subprocess.Popen:
-    """On the server, do something as soon as the step has begun."""
-    script = f"until ls /run/jupyterlab-fab.*/{step}.log; do sleep 0.01; done\nsleep 0.05\n{act}"
-    return subprocess.Popen(
-        ["docker", "exec", host.container, "sh", "-c", script],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-def cut_off(server, *rule: str) -> None:
+def cut_off(server, rule: str) -> None:
     """Add or remove (-I, -D) a rule that lets the server reach nothing beyond this machine."""
-    subprocess.run(
-        ["iptables", rule[0], "FORWARD", "-s", server.host.address, "-j", "REJECT"], check=True
-    )
+    words = ["iptables", rule, "FORWARD", "-s", server.host.address, "-j", "REJECT"]
+    subprocess.run(words, check=True)
 
 
-def interrupt(server, way: str, step: int) -> None:
-    """Run `full` and stop it in this way when the step has begun."""
-    operator = server.operator
-    command = [Path(sys.executable).parent / "fab", "-H", server.target, "-i", str(operator.key)]
-    client = subprocess.Popen(
-        [*command, "full"],
-        cwd=ROOT,
-        env=operator.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    watcher = watch(server.host, step, ACTS.get(way, "true"))
+@contextlib.contextmanager
+def paused(host, where):
+    """Have the run wait at that command; give the shell that waits until it does."""
+    command, needle = where
+    if isinstance(needle, float):
+        log = f"/run/jupyterlab-fab.*/{command}.log"
+        yield f"until ls {log}; do sleep 0.02; done; sleep {needle}"
+        return
+    wrapper = f"/usr/local/sbin/{command}"
+    text = PAUSE.replace("{needle}", needle).replace("{command}", command)
+    host.exec(f"cat >{wrapper} <<'END'\n{text}END\nchmod 755 {wrapper}")
     try:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            watcher.wait(90)
-        if way == "kill the client":
-            client.kill()
-        if way == "no network":
-            cut_off(server, "-I")
-        output, _ = client.communicate(timeout=300)
-        assert b"Traceback" not in output, output.decode()
-        assert watcher.poll() == 0, f"step {step} never began:\n{output.decode()}"
+        yield "until [ -e /run/met ]; do sleep 0.02; done"
     finally:
-        if way == "no network":
-            cut_off(server, "-D")
-        if way == "fill the disk":
-            server.host.exec("rm -f /mnt/full")
-        watcher.kill()
-        client.kill()
+        host.exec(f"rm -f {wrapper}; touch /run/go; sleep 0.2; rm -f /run/met /run/go")
+
+
+def interrupt(server, way: str, where, env=None) -> int:
+    """Run `full` and stop it in this way at that place; give its exit status."""
+    client = server.start("full", env=env, stdin=subprocess.DEVNULL, errors=subprocess.STDOUT)
+    with paused(server.host, where) as until:
+        try:
+            server.host.exec(f"timeout 90 sh -c '{until}'")
+            if way == "kill the client":
+                client.kill()
+            elif way == "no network":
+                cut_off(server, "-I")
+            else:
+                server.host.exec(ACTS[way], check=False)
+            server.host.exec("touch /run/go")
+            output, _ = client.communicate(timeout=300)
+            assert "Traceback" not in output, output
+        finally:
+            client.kill()
+            if way == "no network":
+                cut_off(server, "-D")
+            if way == "fill the disk":
+                server.host.exec("rm -f /mnt/full")
+    return client.returncode
+
+
+def run_again(server, status: int, env=None) -> None:
+    """The next `full` says that the last one failed, succeeds, and leaves nothing to do."""
+    done = server.fab("full", env=env)
+    assert "6*7 over the websocket is 42" in well(done)
+    if status and "changes made" in done.stdout:
+        assert "the last run did not end well" in done.stdout
+    nothing_to_change(server.fab("full", "--no-verify", env=env))
+
+
+def no_older_configuration(host) -> None:
+    """JupyterLab does not run with what was there before what is on the disk now."""
+    began, *written = map(float, host.exec(AGES).split())
+    assert began > max(written)
+
+
+def recovered(point: tuple[str, str]) -> None:
+    """Note it down for the table."""
+    TRIED.setdefault(point[0], []).append(point[1])
 
 
 def test_the_next_full_recovers(point, fresh, undisturbed):
-    server = fresh()
-    interrupt(server, *point)
-    half_written = server.host.exec(
-        "find /etc/nginx /etc/systemd/system /etc/tmpfiles.d /home/david/.jupyter -size 0 -type f",
-        check=False,
-    )
-    assert "jupyterlab" not in half_written
-    done = server.fab("full")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "6*7 over the websocket is 42" in done.stdout
-    assert server.host.exec(STATE) == undisturbed
-    again = server.fab("full")
-    assert "nothing to change" in again.stdout, again.stdout
-    TRIED.append((*point, "recovered"))
+    way, step = point
+    status = interrupt(fresh, way, STEPS[step])
+    whole = set(undisturbed.host.exec(OWNED).splitlines())
+    assert set(fresh.host.exec(OWNED, check=False).splitlines()) <= whole, "half-written"
+    run_again(fresh, status)
+    assert fresh.host.exec(OWNED) == undisturbed.host.exec(OWNED)
+    assert fresh.host.exec(STATE) == undisturbed.host.exec(STATE)
+    no_older_configuration(fresh.host)
+    recovered(point)
+
+
+@pytest.fixture(scope="module")
+def movable(servers):
+    """A converged server, moved to and fro between its socket and a port."""
+    (made,) = servers("interrupted")
+    well(made.fab("full"))
+    return made
+
+
+def test_the_next_full_finishes_a_change(change, movable):
+    way, step = change
+    before = movable.host.exec(OWNED)
+    on_a_port = "127.0.0.1:8899" in movable.host.exec("ss -Hltn")
+    env = {} if on_a_port else {"FABRIC_LAB_PORT": "8899"}
+    status = interrupt(movable, way, CHANGES[step], env)
+    between = movable.host.exec(OWNED)
+    run_again(movable, status, env)
+    after = movable.host.exec(OWNED)
+    assert set(between.splitlines()) <= {*before.splitlines(), *after.splitlines()}, "half-written"
+    assert ("127.0.0.1:8899" in movable.host.exec("ss -Hltn")) is not on_a_port
+    no_older_configuration(movable.host)
+    recovered(change)
 
 
 def test_the_table(request, capsys):
-    """Print the table: so many points tried, so many recovered."""
-    chosen = points(request.config)
+    """Print it: so many points tried, so many recovered."""
+    chosen = [
+        item.callspec.params.get("point") or item.callspec.params["change"]
+        for item in request.session.items
+        if item.path == request.path and hasattr(item, "callspec")
+    ]
+    if not chosen:
+        pytest.skip("no point was chosen")
     with capsys.disabled():
-        print(f"\n{'way':<24} steps recovered")
+        print()
         for way in WAYS:
-            steps = [str(step) for tried, step, _ in TRIED if tried == way]
-            print(f"{way:<24} {' '.join(steps)}")
-        print(f"{len(chosen)} interruption points tried, {len(TRIED)} recovered")
-    assert len(TRIED) == len(chosen)
+            print(f"{way:<22} recovered at: {'; '.join(TRIED.get(way, []))}")
+        points = sum(map(len, TRIED.values()))
+        print(f"{len(chosen)} interruption points tried, {points} recovered")
+    assert points == len(chosen)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from outcomes import nothing_to_change, well
-from test_interrupted import STATE
+from test_interrupted import OWNED, STATE
 from untouched import everything
 
 PASSWORD = "correct horse battery"
@@ -101,7 +101,7 @@ def test_the_script_run_by_hand_gives_the_same_state_as_full(site, ran, server):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     undisturbed = server("undisturbed")
     well(undisturbed.fab("full"))
-    assert site.host.exec(STATE) == undisturbed.host.exec(STATE)
+    assert site.host.exec(OWNED + STATE) == undisturbed.host.exec(OWNED + STATE)
 
 
 def test_full_finds_nothing_to_change_after_the_script(site, ran):

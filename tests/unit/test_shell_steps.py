@@ -1,6 +1,7 @@
 """Steps are announced as they begin and end; the first that fails ends the whole."""
 
 import subprocess
+import time
 
 import pytest
 from dash import applying, dash, tree
@@ -86,11 +87,19 @@ def test_a_step_beside_that_fails_ends_all_when_it_is_needed(apply, tmp_path):
     assert (status, (tmp_path / "later").exists()) == (1, False)
 
 
-def test_a_failure_lets_the_step_beside_come_to_its_end(apply, tmp_path):
-    slow = f"{WAIT.format('failing')}; sleep 0.1; touch whole"
-    lines, status = apply("begin 0\nrun 1", slow, "touch failing; return 1")
+def test_a_failure_lets_dpkg_come_to_its_end(apply, tmp_path):
+    slow = f'touch "$run/dpkg"; {WAIT.format("failing")}; sleep 0.1; touch whole'
+    lines, status = apply("begin 0\nrun 1", slow, "sleep 0.1; touch failing; return 1")
     assert (lines[-1], status) == ("end 1 1", 1)
     assert (tmp_path / "whole").exists()
+
+
+def test_a_failure_does_not_wait_for_a_download(apply, tmp_path):
+    began = time.monotonic()
+    lines, status = apply("begin 0\nrun 1", "sleep 15; touch whole", "sleep 0.1; return 1")
+    assert (lines[-1], status) == ("end 1 1", 1)
+    assert time.monotonic() - began < 10
+    assert not (tmp_path / "whole").exists()
 
 
 @pytest.mark.parametrize("steps", [[":"], ["return 1"]], ids=["well", "failed"])
