@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from testbed.machine import ROOT
 
@@ -41,7 +42,7 @@ class Measured:
     """The runs of one way in one scenario."""
 
     seconds: list[float] = field(default_factory=list)
-    megabytes: float = 0.0  # the largest process at its peak
+    megabytes: float = 0.0  # the control process at its peak
 
     @property
     def median(self) -> float:
@@ -51,58 +52,73 @@ class Measured:
         return f"{self.median:.2f} ({min(self.seconds):.2f}-{max(self.seconds):.2f})"
 
 
-def run(commands: list[Command]) -> tuple[float, float, str]:
+def run(commands: list[Command], watched: bool = False) -> tuple[float, float, str]:
     """Run all of them at once to their end.
 
-    :returns: the seconds that took, the peak memory of the largest process in MB, all output.
+    :param watched: look at the memory of each first process while it runs; not for timing.
+    :returns: the seconds that took, the peak memory of the largest in MB, all output.
     :raises SystemExit: when one fails, with its words.
     """
-    running = []
-    began = time.perf_counter()
     with contextlib.ExitStack() as files:
+        began = time.perf_counter()
+        running = []
         for command in commands:
-            out = files.enter_context(tempfile.TemporaryFile())
             source = files.enter_context(tempfile.TemporaryFile())
+            out = files.enter_context(tempfile.TemporaryFile())
             source.write(command.stdin.encode())
             source.seek(0)
-            process = subprocess.Popen(
-                command.words,
-                stdin=source,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **command.env},
-                cwd=ROOT,
-            )
-            running.append((command, process, out))
-        ends = [os.wait4(process.pid, 0) for _, process, _ in running]
+            running.append((start(command, source, out), out))
+        peak = max(high_water(process) for process, _ in running) if watched else 0.0
+        for process, _ in running:
+            process.wait()
         took = time.perf_counter() - began
         output = ""
-        for (command, process, out), (_, status, _) in zip(running, ends, strict=True):
-            process.returncode = os.waitstatus_to_exitcode(status)
+        for process, out in running:
             out.seek(0)
             text = out.read().decode(errors="replace")
             if process.returncode or "|FAIL|" in text:
-                raise SystemExit(f"{' '.join(command.words)}:\n{text[-4000:]}")
+                raise SystemExit(f"{' '.join(process.args)}:\n{text[-4000:]}")
             output += text
-    return took, max(usage.ru_maxrss for _, _, usage in ends) / 1024, output
+    return took, peak, output
+
+
+def start(command: Command, source, out) -> subprocess.Popen:
+    """Start one process, with a file for its input and one for all its output."""
+    env = {**os.environ, **command.env}
+    streams = {"stdin": source, "stdout": out, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(command.words, cwd=ROOT, env=env, **streams)
+
+
+def high_water(process: subprocess.Popen) -> float:
+    """Give the most memory that a process ever held, in MB, by Linux's own mark (VmHWM)."""
+    mark, status = 0.0, Path(f"/proc/{process.pid}/status")
+    while process.poll() is None:
+        with contextlib.suppress(OSError, IndexError):
+            mark = int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+        time.sleep(0.01)
+    return mark
 
 
 def alternate(title: str, ways: list[str], runs: int, make: Callable[[str], Job], quiet: bool):
     """Run the ways in turn, so many times each, and print every median as soon as it is known.
 
     :param make: gives the next job for a way; what it takes to make it does not count.
-    :param quiet: nothing may be left to do, and each must say so.
+    :param quiet: nothing may be left to do, and each must say so; before it counts, each is run
+        once to see its memory.
     """
     found = {way: Measured() for way in ways}
+    if quiet:
+        for way, measured in found.items():
+            run(WAYS[way](make(way)))
+            measured.megabytes = run(WAYS[way](make(way)), watched=True)[1]
     for _, way in itertools.product(range(runs), ways):
         job = make(way)
-        took, memory, output = run(WAYS[way](job))
+        took, _, output = run(WAYS[way](job))
         if quiet and not idle(way, output, job.servers):
             raise SystemExit(f"{title}: {way} did not say {IDLE[way]!r}:\n{output[-4000:]}")
         found[way].seconds.append(took)
-        found[way].megabytes = max(found[way].megabytes, memory)
     for way, measured in found.items():
-        print(f"{title:<20} {way:<16} {measured} s  {measured.megabytes:.0f} MB", flush=True)
+        print(f"{title:<20} {way:<16} {measured} s", flush=True)
     return found
 
 
@@ -113,8 +129,6 @@ def bare(ways: list[str], runs: int):
 
 def no_op(title: str, ways: list[str], runs: int, job: Job):
     """Converged servers: nothing may be written."""
-    for way in ways:
-        run(WAYS[way](job))
     return alternate(title, ways, runs, lambda _: job, True)
 
 

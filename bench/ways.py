@@ -113,18 +113,19 @@ def pyinfra(job: Job) -> list[Command]:
 
 
 WAYS = {"fab": fab, "ssh, one script": ssh, "pyinfra": pyinfra, "Ansible": ansible}
-# What each says when it found nothing to do, for every server.
+# What each says when it found nothing to do, and whether it says so of every server.
 IDLE = {
-    "fab": r"nothing to change",
-    "ssh, one script": r"@end",
-    "pyinfra": r"No changes",
-    "Ansible": r"changed=0 .*failed=0",
+    "fab": ("nothing to change", True),
+    "ssh, one script": ("@end", True),
+    "pyinfra": (r"Grand total +\d+ +- +- ", False),
+    "Ansible": ("changed=0 .*failed=0", True),
 }
 
 
 def idle(way: str, output: str, servers: Servers) -> bool:
-    """Whether it said so for every server."""
-    return len(re.findall(IDLE[way], output)) >= len(servers.hosts)
+    """Whether it said so."""
+    pattern, of_each = IDLE[way]
+    return len(re.findall(pattern, output)) >= (len(servers.hosts) if of_each else 1)
 
 
 def provide_peers() -> None:

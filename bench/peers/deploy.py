@@ -1,11 +1,13 @@
 """The same end state as `fab full`, as a pyinfra deploy; the rendered files are in data.files."""
 
 from pyinfra import host
+from pyinfra.facts.files import File
 from pyinfra.operations import apt, files, server, systemd
 
 RENDERED = host.data.get("files")
 HOME = "/home/david"
 VENV = f"{HOME}/project/venv"
+TOKEN = f"{HOME}/.jupyter/jupyterlab_token"
 
 apt.packages(
     name="Debian packages",
@@ -23,15 +25,17 @@ apt.packages(
     cache_time=86400,
     _sudo=True,
 )
-server.shell(
-    name="Virtual environment and JupyterLab",
-    commands=[
-        f"[ -x {VENV}/bin/jupyter-lab ] || {{ python3 -m venv {VENV}"
-        f" && {VENV}/bin/pip install -q uv"
-        f" && SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt {VENV}/bin/uv pip install -q"
-        f" --python {VENV}/bin/python jupyter 'jupyter_server>=2.20.0'; }}"
-    ],
-)
+if not host.get_fact(File, path=f"{VENV}/bin/jupyter-lab"):
+    server.shell(
+        name="Virtual environment and JupyterLab",
+        commands=[
+            f"python3 -m venv {VENV}",
+            f"{VENV}/bin/pip install -q uv",
+            "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"
+            f" {VENV}/bin/uv pip install -q --python {VENV}/bin/python"
+            " jupyter 'jupyter_server>=2.20.0'",
+        ],
+    )
 files.directory(name="Folder of the configuration", path=f"{HOME}/.jupyter", mode="700")
 config = files.put(
     name="Configuration",
@@ -39,13 +43,11 @@ config = files.put(
     dest=f"{HOME}/.jupyter/jupyter_lab_config.py",
     mode="600",
 )
-server.shell(
-    name="Token",
-    commands=[
-        f"[ -e {HOME}/.jupyter/jupyterlab_token ] || (umask 077; od -An -v -N24 -tx1 /dev/urandom"
-        f" | tr -d ' \\n' >{HOME}/.jupyter/jupyterlab_token)"
-    ],
-)
+if not host.get_fact(File, path=TOKEN):
+    server.shell(
+        name="Token",
+        commands=[f"umask 077; od -An -v -N24 -tx1 /dev/urandom | tr -d ' \\n' >{TOKEN}"],
+    )
 folder = files.put(
     name="Folder of the socket",
     src=f"{RENDERED}/tmpfiles.conf",
