@@ -60,7 +60,7 @@ TRIED: dict[str, list[str]] = {}
 
 # The whole of a server's disk is one small tmpfs, which can be filled without filling this machine.
 SMALL_DISK = """
-mount -t tmpfs -o size=1500m disk /mnt
+mount -t tmpfs -o size=2000m disk /mnt
 for top in etc var usr home; do cp -a /$top /mnt/ && mount --bind /mnt/$top /$top; done
 """
 # All that the run started there: whatever is in the session of the shell that holds the turn.
