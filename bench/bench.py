@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import re
 import statistics
 import subprocess
 import tempfile
@@ -142,23 +141,23 @@ def table(results: dict[str, dict[str, Measured]], ways: list[str]) -> None:
     """Print the medians with the extremes, and then what was aimed at; Markdown."""
     print(f"\n| seconds | {' | '.join(ways)} |\n|---|{'---|' * len(ways)}")
     for title, found in results.items():
-        print(f"| {title} | {' | '.join(str(found[w]) if w in found else '' for w in ways)} |")
-    peaks = {way: max(f[way].megabytes for f in results.values() if way in f) for way in ways}
+        print(f"| {title} | {' | '.join(str(found[way]) for way in ways)} |")
+    peaks = {way: max(found[way].megabytes for found in results.values()) for way in ways}
     print(f"| peak memory, MB | {' | '.join(f'{peaks[way]:.0f}' for way in ways)} |\n")
     print("| against | ratio | to reach | |\n|---|---|---|---|")
     for title, found in results.items():
         for way, most in AT_MOST.get(title, {}).items():
             verdict(f"{title}: fab / {way}", found["fab"].median / found[way].median, most)
         for way, least in AT_LEAST.get(title, {}).items():
-            if way in found:
+            if way in ways:
                 ratio = found[way].median / found["fab"].median
                 verdict(f"{title}: {way} / fab", ratio, least, least=True)
     for eight, one in (("8 servers", "no-op"), ("8 servers, far", "no-op, far")):
-        if eight in results:
+        if eight in results and one in results:
             ratio = results[eight]["fab"].median / results[one]["fab"].median
             verdict(f"{eight} / {one}: fab", ratio, EIGHT_TO_ONE)
     for way in ("pyinfra", "Ansible"):
-        if way in ways:
+        if way in ways and peaks[way]:
             verdict(f"peak memory: fab / {way}", peaks["fab"] / peaks[way], 1.0)
 
 
@@ -169,37 +168,39 @@ def verdict(what: str, ratio: float, bound: float, least: bool = False) -> None:
     print(f"| {what} | {ratio:.2f} | {word} {bound} | {'reached' if reached else 'MISSED'} |")
 
 
-def main(runs: int = 5, peers: bool = True, scenarios: str = "") -> None:
+def main(runs: int = 5, peers: bool = True, only: str = "") -> None:
     """Run all of it.
 
     :param runs: how often each counts; of the long ones fewer.
     :param peers: also pyinfra and Ansible.
-    :param scenarios: comma-separated words; only what has one of them in its name.
+    :param only: comma-separated words; only what has one of them in its title.
     """
     ways = [way for way in WAYS if peers or way in ("fab", "ssh, one script")]
-    words = [re.escape(word) for word in scenarios.split(",") if word]
     few, results = max(3, runs // 2), {}
+    words = [word.strip() for word in only.split(",") if word.strip()]
 
-    def measure(title: str, body, *arguments) -> None:
-        if not words or re.search("|".join(words), title):
-            results[title] = body(*arguments)
+    def wanted(*titles: str) -> list[str]:
+        return [title for title in titles if not words or any(word in title for word in words)]
 
     if peers:
         provide_peers()
     try:
-        measure("bare", bare, ways, few)
-        for count, prefixed, how_often in ((1, "", runs), (8, "8 servers", few)):
+        if wanted("bare"):
+            results["bare"] = bare(ways, few)
+        for count, kinds, often in ((1, ("no-op", "template"), runs), (8, ("8 servers",), few)):
+            titles = wanted(*kinds, *(f"{kind}, far" for kind in kinds))
+            if not titles:
+                continue
             job = Job(servers.fresh(count))
             run(WAYS["fab"](job))
-            for distance in ("", ", far"):
-                with far() if distance else contextlib.nullcontext(()) as prefix:
+            for title in titles:
+                with far() if title.endswith("far") else contextlib.nullcontext(()) as prefix:
+                    body = template if title.startswith("template") else no_op
                     there = replace(job, prefix=tuple(prefix))
-                    title = f"{prefixed or 'no-op'}{distance}"
-                    measure(title, no_op, title, ways, how_often, there)
-                    if count == 1:
-                        title = f"template{distance}"
-                        measure(title, template, title, ways, how_often, there)
+                    results[title] = body(title, ways, often, there)
     finally:
         with contextlib.suppress(Exception):
             servers.remove()
+    if not results:
+        raise SystemExit(f"nothing is called {only!r}: bare, no-op, template, 8 servers, far")
     table(results, ways)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import secrets
+import shlex
 import zlib
 from collections.abc import Iterator
 
@@ -14,7 +15,9 @@ from paramiko import Message
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from .output import may_ask
-from .remote import name_of
+from .troubles import name_of
+
+MAGIC = b"\x1f\x8b\x08"  # how gzip's output begins, RFC 1952
 
 
 def converse(c: Connection, command: str, stdin: str = "", prompts=None, tty: bool = False):
@@ -59,10 +62,12 @@ def send(channel, stdin: str) -> None:
         channel.shutdown_write()
 
 
-def ask(c: Connection, script: str, stdin: str = "") -> list[str]:
+def ask(c: Connection, script: str, stdin: str = "", user: str = "") -> list[str]:
     """Run a script as the login user, in one command; give its lines.
 
     :param stdin: what the script itself reads.
+    :param user: as whom, when root logs in: what that user's own programs do must not be root's.
+    :raises Exit: when the connection was cut before the answer was whole.
 
     The answer comes packed, in one piece: many small ones would each wait for the acknowledgement
     of the one before (Nagle's algorithm, which sshd leaves on), and its end is known when it has
@@ -71,13 +76,16 @@ def ask(c: Connection, script: str, stdin: str = "") -> list[str]:
     script = script.strip()
     channel = c.transport.open_session()
     channel.set_combine_stderr(True)
-    execute(channel, f"env LC_ALL=C sh -c '{{ {take(script)}; }} 2>&1 | gzip -c1'")
+    runuser = f"runuser -u {shlex.quote(user)} -- " if user not in ("", c.user) else ""
+    execute(channel, f"{runuser}env LC_ALL=C sh -c '{{ {take(script)}; }} 2>&1 | gzip -c1'")
     send(channel, script + stdin)
     told, answer = b"", None
     while answer is None and (chunk := channel.recv(65536)):
         told += chunk
         answer = unpacked(told)
     channel.close()
+    if answer is None and MAGIC in told:
+        raise Exit(f"{name_of(c)}: the connection was cut while reading; run again")
     text = (told if answer is None else answer).decode(errors="replace").removesuffix("\n")
     return text.split("\n") if text else []
 
@@ -101,13 +109,13 @@ def execute(channel, command: str) -> None:
 
 def unpacked(told: bytes) -> bytes | None:
     """Give what was packed, once it came whole; a login shell may have said something before."""
-    start, unpacking = told.find(b"\x1f\x8b\x08"), zlib.decompressobj(wbits=31)  # RFC 1952
+    start, unpacking = told.find(MAGIC), zlib.decompressobj(wbits=31)
     text = unpacking.decompress(told[start:]) if start >= 0 else b""
     return text if unpacking.eof else None
 
 
 def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
-    """Run a script as root and yield its lines as they come; return its exit status.
+    """Run a script as root and yield its lines as they come, after a line `go`; return its status.
 
     The script travels as input, so that nothing in it shows in a process list or in sudo's log;
     one that did not come whole is not begun.

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from fabric import Connection
 from invoke import Exit
 
-from . import channel, output, remedies, remote, settings
+from . import channel, output, remedies, settings, wire
 from .host import Host
-from .items import Change, Item, Needs
+from .items import Change, Item, Needs, quote
 from .plan import Step, apply_script, compare, facts_of, gather, name, reading_script, split
-from .render import shell
+from .render import HOME, shell
+from .troubles import name_of
 
 ROUNDS = 2  # a change may bring a second one about, such as a restart; more would be a loop
 
@@ -40,17 +41,17 @@ def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = Non
     :raises Exit: for a host that is unfit, or a change that failed; the next run goes on.
     """
     chosen = chosen or settings.load(c.config)
-    report = output.report(remote.name_of(c))
+    report = output.report(name_of(c))
     began = time.monotonic()
     host, items, answers, changes = look(c, chosen, steps)
     done = rounds = 0
-    while changes:
+    while changes or host.unsettled:
         if c.config.run.dry:
-            report.plan(host, changes, len(items), versions(c, changes))
+            report.plan(host, changes, len(items), versions(c, changes, chosen.user))
             return State(host, items, answers)
-        if rounds == ROUNDS:
+        if changes and rounds == ROUNDS:
             raise Exit(f"this did not take: {changes[0].say}; look at the server, then run again")
-        if not rounds:
+        if changes and not rounds:
             report.begin_host(host, changes, len(items))
             refuse_full_disk(host, changes)
         outcome = apply(c, host, items, changes, report)
@@ -73,13 +74,13 @@ def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, l
     """
     with ThreadPoolExecutor(1) as beside:  # rendering needs no network, connecting little else
         first = beside.submit(gather, steps, chosen, Host())
-        remote.open_connection(c, chosen)
+        wire.open_connection(c, chosen)
     host, answers = read(c, first.result(), chosen.user)
     if chosen.user not in ("", c.user) and not host.root:
         raise Exit(f"lab.user is {chosen.user}: log in as that user or as root, not as {c.user}")
     host.refuse_unfit()
     items = gather(steps, chosen, host)
-    where = f"fab -H {remote.name_of(c)}"
+    where = f"fab -H {name_of(c)}"
     items = [replace(i, command=where) if isinstance(i, Needs) else i for i in items]
     return host, items, answers, compare(items, answers, {name(step) for step in steps})
 
@@ -98,7 +99,7 @@ def read(c: Connection, items: list[Item], user: str = "") -> tuple[Host, list[l
         )
     if "end" not in sections:
         last = lines[-1] if lines else "nothing"
-        raise Exit(f"{remote.name_of(c)} could not be read; it said: {last}")
+        raise Exit(f"{name_of(c)} could not be read; it said: {last}")
     return Host.parse(sections["facts"]), [sections[str(n)] for n in range(len(items))]
 
 
@@ -112,11 +113,14 @@ def apply(c, host: Host, items, changes: list[Change], report):
     talk = channel.apply(c, script, root=host.root)
     words: list[str] = []
     lines: list[str] = []
-    failed = None
+    failed, begun = None, False
     try:
         while True:
             word, _, rest = (line := next(talk)).partition(" ")
-            if lines or line.startswith("@"):
+            if not begun:  # a login shell may say anything before
+                begun = line == "go"
+                words += [] if begun else [line]
+            elif lines or line.startswith("@"):
                 lines.append(line)
             elif word == "begin":
                 report.begin(int(rest), changes[int(rest)].say)
@@ -126,15 +130,18 @@ def apply(c, host: Host, items, changes: list[Change], report):
                 failed = changes[number] if code else failed
             elif word == "turn":
                 host = replace(host, turn=rest)
+            elif word == "held":
+                raise Exit(f"{name_of(c)}: nothing was begun: {rest} is still at work "
+                           "there; wait for that run to end, then run again")  # fmt: skip
             elif word == "note":
                 report.note(rest)
-            elif word != "go":
+            else:
                 words.append(rest if word == "|" else line)
     except StopIteration as end:
         status = end.value
     finally:
         report.stop()
-    where = remote.name_of(c)
+    where = name_of(c)
     if failed:
         raise Exit(remedies.explain(failed.say, words, report, where))
     if words[-1:] == ["again"]:
@@ -146,15 +153,17 @@ def apply(c, host: Host, items, changes: list[Change], report):
     return host, [sections[str(n)] for n in range(len(items))]
 
 
-def versions(c, changes: list[Change]) -> dict[int, list[str]]:
+def versions(c, changes: list[Change], user: str) -> dict[int, list[str]]:
     """Ask apt, uv or pip, without root and without writing, what they would install.
 
+    :param user: whose JupyterLab it is; empty for the login user's.
     :returns: the number of a change -> `name version` of all that would come with it.
     """
     asked = "".join(f"echo @{n}\n{change.would}\n" for n, change in enumerate(changes))
     if not any(change.would for change in changes):
         return {}
-    told = split(channel.ask(c, f"{shell('read.sh')}{asked}"))
+    script = f"account={quote(user)}\n{shell('read.sh')}{HOME}\n{asked}"
+    told = split(channel.ask(c, script, user=user))
     return {n: sorted(told.get(str(n), [])) for n in range(len(changes))}
 
 

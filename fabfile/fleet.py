@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import fnmatch
 import functools
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from fabric import Connection
 from invoke import Exit
 
 from . import deps, full, jupyter, nginx, output, remote, settings, status, systemd, verify
+from .rows import Prefixed, Result, Row, summary
 
 TASKS = {
     "full": full.full,
@@ -29,46 +31,6 @@ OPTIONS = {"verify": "full", "drift": "status"}  # an option -> the task that kn
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed
 
 
-@dataclass
-class Result:
-    """How it went on one host."""
-
-    host: str
-    state: str = "ok"
-    seconds: float = 0.0
-    why: str = ""
-
-
-class Prefixed(output.Sink):
-    """A host's lines, each under its name: for a pipe."""
-
-    alone = False
-
-    def __init__(self, host: str):
-        super().__init__()
-        self.host = host
-
-    def line(self, text):
-        print("".join(f"{self.host}: {row}\n" for row in text.splitlines()), end="", flush=True)
-
-
-class Row(output.Sink):
-    """A host's row on a terminal: what it does right now."""
-
-    alone = False
-
-    def __init__(self, host: str, progress):
-        super().__init__()
-        self.host, self.progress = host, progress
-        self.row = progress.add_task(f"{host}: connecting", total=None)
-
-    def step(self, text):
-        self.progress.update(self.row, description=f"{self.host}: {text[:60]}")
-
-    def line(self, text):
-        self.step(text.strip().splitlines()[0] if text.strip() else "")
-
-
 def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
     """Say which hosts: names, groups of fabric.yaml, patterns of ssh_config.
 
@@ -78,7 +40,11 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
     """
     groups, known = config.get("groups") or {}, config.base_ssh_config.get_hostnames()
     if retry_failed:
+        if wanted:
+            raise Exit("--retry-failed takes the hosts that failed the last time: leave out --on")
         names = FAILED.read_text().split() if FAILED.exists() else []
+        if not names:
+            raise Exit("no host failed the last time: nothing to try again")
     else:
         names = listed(wanted or config.get("hosts") or [])
     hosts: list[str] = []
@@ -114,11 +80,12 @@ def run_on(config, host: str, task, sink: output.Sink) -> Result:
     :param task: a function of a connection.
     """
     output.SINK.set(sink)
+    sink.step("connecting")
     result, began = Result(host), time.monotonic()
     try:
         with Connection(host, config=config.clone()) as connection:
             task(connection)
-        result.state = "changed" if sink.changed else "ok"
+        result.state = "changed" if sink.changed else "differs" if sink.differs else "ok"
     except Exit as problem:
         result.state, result.why = "failed", problem.message or f"exit {problem.code}"
         if problem.code == 2:
@@ -126,7 +93,7 @@ def run_on(config, host: str, task, sink: output.Sink) -> Result:
     except Exception as problem:
         result.state, result.why = "failed", f"{type(problem).__name__}: {problem}"
     result.seconds = time.monotonic() - began
-    sink.step(result.state)
+    sink.end(result.state)
     return result
 
 
@@ -157,10 +124,10 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
     settings.load(c.config)
     chosen = choose(c.config, on, limit, retry_failed)
     results = run(c.config, chosen, functools.partial(TASKS[what], **options), jobs)
-    failed = [result.host for result in results if result.state == "failed"]
-    FAILED.parent.mkdir(parents=True, exist_ok=True)
-    FAILED.write_text("\n".join(failed))
     summary(results)
+    failed = [result.host for result in results if result.state == "failed"]
+    if not (c.config.run.dry or what == "status"):
+        remember(failed, FAILED.read_text().split() if retry_failed else [], chosen)
     if failed:
         raise Exit(f"{len(failed)} of {len(results)} failed; again with: fab fleet {what} "
                    "--retry-failed")  # fmt: skip
@@ -168,9 +135,19 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
         raise Exit(code=2)
 
 
+def remember(failed: list[str], before: list[str], run_on: list[str]) -> None:
+    """Keep which hosts failed, for --retry-failed.
+
+    :param before: those that had failed before, of which only some may have been run on.
+    """
+    with contextlib.suppress(OSError):  # a home that cannot be written
+        FAILED.parent.mkdir(parents=True, exist_ok=True)
+        FAILED.write_text("\n".join([*failed, *(h for h in before if h not in run_on)]))
+
+
 def run(config, hosts: list[str], task, jobs: int) -> list[Result]:
     """Run the task on all hosts, so many at once; results in the order of the hosts."""
-    with ThreadPoolExecutor(min(jobs, len(hosts))) as pool:
+    with ThreadPoolExecutor(min(jobs, len(hosts))) as pool, stopped_at_once():
 
         def all_of(make) -> list[Result]:
             calls = [
@@ -188,10 +165,11 @@ def run(config, hosts: list[str], task, jobs: int) -> list[Result]:
             return all_of(lambda host: Row(host, progress))
 
 
-def summary(results: list[Result]) -> None:
-    """Print a line a host: its state, its seconds, and why it failed."""
-    width = max(len(result.host) for result in results)
-    print(f"\n{'host':<{width}}  {'state':<8} seconds  why")
-    for result in results:
-        why = result.why.splitlines()[0] if result.why else ""
-        print(f"{result.host:<{width}}  {result.state:<8} {result.seconds:7.1f}  {why}")
+@contextlib.contextmanager
+def stopped_at_once():
+    """Let Ctrl-C end all connections, instead of waiting for what runs on every host."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nstopped; the next run goes on from there", file=sys.stderr, flush=True)
+        os._exit(130)

@@ -27,7 +27,12 @@ class Host:
     systemd: bool = True
     root: bool = False  # whether the login user is root already
     free: int = 10**6
-    turn: str = ""  # who changed it last, and since when; empty since the last boot
+    turn: str = ""  # who changed it last, since when, and `, done`; empty since the last boot
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the last run failed, was cut off, or is at work right now."""
+        return self.turn not in ("", "any") and not self.turn.endswith(", done")
 
     @classmethod
     def parse(cls, lines: list[str]) -> Host:

@@ -15,7 +15,7 @@ from pathlib import Path
 import fabric
 from invoke import Exit
 
-from . import remote
+from . import remote, wire
 from .output import say
 from .settings import Settings, load
 
@@ -50,7 +50,7 @@ def address_of(c: fabric.Connection, settings: Settings) -> str:
     if settings.address:
         return settings.address
     if c.is_connected and not c.gateway:
-        return remote.peer_address(c)
+        return wire.peer_address(c)
     return socket.getaddrinfo(c.host, None, type=socket.SOCK_STREAM)[0][4][0]
 
 

@@ -6,12 +6,13 @@ import msgspec
 from fabric import Connection
 from invoke import Exit
 
-from . import jupyter, remote, systemd
+from . import jupyter, remote, systemd, wire
 from .converge import State, converge, read
 from .credentials import ask
 from .items import Password, Token
 from .output import say
 from .settings import load
+from .troubles import name_of
 
 
 def tell(c: Connection, state: State) -> None:
@@ -21,23 +22,23 @@ def tell(c: Connection, state: State) -> None:
     say(f"\nJupyterLab is at {settings.url}/lab")
     item, login = state.of(Password)
     if item.shown(login):
-        say(f"  log in with the password; with the token: fab -H {remote.name_of(c)} token")
+        say(f"  log in with the password; with the token: fab -H {name_of(c)} token")
     else:
         secret = token.value(lines)
         say(f"  log in:        {settings.url}/lab?token={secret}")
         say(f"  or with a password of your own: set it at {settings.url}/login, with this token,")
-        say(f"  or by:         fab -H {remote.name_of(c)} password")
+        say(f"  or by:         fab -H {name_of(c)} password")
 
 
 @remote.task
 def token(c):
     """Print the URL that logs in with the server's own token."""
     settings = load(c.config)
-    remote.open_connection(c, settings)
+    wire.open_connection(c, settings)
     item = Token(path=jupyter.TOKEN)
     _, (lines,) = read(c, [item], settings.user)
     if not item.value(lines):
-        raise Exit(f"no token there yet: fab -H {remote.name_of(c)} jupyter makes one")
+        raise Exit(f"no token there yet: fab -H {name_of(c)} jupyter makes one")
     say(f"{settings.url}/lab?token={item.value(lines)}")
 
 

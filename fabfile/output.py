@@ -25,22 +25,29 @@ class Sink:
     alone = True  # one host: it may ask on the terminal, and it is this operator's own
 
     def __init__(self):
-        self.changed = 0
+        self.changed = 0  # how many changes were made
+        self.differs = 0  # how many would be
 
-    def line(self, text: str) -> None:
-        """Take a line."""
+    def line(self, text: str, routine: bool = False) -> None:
+        """Take a line.
+
+        :param routine: one that tells only how far it is, when all goes well.
+        """
         print(text, flush=True)
 
     def step(self, text: str) -> None:
         """Learn what runs now."""
 
+    def end(self, state: str) -> None:
+        """Learn how it ended."""
+
 
 SINK: contextvars.ContextVar[Sink] = contextvars.ContextVar("sink", default=Sink())  # noqa: B039
 
 
-def say(text: str = "") -> None:
+def say(text: str = "", routine: bool = False) -> None:
     """Print a line, or several."""
-    SINK.get().line(text)
+    SINK.get().line(text, routine)
 
 
 def may_ask() -> bool:
@@ -60,13 +67,14 @@ class Report:
         self.where = f"{where}: " if SINK.get().alone else ""
         self.started: dict[int, float] = {}
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, routine: bool = False) -> None:
         """Print one line."""
-        say(text)
+        say(text, routine)
 
     def begin_host(self, host, changes, items: int) -> None:
         """Say what is ahead; show what hand edits will be lost."""
-        self.line(f"{self.where}{host.name}; {count(len(changes))} to make, {items} items")
+        ahead = f"{count(len(changes))} to make, {items} items"
+        self.line(f"{self.where}{host.name}; {ahead}", routine=True)
         for change in changes:
             if change.before:
                 self.line(f"  will  {change.say}")
@@ -80,7 +88,7 @@ class Report:
     def end(self, number: int, say: str, well: bool) -> None:
         """End a step."""
         seconds = time.monotonic() - self.started.get(number, time.monotonic())
-        self.line(f"  {'done' if well else 'FAIL'} {seconds:5.1f} s  {say}")
+        self.line(f"  {'done' if well else 'FAIL'} {seconds:5.1f} s  {say}", routine=well)
 
     def note(self, text: str) -> None:
         """Tell something on the way."""
@@ -96,6 +104,7 @@ class Report:
 
         :param versions: the number of a change -> `name version` of what would come with it.
         """
+        SINK.get().differs += len(changes)
         self.line(f"{self.where}{host.name}; {len(changes)} of {items} items would change")
         for number, change in enumerate(changes):
             self.line(f"  would {change.say}")
@@ -132,11 +141,11 @@ class Live(Report):
         self.progress = None
         self.rows: dict[int, int] = {}
 
-    def line(self, text):
+    def line(self, text, routine=False):
         if self.progress:
             self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
-            super().line(text)
+            super().line(text, routine)
 
     def begin(self, number, say):
         super().begin(number, say)

@@ -11,6 +11,7 @@ from .converge import look
 from .full import STEPS
 from .plan import facts_of, name
 from .settings import load
+from .troubles import name_of
 
 
 @remote.task
@@ -19,7 +20,7 @@ def status(c, drift=False):
 
     :param drift: exit with 2 when something differs (0: all the same, 1: error), for cron or CI.
     """
-    began, report = time.monotonic(), output.report(remote.name_of(c))
+    began, report = time.monotonic(), output.report(name_of(c))
     host, items, answers, changes = look(c, load(c.config), STEPS)
     for step in STEPS:
         report.shown(name(step), facts_of(items, answers, name(step)))
@@ -28,6 +29,7 @@ def status(c, drift=False):
     else:
         report.end_host(0, len(items), time.monotonic() - began)
     if host.turn:
-        report.note(f"last changed by {host.turn}")
+        how = "did not end well, or is still at work" if host.unsettled else "ended well"
+        report.note(f"the last run, by {host.turn.removesuffix(', done')}, {how}")
     if drift and changes:
         raise Exit(code=2)

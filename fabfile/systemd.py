@@ -29,7 +29,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         tmpfiles=TMPFILES,
         socket=jupyter.SOCKET,
     )
-    target, python = settings.port or jupyter.SOCKET, f"{venv}/bin/python"
+    target = settings.port or jupyter.SOCKET
     wanted = [
         Needs(path=f"{venv}/bin/jupyter", maker="jupyter"),
         File(path=TMPFILES, content=render("tmpfiles.conf.j2", host=host)),
@@ -39,7 +39,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
             unit=NAME,
             reads=(UNIT, host.under(jupyter.CONFIG), token, *jupyter.core(settings, host)),
             verb="restart",
-            fix=call("start_service", NAME, UNIT, target, settings.start_timeout, python),
+            fix=call("start_service", NAME, UNIT, target, settings.start_timeout),
         ),
     ]
     if settings.port:

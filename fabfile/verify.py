@@ -11,11 +11,12 @@ import time
 from fabric import Connection
 from invoke import Exit
 
-from . import channel, jupyter, remote
+from . import channel, jupyter, remote, wire
 from .items import quote
 from .output import SINK, say
 from .render import HOME, shell
 from .settings import Settings, load
+from .troubles import name_of
 
 # check, a word of its answer -> likely cause, the task that mends it; the first that fits is told.
 CAUSES = (
@@ -83,7 +84,7 @@ def explain(c: Connection, hop: str, check: str, detail: str) -> str:
     )
     return (
         f"{HOPS[hop]}: {check}: failed ({detail.strip() or 'no answer'}); likely {cause}: "
-        f"fab -H {remote.name_of(c)} {task}"
+        f"fab -H {name_of(c)} {task}"
     )
 
 
@@ -93,9 +94,9 @@ def prove(c: Connection) -> None:
     :raises Exit: at the first that fails, with the cause and the remedy.
     """
     settings = load(c.config)
-    remote.open_connection(c, settings)
+    wire.open_connection(c, settings)
     secret = settings.password.reveal() if settings.password else ""
-    lines = channel.ask(c, script(settings), secret + "\n")
+    lines = channel.ask(c, script(settings), secret + "\n", user=settings.user)
     rows = [line.split("|", 4) for line in lines if line.count("|") >= 4]
     if not rows:
         raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")
@@ -103,9 +104,10 @@ def prove(c: Connection) -> None:
         tell(hop, check, result, float(seconds))
         if result != "ok":
             raise Exit(explain(c, hop, check, detail))
-    check, result, seconds, detail = from_here(
-        settings, "" if SINK.get().alone else remote.peer_address(c)
-    )
+    address = "" if SINK.get().alone else wire.peer_address(c)
+    if not (SINK.get().alone or address):  # a fleet's name leads to one of its hosts at most
+        return
+    check, result, seconds, detail = from_here(settings, address)
     tell("here", check if result != "skip" else detail, result, seconds)
     if result == "FAIL":
         raise Exit(explain(c, "here", check, detail))
@@ -113,7 +115,7 @@ def prove(c: Connection) -> None:
 
 def tell(hop: str, check: str, result: str, seconds: float) -> None:
     """Print one check."""
-    say(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}")
+    say(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}", routine=result == "ok")
 
 
 @remote.task

@@ -15,22 +15,21 @@ take_turn() {
     exec 9>>"$lock"
     if ! flock -n 9; then
         sleep 0.3 # until it has written who it is
-        printf 'note another run is at work here: %s; waiting for it\n' "$(cat -- "$turn")"
+        holder=$(cat -- "$turn" 2>/dev/null)
+        holder=${holder%, done}
+        printf 'note another run is at work here: %s; waiting for it\n' "${holder:-somebody}"
         if ! flock -w "$lock_wait" 9; then
-            echo "the other run still holds it after $lock_wait s"
+            printf 'held %s\n' "${holder:-somebody}"
             exit 1
         fi
-        echo again
-        exit 0
+        [ "$2" = any ] || again
     fi
     before=$(cat -- "$turn" 2>/dev/null)
-    if [ "$2" != any ] && [ "$before" != "$2" ]; then
-        echo again
-        exit 0
-    fi
+    [ "$2" = any ] || [ "$before" = "$2" ] || again
     case $before in
-        '' | *', done') ;;
-        *) printf 'note the last run did not end well (%s); this one goes on from there\n' "$before" ;;
+        *', done') ;;
+        ?*) printf 'note the last run did not end well (%s); this one goes on from there\n' "$before" ;;
+        '') [ ! -d "$kept/now" ] || echo 'note a run before the last boot did not end well' ;;
     esac
     written="$1, since $(date -u +'%F %T') UTC, process $$"
     write_turn "$written"
@@ -40,6 +39,12 @@ take_turn() {
     chmod 0711 -- "$run" # the user's own steps read their tools there
     trap 'rm -rf -- "$run"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
+}
+
+# again: somebody else's run came in between; nothing is done before it is read anew.
+again() {
+    echo again
+    exit 0
 }
 
 # write_turn TEXT: for whoever comes next, on the server and here.
@@ -86,16 +91,14 @@ ended() {
 # stop_download PID: a step that still downloads packages is not waited for; dpkg is.
 stop_download() {
     [ -e "$run/dpkg" ] || kill "$1" $(cat "/proc/$1/task/$1/children") 2>/dev/null
-    wait "$1"
+    wait "$1" 2>/dev/null
 }
 
 # settle: the run ended well; what it replaced is kept under its date.
 settle() {
     if [ -d "$kept/now" ]; then
-        find "$kept/now" -name '*.absent' -delete
-        mkdir -p -- "$dated"
-        cp -a -- "$kept/now/." "$dated/"
-        rm -rf -- "$kept/now"
+        find "$kept/now" \( -name '*.absent' -o -name '*.part' \) -delete
+        { mkdir -p -- "$dated" && cp -a -- "$kept/now/." "$dated/" && rm -rf -- "$kept/now"; } || exit 1
     fi
     if [ -d "$dated" ]; then
         find "$dated" -depth -type d -empty -delete
@@ -108,17 +111,24 @@ settle() {
 
 # --- files ---------------------------------------------------------------------------------
 
-# keep PATH: set aside what stands there. A run that died left older, good ones: those stay.
+# keep PATH: set aside what stands there. A run that did not end well left older ones, which are
+# known to work: those stay, and what was put there since goes under this run's date.
 keep() {
     if [ -e "$kept/now$1" ] || [ -L "$kept/now$1" ] || [ -e "$kept/now$1.absent" ]; then
-        return 0
-    fi
-    (umask 077; mkdir -p -- "$kept/now$(dirname -- "$1")")
-    if [ -e "$1" ] || [ -L "$1" ]; then
-        cp -a -- "$1" "$kept/now$1"
+        [ ! -f "$1" ] || set_aside "$1" "$dated/since$1"
+    elif [ -e "$1" ] || [ -L "$1" ]; then
+        set_aside "$1" "$kept/now$1"
     else
+        (umask 077; mkdir -p -- "$kept/now$(dirname -- "$1")")
         : >"$kept/now$1.absent"
     fi
+}
+
+# set_aside PATH COPY: whole or not at all.
+set_aside() {
+    (umask 077; mkdir -p -- "$(dirname -- "$2")")
+    cp -a -- "$1" "$2.part"
+    mv -fT -- "$2.part" "$2"
 }
 
 # put_back PATH...: undo this run's change, if it made one.
@@ -128,7 +138,11 @@ put_back() {
             rm -f -- "$path" "$kept/now$path.absent"
             echo "$path is gone again"
         elif [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
-            rm -rf -- "$path" && mv -- "$kept/now$path" "$path"
+            clear_away "$path"
+            former=$(dirname -- "$path")/.new.former
+            cp -a -- "$kept/now$path" "$former"
+            mv -fT -- "$former" "$path"
+            rm -f -- "$kept/now$path"
             echo "$path is what it was again"
         fi
     done
@@ -145,9 +159,15 @@ accept() {
     done
 }
 
+# clear_away PATH: what a run that was killed has left beside it.
+clear_away() {
+    rm -f -- "$(dirname -- "$1")"/.new.??????
+}
+
 # put_file PATH OWNER GROUP MODE <content: whole or not at all.
 put_file() {
     keep "$1"
+    clear_away "$1"
     new=$(mktemp -- "$(dirname -- "$1")/.new.XXXXXX")
     trap 'rm -f -- "$new"' EXIT
     cat >"$new"
@@ -166,7 +186,8 @@ put_rights() {
 # put_link PATH TARGET
 put_link() {
     keep "$1"
-    new=$1.new.$$
+    clear_away "$1"
+    new=$(dirname -- "$1")/.new.linked # no dot at its start, and Nginx would read it
     trap 'rm -f -- "$new"' EXIT
     ln -s -- "$2" "$new"
     mv -fT -- "$new" "$1"
@@ -174,6 +195,10 @@ put_link() {
 
 # put_directory PATH OWNER GROUP MODE
 put_directory() {
+    if [ -L "$1" ] && [ "$(stat -L -c %U -- "$1" 2>/dev/null)" != "$2" ]; then
+        echo "$1 is a link to what does not belong to $2: remove it"
+        return 1
+    fi
     # the folders above it are the owner's, too, where the owner may make them
     [ -d "$1" ] || runuser -u "$2" -- mkdir -p -- "$1" 2>/dev/null || mkdir -p -- "$1"
     chown -- "$2:$3" "$1"
@@ -189,9 +214,10 @@ put_token() {
 
 # apt_now ARG...: apt-get as it must be where nobody answers.
 apt_now() {
-    apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o Acquire::Retries=1 \
-        -o DPkg::Pre-Invoke::="touch $run/dpkg" \
-        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
+    apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o DPkg::Pre-Invoke::="touch $run/dpkg" \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15 \
+        -o APT::Install-Recommends="$recommends" "$@"
 }
 
 # apt_get ARG...: apt-get that waits for whoever holds its locks, and first completes what a run
@@ -207,7 +233,7 @@ apt_get() {
             :*'dpkg was interrupted'*)
                 echo 'note: dpkg was interrupted: completing what it had begun'
                 mended=half
-                dpkg --configure -a || true ;;
+                dpkg --force-confdef --force-confold --configure -a || true ;;
             :*--fix-broken* | half:*--fix-broken*)
                 echo 'note: packages were left without what they depend on: completing them'
                 mended=whole
@@ -225,9 +251,9 @@ install_packages() {
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
         apt_get update
     fi
-    apt_get install -o APT::Install-Recommends="$recommends" -- "$@" || {
+    apt_get install -- "$@" || {
         apt_get update # an index of this morning may name what the mirror no longer has
-        apt_get install -o APT::Install-Recommends="$recommends" -- "$@"
+        apt_get install -- "$@"
     }
 }
 
@@ -249,8 +275,8 @@ fill_venv() {
     if [ -x "$venv/bin/python" ]; then
         as_user "$account" "$home" sh -c 'echo changing >"$1"' sh "$venv/.converged"
     else
+        as_user "$account" "$home" sh -c 'mkdir -p -- "$1" && echo filling >"$1/.converged"' sh "$venv"
         as_user "$account" "$home" python3 -m venv --without-pip -- "$venv"
-        as_user "$account" "$home" sh -c 'echo filling >"$1"' sh "$venv/.converged"
     fi
     as_user "$account" "$home" python3 "$run/install.py" "$venv" "$installer" "$repair" "$@"
     { printf '%s\n' "$record"; distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } | as_user "$account" "$home" \
@@ -259,9 +285,9 @@ fill_venv() {
 
 # --- services ------------------------------------------------------------------------------
 
-# start_service UNIT FILE TARGET SECONDS PYTHON: check the unit, start it, wait for its answer.
+# start_service UNIT FILE TARGET SECONDS: check the unit, start it, wait for its answer.
 start_service() {
-    unit=$1 file=$2 target=$3 seconds=$4 python=$5
+    unit=$1 file=$2 target=$3 seconds=$4
     if ! systemd-analyze verify -- "$file"; then
         put_back "$file"
         echo "systemd rejected the unit"
@@ -270,7 +296,7 @@ start_service() {
     systemctl daemon-reload
     systemctl enable -q -- "$unit"
     systemctl restart -- "$unit"
-    if ! "$python" "$run/answers.py" "$target" "$seconds" "$unit"; then
+    if ! python3 "$run/answers.py" "$target" "$seconds" "$unit"; then
         echo "$unit does not answer; the last lines of its journal:"
         journalctl -u "$unit" -n 20 --no-pager -o cat
         return 1
@@ -288,8 +314,8 @@ reload_nginx() {
     master=$(systemctl show -p MainPID --value nginx)
     old=$(cat "/proc/$master/task/$master/children" 2>/dev/null) || old=
     systemctl reload-or-restart nginx
-    wait_retired $old
     accept "$@"
+    wait_retired $old
 }
 
 # wait_retired PID...: until the workers of before take no more requests; a reload returns earlier.
@@ -308,6 +334,7 @@ wait_retired() {
 refuse_port() {
     inode=$(awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print $10; exit }' \
         /proc/net/tcp /proc/net/tcp6)
+    [ -n "$inode" ] || return 0 # free by now
     fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null) || true
     pid=${fd#/proc/}
     pid=${pid%%/*}

@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
+SECONDS = 15  # of silence, twice, until the network counts as dead: somebody waits for this
 UV = Path.home() / ".cache/jupyterlab/uv"
 # pip's option -> uv's variable, and how the words of a list are joined there.
 SAME = {
@@ -76,7 +77,7 @@ def fetch(url: str, cas: str | None, **headers) -> bytes:
     """Read a URL, trusting the CAs that pip trusts here."""
     request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip", **headers})
     context = ssl.create_default_context(cafile=cas)
-    with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+    with urllib.request.urlopen(request, timeout=SECONDS, context=context) as answer:
         body = answer.read()
         return gzip.decompress(body) if answer.headers["Content-Encoding"] == "gzip" else body
 
@@ -116,7 +117,8 @@ def fetch_uv(options: dict[str, str]) -> None:
 def with_uv(venv: str, repair: str, requirements: list[str]) -> None:
     """Install with uv; any failure to get or to run it is an exception."""
     options = pip_options()
-    environment = {**os.environ, **uv_environment(options)}
+    patience = {"UV_HTTP_TIMEOUT": str(SECONDS), "UV_HTTP_RETRIES": "1"}
+    environment = {**patience, **os.environ, **uv_environment(options)}
     if not UV.exists():
         if repair == "see":
             raise LookupError("uv is not here yet")
@@ -125,7 +127,7 @@ def with_uv(venv: str, repair: str, requirements: list[str]) -> None:
     command += ["--index-strategy", "unsafe-best-match"]  # as pip: the best of all indexes
     command += ["--reinstall"] if repair == "again" else []
     command += ["--dry-run", "--no-cache"] if repair == "see" else []
-    run([*command, "--", "pip", *requirements], repair, r"^ \+ (\S+)==(\S+)", env=environment)
+    run([*command, "--", "pip", *requirements], repair, " + ", r"(\S+)==(\S+)", env=environment)
 
 
 def with_pip(venv: str, repair: str, requirements: list[str]) -> None:
@@ -134,23 +136,25 @@ def with_pip(venv: str, repair: str, requirements: list[str]) -> None:
     if repair != "see":
         subprocess.run([python, "-m", "ensurepip", "--default-pip"], check=True)
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    command += ["--retries", "1"]  # more of them keep whoever waits for a dead network for minutes
+    command += ["--timeout", str(SECONDS), "--retries", "1"]
     command += ["--force-reinstall"] if repair == "again" else []
     command += ["--dry-run", "--no-cache-dir"] if repair == "see" else []
-    run([*command, "--", *requirements], repair, r"(?:^Would install|(?<=\S) ) *(\S+)-([0-9]\S*)")
+    run([*command, "--", *requirements], repair, "Would install", r"(\S+)-([0-9]\S*)")
 
 
-def run(command: list[str], repair: str, coming: str, **options) -> None:
+def run(command: list[str], repair: str, start: str, coming: str, **options) -> None:
     """Run the installer; to `see`, print `name version` of what it says would come.
 
-    :param coming: the pattern of a name and a version in its words.
+    :param start: how the lines begin that say so.
+    :param coming: the pattern of a name and a version in them.
     """
     if repair != "see":
         subprocess.run(command, check=True, **options)
         return
     done = subprocess.run(command, check=True, capture_output=True, text=True, **options)
-    for name, version in re.findall(coming, done.stdout + done.stderr, re.MULTILINE):
-        print(name, version)
+    for row in (done.stdout + done.stderr).splitlines():
+        for name, version in re.findall(coming, row) if row.startswith(start) else ():
+            print(name, version)
 
 
 def main(venv: str, installer: str, repair: str, *requirements: str) -> int:

@@ -55,7 +55,7 @@ show_folder() {
     fi
 }
 
-# show_packages NAME...: status and version of each that dpkg knows; the age of the index.
+# show_packages NAME...: status and version of each that dpkg knows.
 show_packages() {
     dpkg-query -W -f '${Package}|${db:Status-Status}|${Version}\n' -- "$@" 2>/dev/null || true
 }
@@ -102,11 +102,10 @@ would_install() {
         | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1 \2/p'
 }
 
-# would_fill VENV INSTALLER REQUIREMENT... <install.py: the same of all that would come into a venv;
-# nothing while there is none.
+# would_fill VENV INSTALLER REQUIREMENT... <install.py: the same of all that would come into a venv.
 would_fill() {
-    [ -x "$1/bin/python" ] || return 0
+    [ -x "$1/bin/python" ] || { echo '(the newest versions that fit, known once Python is there)'; return; }
     venv=$1 installer=$2
     shift 2
-    PYTHONDONTWRITEBYTECODE=1 python3 - "$venv" "$installer" see "$@" 2>/dev/null || true
+    HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 - "$venv" "$installer" see "$@" 2>/dev/null || true
 }

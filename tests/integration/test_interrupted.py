@@ -238,6 +238,16 @@ def test_the_next_full_finishes_a_change(change, movable):
     recovered(change)
 
 
+def test_a_proof_that_is_cut_off_leaves_no_kernel(movable):
+    kernels = "ls /home/david/.local/share/jupyter/runtime/kernel-*.json 2>/dev/null"
+    assert movable.host.exec(kernels, check=False) == ""
+    client = movable.start("verify", stdin=subprocess.DEVNULL)
+    movable.host.exec(f"timeout 20 sh -c 'until {kernels}; do sleep 0.02; done'")
+    client.kill()
+    client.communicate()
+    movable.host.exec(f"timeout 20 sh -c 'while {kernels}; do sleep 0.1; done'")
+
+
 def test_the_table(request, capsys):
     """Print it: so many points tried, so many recovered."""
     chosen = [

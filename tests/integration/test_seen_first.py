@@ -142,3 +142,19 @@ def test_a_dry_run_of_a_drifted_host_shows_the_differences_and_writes_nothing(dr
 def test_a_dry_run_masks_secrets_in_what_was_edited_by_hand(site, drifted):
     assert "argon2" not in drifted and "by-hand-token" not in drifted
     assert site.host.exec(f"cat {TOKEN}").strip() not in drifted
+
+
+def test_a_dry_run_names_the_python_packages_with_versions(site, ran):
+    more = {"FABRIC_LAB_PACKAGES": "jupyter toolz"}
+    out = seen(site, "--dry", "full", **more)
+    assert "would install toolz into" in out
+    assert re.search(r"^    toolz 1\.", out, re.MULTILINE)
+    with_pip = seen(site, "--dry", "full", FABRIC_LAB_INSTALLER="pip", **more)
+    assert re.search(r"^    toolz 1\.", with_pip, re.MULTILINE)
+
+
+def test_a_dry_run_shows_the_line_for_the_operators_own_hosts_file(site, ran, operator):
+    hosts = (operator.home / "hosts").read_text()
+    out = well(site.fab("--dry", "full", env={"FABRIC_LAB_DOMAIN": "lab.example.org"}))
+    assert f"would write {site.host.address}  lab.example.org to" in out
+    assert (operator.home / "hosts").read_text() == hosts

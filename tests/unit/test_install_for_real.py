@@ -13,7 +13,7 @@ from fabfile.render import TEMPLATES
 
 NOTE = 'printf "%s\\n" "{0} $*" >>"$NOTES"\n'
 ENSURE = "python -m ensurepip --default-pip"
-PIP = "python -m pip install --disable-pip-version-check --no-input --retries 1"
+PIP = "python -m pip install --disable-pip-version-check --no-input --timeout 15 --retries 1"
 UV = "uv pip install --no-progress --python {0}/venv/bin/python --index-strategy unsafe-best-match"
 
 

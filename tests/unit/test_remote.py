@@ -8,7 +8,7 @@ from fabric import Connection
 from invoke import Exit
 from paramiko import RSAKey, SSHClient
 
-from fabfile import channel, hostkeys, remote
+from fabfile import channel, hostkeys, troubles
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_pinned_key_is_the_only_one(key, known):
     ],
 )
 def test_a_host_is_named_as_it_is_typed(host, name):
-    assert remote.name_of(Connection(host)) == name
+    assert troubles.name_of(Connection(host)) == name
 
 
 C = Connection("david@1.1.1.1")

@@ -74,6 +74,16 @@ def test_what_was_not_touched_is_not_put_back(etc, apply, tmp_path):
     assert backups(tmp_path) == {}
 
 
+@pytest.mark.parametrize("left", [".new.abcdef", ".new.linked"])
+def test_what_a_killed_run_left_beside_is_cleared_away(etc, apply, left):
+    (etc / left).write_text("half of a secr")
+    (etc / ".new.mine-and-longer").write_text("mine\n")
+    apply(put(etc / "x", "new\n"))
+    (etc / left).symlink_to("nowhere")
+    apply(call("put_link", etc / "y", etc / "x"))
+    assert {path.name for path in etc.iterdir()} == {"x", "y", ".new.mine-and-longer"}
+
+
 def test_several_are_put_back_at_once(etc, apply):
     (etc / "site").write_text("old\n")
     new = [put(etc / "site", "new\n"), call("put_link", etc / "enabled", etc / "site")]

@@ -1,0 +1,44 @@
+"""A script travels whole or not at all, and its answer is known when it has come whole."""
+
+import gzip
+import subprocess
+
+import pytest
+
+from fabfile import channel
+
+
+def sh(command: str, stdin: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command as sshd would give it to the shell, in the locale that it is written for."""
+    command = f"LC_ALL=C sh -c '{command}'"
+    return subprocess.run(["sh", "-c", command], input=stdin.encode(), capture_output=True)
+
+
+SCRIPTS = ["echo one", "echo 'it''s'; echo \"$HOME\"", "echo Müller\necho two"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_is_taken_from_the_input_and_run(script):
+    plain = subprocess.run(["sh", "-c", script], capture_output=True)
+    assert sh(channel.take(script), script).stdout == plain.stdout
+
+
+def test_what_follows_the_script_is_its_own_input():
+    script = "read -r secret; echo got $secret"
+    assert sh(channel.take(script), f"{script}it is 42\n").stdout == b"got it is 42\n"
+
+
+@pytest.mark.parametrize("missing", [1, 5, 16])
+def test_a_script_that_did_not_come_whole_is_not_begun(missing):
+    script = "echo begun; echo Müller"
+    done = sh(channel.take(script), script[:-missing])
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+@pytest.mark.parametrize("noise", [b"", b"Welcome!\r\n", b"\x1f\x8b but no archive \xff\n"])
+@pytest.mark.parametrize("text", [b"", b"x\n", b"many lines\n" * 9999])
+def test_an_answer_is_known_when_it_came_whole(noise, text):
+    told = noise + gzip.compress(text)
+    assert channel.unpacked(told) == text
+    for size in (0, len(noise), len(told) // 2, len(told) - 1):
+        assert channel.unpacked(told[:size]) is None
