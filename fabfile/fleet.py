@@ -126,11 +126,12 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
     results = run(c.config, chosen, functools.partial(TASKS[what], **options), jobs)
     summary(results)
     failed = [result.host for result in results if result.state == "failed"]
+    again = ""
     if not (c.config.run.dry or what == "status"):
         remember(failed, FAILED.read_text().split() if retry_failed else [], chosen)
+        again = f"; again with: fab fleet {what} --retry-failed"
     if failed:
-        raise Exit(f"{len(failed)} of {len(results)} failed; again with: fab fleet {what} "
-                   "--retry-failed")  # fmt: skip
+        raise Exit(f"{len(failed)} of {len(results)} failed{again}")
     if any(result.state == "drifted" for result in results):
         raise Exit(code=2)
 

@@ -73,7 +73,7 @@ class Report:
 
     def begin_host(self, host, changes, items: int) -> None:
         """Say what is ahead; show what hand edits will be lost."""
-        ahead = f"{count(len(changes))} to make, {items} items"
+        ahead = f"{count(len(changes))} to make, {count(items, 'item')}"
         self.line(f"{self.where}{host.name}; {ahead}", routine=True)
         for change in changes:
             if change.before:
@@ -127,7 +127,7 @@ class Report:
         """Sum up."""
         SINK.get().changed += done
         what = f"{count(done)} made" if done else "nothing to change"
-        self.line(f"{self.where}{what}, {items} items as wanted ({seconds:.1f} s)")
+        self.line(f"{self.where}{what}, {count(items, 'item')} as wanted ({seconds:.1f} s)")
 
     def stop(self) -> None:
         """Stop drawing."""
@@ -168,9 +168,9 @@ class Live(Report):
             self.progress = None
 
 
-def count(changes: int) -> str:
-    """Say how many changes."""
-    return f"{changes} change{'' if changes == 1 else 's'}"
+def count(number: int, what: str = "change") -> str:
+    """Say how many of them."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def report(where: str) -> Report:

@@ -350,3 +350,32 @@ def test_a_wrong_password_for_a_sudo_that_wants_a_terminal(site, server, lacking
         done = eve.fab("deps", env={"FABRIC_SUDO_PASSWORD": "wr0ng"})
     refused(done, "refuses this password", "eve")
     assert not site.infra.package("curl").is_installed
+
+
+# --- login shells ------------------------------------------------------------------------------
+
+NOISE = "echo begin 3\\necho @@@ AUTHORIZED USERS ONLY\\necho end 0 0\\n"
+SHELLS = {
+    "bash": ("/bin/bash", ".bashrc"),
+    "csh": ("/bin/csh", ".cshrc"),
+    "fish": ("/usr/bin/fish", ".config/fish/config.fish"),
+}
+
+
+@pytest.fixture(scope="module")
+def shells(site):
+    site.host.exec("apt-get install -qqy --no-install-recommends csh fish 2>&1")
+
+
+@pytest.mark.parametrize(("shell", "rc"), SHELLS.values(), ids=SHELLS)
+def test_a_login_shell_of_any_kind_may_say_anything(site, server, shells, lacking, shell, rc):
+    eve, home = server("met", "eve"), "/home/eve"
+    site.host.exec(
+        f"mkdir -p {home}/.config/fish; printf '{NOISE}' >{home}/{rc}; chsh -s {shell} eve"
+    )
+    try:
+        done = eve.fab("deps")
+    finally:
+        site.host.exec(f"rm {home}/{rc}; chsh -s /bin/bash eve")
+    mended(site, done)
+    assert "done" in done.stdout and "AUTHORIZED" not in done.stdout

@@ -81,3 +81,24 @@ def test_who_is_not_root_cannot_hold_the_lock(site, both):
     done = site.host.exec(f"runuser -u david -- flock -n {LOCK} true 2>&1 || echo refused")
     assert "Permission denied" in done and "refused" in done
     assert "1 change made" in well(site.fab("full", "--no-verify"))
+
+
+def test_a_script_run_by_hand_waits_for_its_turn_too(site, both):
+    site.host.exec("systemctl stop jupyterlab")
+    script = well(site.fab("script"))
+    site.host.exec(
+        f"cat >/root/script.sh <<'END-OF-SCRIPT'\n{script}\nEND-OF-SCRIPT\n"
+        f"systemd-run -q --collect flock {LOCK} sleep 3\n"
+        f"timeout 5 sh -c 'while flock -n {LOCK} true; do sleep 0.05; done'"
+    )
+    out = site.host.exec("sh /root/script.sh")
+    assert "another run is at work here" in out and "end 0 0" in out
+    assert site.infra.service("jupyterlab").is_running
+
+
+def test_a_run_that_was_cut_off_after_its_last_step_is_settled_by_the_next(site, both):
+    site.host.exec(f"echo 'eve@gone, since 2020-01-01 00:00:00 UTC, process 1' >{TURN}")
+    out = well(site.fab("full", "--no-verify"))
+    assert "nothing to change" in out and "the last run did not end well (eve@gone" in out
+    out = well(site.fab("full", "--no-verify"))
+    assert "did not end well" not in out
