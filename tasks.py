@@ -31,15 +31,17 @@ def demo(c, down=False):
 
 
 @task
-def test(c, unit=False, integration=False, k=""):
+def test(c, unit=False, integration=False, matrix=False, k=""):
     """Run the tests: unit and integration, or only one kind.
 
     :param unit: only those that need no server.
     :param integration: only those on servers in containers.
+    :param matrix: only the interruptions, of `full` at every step in every way: half an hour.
     :param k: only those whose names match, as in pytest -k.
     """
     both = unit == integration
     chosen = [] if both else ["-m", "not integration" if unit else "integration"]
+    chosen += ["--matrix", "tests/integration/test_interrupted.py"] if matrix else []
     if both or integration:
         engine.compose()
         image.ensure()
