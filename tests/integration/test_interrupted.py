@@ -164,7 +164,7 @@ def paused(host, where):
 
 
 def interrupt(server, way: str, where, env=None) -> bool:
-    """Run `full` and stop it in this way at that place; say whether it came to no good end there."""
+    """Run `full` and stop it in this way at that place; say whether it came to no good end."""
     client = server.start("full", env=env, stdin=subprocess.DEVNULL, errors=subprocess.STDOUT)
     with paused(server.host, where) as until:
         try:
