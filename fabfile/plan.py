@@ -33,8 +33,9 @@ def read_script(items: list[Item]) -> str:
     """The calls that print every item's state, each under a line `@N`."""
     paths = dict.fromkeys(item.path for item in items if isinstance(item, PathItem | Needs))
     units = dict.fromkeys(item.unit for item in items if isinstance(item, Service))
-    first = look("look_at", *paths) + "\n" if paths else ""
-    first += look("ask_systemd", *units) + "\n" if units else ""
+    names = dict.fromkeys(n for item in items if isinstance(item, Packages) for n in item.names)
+    asked = {"look_at": paths, "ask_systemd": units, "ask_dpkg": names}
+    first = "".join(f"{look(ask, *things)}\n" for ask, things in asked.items() if things)
     return first + "".join(f"echo @{n}\n{item.read()}\n" for n, item in enumerate(items))
 
 

@@ -1,6 +1,6 @@
 # What is there? Each function prints it and never fails; nothing is changed, no sudo is needed.
 # A process costs a millisecond of the server's, so few are started: one for all that can be asked
-# at once (look_at, ask_systemd), and from these answers the shell itself picks what it needs.
+# at once (look_at, ask_systemd, ask_dpkg), and from these answers the shell itself picks what it needs.
 LC_ALL=C.UTF-8
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
@@ -55,9 +55,15 @@ show_folder() {
     fi
 }
 
-# show_packages NAME...: status and version of each that dpkg knows.
+# ask_dpkg NAME...: status and version of each that it knows, for show_packages.
+ask_dpkg() {
+    packages=$(dpkg-query -W -f '${Package}|${db:Status-Status}|${Version}\n' -- "$@" 2>/dev/null)
+}
+
+# show_packages NAME...: the same, of these or of all that were asked for at once.
 show_packages() {
-    dpkg-query -W -f '${Package}|${db:Status-Status}|${Version}\n' -- "$@" 2>/dev/null || true
+    [ -n "${packages+asked}" ] || ask_dpkg "$@"
+    printf '%s\n' "$packages"
 }
 
 # show_venv DIR: what its last run left behind, and every distribution in it.
