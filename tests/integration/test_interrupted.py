@@ -230,17 +230,25 @@ def movable(servers):
     return made
 
 
+PORT = {"FABRIC_LAB_PORT": "8899"}
+
+
+def on_a_port(server) -> bool:
+    """Whether JupyterLab listens there."""
+    return "127.0.0.1:8899" in server.host.exec("ss -Hltn")
+
+
 def test_the_next_full_finishes_a_change(change, movable):
     way, step = change
     before = movable.host.exec(OWNED)
-    on_a_port = "127.0.0.1:8899" in movable.host.exec("ss -Hltn")
-    env = {"LAB_PASSWORD": f"{way}, {step}"} | ({} if on_a_port else {"FABRIC_LAB_PORT": "8899"})
+    was_on_a_port = on_a_port(movable)
+    env = {"LAB_PASSWORD": f"{way}, {step}"} | ({} if was_on_a_port else PORT)
     stopped = interrupt(movable, way, CHANGES[step], env)
     between = movable.host.exec(OWNED)
     run_again(movable, stopped, env)
     after = movable.host.exec(OWNED)
     assert set(between.splitlines()) <= {*before.splitlines(), *after.splitlines()}, "half-written"
-    assert ("127.0.0.1:8899" in movable.host.exec("ss -Hltn")) is not on_a_port
+    assert on_a_port(movable) is not was_on_a_port
     no_older_configuration(movable.host)
     recovered(change)
 
@@ -248,7 +256,8 @@ def test_the_next_full_finishes_a_change(change, movable):
 def test_a_proof_that_is_cut_off_leaves_no_kernel(movable):
     kernels = "ls /home/david/.local/share/jupyter/runtime/kernel-*.json 2>/dev/null"
     assert movable.host.exec(kernels, check=False) == ""
-    client = movable.start("verify", stdin=subprocess.DEVNULL)
+    env = PORT if on_a_port(movable) else {}
+    client = movable.start("verify", env=env, stdin=subprocess.DEVNULL)
     movable.host.exec(f"timeout 20 sh -c 'until {kernels}; do sleep 0.02; done'")
     client.kill()
     client.communicate()
