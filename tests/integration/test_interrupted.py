@@ -258,9 +258,11 @@ def test_a_proof_that_is_cut_off_leaves_no_kernel(movable):
     assert movable.host.exec(kernels, check=False) == ""
     env = PORT if on_a_port(movable) else {}
     client = movable.start("verify", env=env, stdin=subprocess.DEVNULL)
-    movable.host.exec(f"timeout 20 sh -c 'until {kernels}; do sleep 0.02; done'")
-    client.kill()
-    client.communicate()
+    try:
+        movable.host.exec(f"timeout 20 sh -c 'until {kernels}; do sleep 0.02; done'")
+    finally:
+        client.kill()
+        client.communicate()
     movable.host.exec(f"timeout 20 sh -c 'while {kernels}; do sleep 0.1; done'")
 
 
