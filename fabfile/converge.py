@@ -11,9 +11,9 @@ from invoke import Exit
 
 from . import channel, output, remedies, settings, wire
 from .host import Host
-from .items import Change, Item, Needs, quote
-from .plan import Step, apply_script, compare, facts_of, gather, name, reading_script, split
-from .render import HOME, shell
+from .items import Change, Item, Needs
+from .plan import Step, apply_script, compare, facts_of, gather, name, reading_script, split, whose
+from .render import shell
 from .troubles import name_of
 
 ROUNDS = 2  # a change may bring a second one about, such as a restart; more would be a loop
@@ -162,7 +162,7 @@ def versions(c, changes: list[Change], user: str) -> dict[int, list[str]]:
     asked = "".join(f"echo @{n}\n{change.would}\n" for n, change in enumerate(changes))
     if not any(change.would for change in changes):
         return {}
-    script = f"account={quote(user)}\n{shell('read.sh')}{HOME}\n{asked}"
+    script = f"{shell('read.sh')}{whose(user)}{asked}"
     told = split(channel.ask(c, script, user=user))
     return {n: sorted(told.get(str(n), [])) for n in range(len(changes))}
 

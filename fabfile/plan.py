@@ -44,8 +44,16 @@ def reading_script(items: list[Item], user: str = "") -> str:
 
     :param user: whose JupyterLab it is; empty for the login user's.
     """
-    first = f"account={quote(user)}\n{shell('read.sh')}{HOME}\necho @facts\nfacts\n"
+    first = f"{shell('read.sh')}{whose(user)}echo @facts\nfacts\n"
     return f"{first}{read_script(items)}echo @end\n"
+
+
+def whose(user: str) -> str:
+    """The lines that set `account` and `home`.
+
+    :param user: whose JupyterLab it is; empty for the login user's.
+    """
+    return f"account={quote(user)}\n{HOME}\n"
 
 
 def split(lines: list[str]) -> dict[str, list[str]]:

@@ -14,7 +14,8 @@ from invoke import Exit
 from . import channel, jupyter, remote, wire
 from .items import quote
 from .output import SINK, say
-from .render import HOME, shell
+from .plan import whose
+from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
 
@@ -51,7 +52,7 @@ def script(settings: Settings) -> str:
     paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}
     lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
     lines += [f"{name}={quote(path)}" for name, path in paths.items()]
-    return "\n".join([f"account={quote(settings.user)}", HOME, *lines, shell("verify.sh")])
+    return whose(settings.user) + "\n".join([*lines, shell("verify.sh")])
 
 
 def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:

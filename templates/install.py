@@ -164,10 +164,9 @@ def main(venv: str, installer: str, repair: str, *requirements: str) -> int:
             try:
                 return with_uv(venv, repair, list(requirements)) or 0
             except Exception as problem:  # whatever it is, pip is the answer
-                if repair == "see":
-                    return with_pip(venv, repair, list(requirements)) or 0
                 reason = re.sub("[^/@ ']*@", "***@", f"{problem}".split("\n")[0])[:200]
-                print(f"note: uv could not be used ({reason}); using pip", flush=True)
+                if repair != "see":
+                    print(f"note: uv could not be used ({reason}); using pip", flush=True)
         return with_pip(venv, repair, list(requirements)) or 0
     except subprocess.CalledProcessError as problem:
         return problem.returncode
