@@ -3,7 +3,7 @@
 from invoke import Collection
 
 from . import broken as broken
-from . import deps, fleet, full, hosts, jupyter, login, nginx, status, systemd, verify
+from . import deps, fleet, full, hosts, jupyter, login, nginx, status, systemd, tls, verify
 from . import hush as hush
 from .settings import DEFAULTS
 
@@ -13,6 +13,7 @@ ns = Collection(
     deps.deps,
     jupyter.jupyter,
     systemd.systemd,
+    tls.tls,
     nginx.nginx,
     hosts.hosts,
     verify.verify,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import msgspec
 
-from . import deps, jupyter, nginx, output, systemd
-from .converge import converge, look
+from . import deps, jupyter, nginx, output, systemd, tls
+from .converge import look
 from .hosts import add
 from .login import tell
 from .plan import apply_script
@@ -13,7 +13,7 @@ from .remote import task
 from .settings import load
 from .verify import prove
 
-STEPS = (deps.items, jupyter.items, systemd.items, nginx.items)
+STEPS = (deps.items, jupyter.items, systemd.items, tls.items, nginx.items)
 
 
 @task
@@ -22,7 +22,7 @@ def full(c, verify=True):
 
     :param verify: ask the finished thing as a user would; `--no-verify` leaves that out.
     """
-    state = converge(c, *STEPS)
+    state = tls.serve(c, *STEPS)
     alone = output.SINK.get().alone  # a fleet shares one name: this machine's hosts file has none
     if alone:
         add(c)

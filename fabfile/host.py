@@ -27,6 +27,7 @@ class Host:
     systemd: bool = True
     root: bool = False  # whether the login user is root already
     free: int = 10**6
+    certificates: str = ""  # the names of those that Nginx has for us
     turn: str = ""  # who changed it last, since when, and `, done`; empty since the last boot
 
     @property

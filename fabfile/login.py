@@ -20,6 +20,8 @@ def tell(c: Connection, state: State) -> None:
     settings = load(c.config)
     token, lines = state.of(Token)
     say(f"\nJupyterLab is at {settings.url}/lab")
+    if settings.tls == "off":
+        say("  the password travels in clear, for all on the way to read: lab.tls gives HTTPS")
     item, login = state.of(Password)
     if item.shown(login):
         say(f"  log in with the password; with the token: fab -H {name_of(c)} token")

@@ -1,38 +1,85 @@
 """Nginx before JupyterLab: one site, by name; the other sites of the host stay as they are.
 
-Owns the site `jupyterlab` in sites-available and its link in sites-enabled.
+Owns the site `jupyterlab` in sites-available and its link in sites-enabled, the last one there;
+takes Debian's welcome page out of sites-enabled, as long as nobody has changed it.
 """
 
+from . import certificates
 from .converge import converge
 from .host import Host
-from .items import File, Item, Link, Packages, Port, Service, call
+from .items import Absent, File, Item, Link, Packages, Port, Service, Welcome, call
 from .jupyter import SOCKET
 from .remote import task
 from .render import render
 from .settings import Settings
 
 SITE = "/etc/nginx/sites-available/jupyterlab"
-ENABLED = "/etc/nginx/sites-enabled/jupyterlab"
+# Nginx takes the first site for names that nobody has: the last in the folder takes none away.
+ENABLED = "/etc/nginx/sites-enabled/zz-jupyterlab"
+FORMER = "/etc/nginx/sites-enabled/jupyterlab"
+WELCOME = "/etc/nginx/sites-enabled/default"
+
+
+def policy(settings: Settings) -> str:
+    """The Content-Security-Policy under which JupyterLab is whole.
+
+    :returns: directives as W3C's CSP3 has them; its own templates and widgets need inline scripts
+        and eval, its viewers blob: and data:.
+    """
+    more = "".join(f" {origin}" for origin in settings.content_from)
+    wire = f"{'ws' if settings.tls == 'off' else 'wss'}://{settings.host}"
+    directives = {
+        "default-src": "'self'",
+        "script-src": f"'self' 'unsafe-inline' 'unsafe-eval'{more}",
+        "style-src": f"'self' 'unsafe-inline'{more}",
+        "img-src": f"'self' data: blob:{more}",
+        "font-src": f"'self' data:{more}",
+        "media-src": f"'self' data: blob:{more}",
+        "connect-src": f"'self' {wire}{more}",
+        "frame-src": f"'self' data: blob:{more}",
+        "worker-src": "'self' blob:",
+        "object-src": "'none'",
+        "base-uri": "'self'",
+        "form-action": "'self'",
+        "frame-ancestors": "'self'",
+    }
+    return "; ".join(f"{name} {sources}" for name, sources in directives.items())
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
     """The package, the site, its link, and Nginx running with them."""
-    site = render("site.conf.j2", settings=settings, socket=SOCKET)
+    certificate = certificates.served(settings, host)
+    plain = settings.domain + ("" if settings.http_port == 80 else f":{settings.http_port}")
+    site = render(
+        "site.conf.j2",
+        settings=settings,
+        socket=SOCKET,
+        host=settings.host if certificate else plain,
+        certificate=certificate,
+        webroot=certificates.WEBROOT,
+        policy=policy(settings),
+    )
     needs = {"needs": ("nginx",)}
-    return [
+    gone = {"unit": "nginx.service", **needs}
+    wanted = [
         Packages(step="nginx", names=("nginx",), show=("nginx",), recommends=settings.recommends),
         File(path=SITE, content=site, **needs),
         Link(path=ENABLED, target=SITE, **needs),
+        Absent(path=FORMER, **gone),
+        Welcome(path=WELCOME, **gone),
         Service(
             unit="nginx.service",
-            reads=(SITE, ENABLED),
+            reads=(SITE, ENABLED, *certificates.files(settings)),
             verb="reload",
             since="StateChangeTimestamp",
-            fix=call("reload_nginx", ENABLED, SITE),
+            fix=call("reload_nginx", ENABLED, FORMER, WELCOME, SITE),
             **needs,
         ),
         Port(port=settings.http_port, unit="nginx.service"),
     ]
+    if settings.tls != "off":
+        wanted.append(Port(port=settings.https_port, unit="nginx.service"))
+    return wanted
 
 
 @task

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .host import Host
-from .items import Change, Item, Needs, Packages, PathItem, Service, call, here, look, quote
+from .items import Change, Item, Needs, Packages, Service, call, here, look, quote
 from .render import HOME, shell
 from .settings import Settings
 
@@ -31,7 +31,7 @@ def facts_of(items, answers, step: str) -> str:
 
 def read_script(items: list[Item]) -> str:
     """The calls that print every item's state, each under a line `@N`."""
-    paths = dict.fromkeys(item.path for item in items if isinstance(item, PathItem | Needs))
+    paths = dict.fromkeys(path for item in items for path in item.paths)
     units = dict.fromkeys(item.unit for item in items if isinstance(item, Service))
     names = dict.fromkeys(n for item in items if isinstance(item, Packages) for n in item.names)
     asked = {"look_at": paths, "ask_systemd": units, "ask_dpkg": names}

@@ -1,6 +1,7 @@
 """Turn a template and values into text: pure, and strict about what is missing."""
 
 import functools
+import re
 import threading
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def environment():
         lstrip_blocks=True,
     )
     made.filters["unit"] = unit_value
+    made.filters["regex"] = re.escape
     made.filters["python"] = lambda value: repr(str(value))  # str() refuses what is undefined
     return made
 

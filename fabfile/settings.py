@@ -7,96 +7,15 @@ only checks what they came to, and turns it into one immutable value.
 import difflib
 import ipaddress
 import os
-from typing import Annotated, Literal
 
 import msgspec
 from invoke import Exit
-from msgspec import Meta
 
-from .credentials import Secret, given
-
-LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-NAME = rf"(?=.{{1,253}}\Z)({LABEL}\.)*{LABEL}"
-FLOOR = "jupyter_server>=2.20.0"  # older ones have a critical hole, CVE-2026-44727
-
-
-def text(pattern: str, meaning: str):
-    """Declare a string setting: the pattern it must match, and what it means in words."""
-    return Annotated[str, Meta(pattern=rf"\A(?:{pattern})\Z", description=meaning)]
-
-
-def number(low: int, high: int, meaning: str):
-    """Declare a whole-number setting within [low, high]."""
-    return Annotated[int, Meta(ge=low, le=high, description=f"{meaning}; {low} to {high}")]
-
-
-Path = r"(?!.*/\.\.?(/|\Z))~?(/[\w.+@-]+)+"
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every knob under `lab:`, with its default; the descriptions are what a bad value is told."""
-
-    domain: text(NAME, "the host name people type, such as lab.example.org") = (
-        "jupyterlab.vmdomain.io"
-    )
-    user: text(r"|[a-z_][a-z0-9_.-]*", "whose JupyterLab it is, when that is not the one of -H") = (
-        ""
-    )
-    project: text(
-        Path, "the folder of the notebooks, ~/NAME or an absolute path without spaces"
-    ) = "~/project"
-    packages: Annotated[
-        tuple[text(r"[A-Za-z0-9][^\s#].*|[A-Za-z0-9]", "a pip requirement"), ...],
-        Meta(min_length=1, description="a list of pip requirements for the venv, at least one"),
-    ] = ("jupyter",)
-    installer: Annotated[
-        Literal["uv", "pip"], Meta(description="uv (fast) or pip (plain); uv falls back to pip")
-    ] = "uv"
-    system_packages: Annotated[
-        tuple[text(r"[a-z0-9][a-z0-9+.-]+", "a Debian package name"), ...],
-        Meta(description="a list of further Debian packages, such as git or build-essential"),
-    ] = ()
-    recommends: Annotated[
-        bool, Meta(description="true or false: install what the Debian packages recommend, too")
-    ] = False
-    port: number(1024, 65535, "a loopback port for JupyterLab, or null: a unix socket") | None = (
-        None
-    )
-    http_port: number(1, 65535, "the port on which Nginx serves the site") = 80
-    upload_limit: text(r"[1-9]\d*[kmg]", "the largest request body, such as 64m or 2g") = "64m"
-    read_timeout: number(60, 604800, "seconds that Nginx waits for a silent answer") = 86400
-    start_timeout: number(5, 600, "seconds that JupyterLab may take until it answers") = 60
-    hosts_file: text(r".+", "the operator's own hosts file, a path") = "/etc/hosts"
-    address: text(
-        r"[0-9A-Fa-f.:]*", "the IP for the hosts line; empty: the one of the SSH peer"
-    ) = ""
-    host_key: text(
-        r"ask|accept-new|strict|SHA256:[A-Za-z0-9+/]{43}",
-        "ask, accept-new, strict, or the server's fingerprint, SHA256:...",
-    ) = "ask"
-    known_hosts: text(r".+", "the known_hosts file, a path") = "~/.ssh/known_hosts"
-    connect_timeout: number(1, 600, "seconds until a silent server is given up") = 10
-    boot_wait: number(0, 600, "seconds to try again while a server starts and has no sshd yet") = 5
-    anew: str = ""  # a stamp: make the venv anew, unless that has been done under this stamp
-    password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
-
-    @property
-    def venv(self) -> str:
-        """The virtual environment, inside the project as the how-to has it."""
-        return f"{self.project}/venv"
-
-    @property
-    def requirements(self) -> tuple[str, ...]:
-        """What goes into the venv: the chosen packages, and never a server with a known hole."""
-        return (*self.packages, FLOOR)
-
-    @property
-    def url(self) -> str:
-        """Where people find it."""
-        return f"http://{self.domain}" + ("" if self.http_port == 80 else f":{self.http_port}")
-
+from .credentials import given
+from .knobs import Settings
 
 NAMES = tuple(n for n in Settings.__struct_fields__ if n not in ("anew", "password"))
+LISTS = ("packages", "system_packages", "content_from")
 DEFAULTS = {"hosts": None, "groups": {}, "lab": dict.fromkeys(NAMES)}
 
 
@@ -130,7 +49,9 @@ def load(config) -> Settings:
     refuse_unknown("FABRIC_LAB_", variables, [f"FABRIC_LAB_{name.upper()}" for name in NAMES])
     chosen = {name: given_here[name] for name in NAMES if given_here[name] is not None}
     chosen |= uncast(config)
-    for name in ("packages", "system_packages"):  # a list from the environment: words
+    if chosen.get("tls") is False:  # YAML reads `off` as a truth value
+        chosen["tls"] = "off"
+    for name in LISTS:  # from the environment: words
         if isinstance(chosen.get(name), str):
             chosen[name] = chosen[name].split()
     values = {}
@@ -147,7 +68,27 @@ def load(config) -> Settings:
             raise Exit(
                 f"lab.address: {values['address']!r} is not accepted; give {meaning('address')}"
             ) from None
-    return Settings(**values, password=given())
+    settings = Settings(**values, password=given())
+    refuse_at_odds(settings)
+    return settings
+
+
+def refuse_at_odds(settings: Settings) -> None:
+    """Refuse settings that are well alone, but not together."""
+    if settings.tls == "files" and not (settings.tls_certificate and settings.tls_key):
+        raise Exit("lab.tls: files needs lab.tls_certificate and lab.tls_key, two files of yours")
+    if settings.tls == "letsencrypt" and settings.http_port != 80:
+        raise Exit(
+            f"lab.http_port: {settings.http_port}: Let's Encrypt asks at port 80; remove it, or "
+            "choose lab.tls: self-signed or files"
+        )
+    if settings.tls == "letsencrypt" and "." not in settings.domain:
+        raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: give "
+                   "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
+    if settings.tls != "off" and settings.https_port == settings.http_port:
+        raise Exit(
+            f"lab.https_port: {settings.https_port} is lab.http_port already: choose another"
+        )
 
 
 def uncast(config) -> dict[str, str]:

@@ -11,7 +11,7 @@ import time
 from fabric import Connection
 from invoke import Exit
 
-from . import channel, jupyter, remote, wire
+from . import certificates, channel, jupyter, remote, wire
 from .items import quote
 from .output import SINK, say
 from .plan import whose
@@ -25,6 +25,9 @@ CAUSES = (
     ("answers on its socket", "", "JupyterLab runs, but not as configured", "full"),
     ("curl", "", "the packages are incomplete", "deps"),
     ("/lab leads", "curl: (7)", "Nginx does not run, or on another port", "nginx"),
+    ("plain HTTP", "", "Nginx serves the site without HTTPS", "tls"),
+    ("/lab leads", "curl: (60)", "Nginx serves another certificate", "tls"),
+    ("/lab leads", "curl: (77)", "there is no certificate yet", "tls"),
     ("/lab leads", "502", "Nginx does not reach JupyterLab's socket", "systemd"),
     ("/lab leads", "", "another site of this server answers to the name", "nginx"),
     ("a wrong password", "", "JupyterLab runs with another configuration", "full"),
@@ -34,6 +37,7 @@ CAUSES = (
     ("a websocket", "none", "no kernel starts: the venv is damaged", "jupyter --anew"),
     ("a websocket", "", "the upgrade headers do not reach JupyterLab", "nginx"),
     ("6*7", "", "the websocket opens, but the kernel does not answer", "jupyter --anew"),
+    ("the name", "CERTIFICATE", "this machine does not trust who issued it", "tls --status"),
     ("the name", "", "the name points to another machine, or a firewall is in between", "hosts"),
     ("", "", "something on this way is not as it was set up", "full"),
 )
@@ -42,10 +46,14 @@ HOPS = {"jupyter": "JupyterLab itself", "nginx": "Nginx on the server", "here": 
 
 def script(settings: Settings) -> str:
     """The shell that asks, on the server."""
+    secure = settings.tls != "off"
     values = {
         "target": settings.port or jupyter.SOCKET,
         "domain": settings.domain,
+        "scheme": "https" if secure else "http",
+        "port": settings.https_port if secure else settings.http_port,
         "http_port": settings.http_port,
+        "certificate": certificates.expected(settings),
         "what": "the password" if settings.password else "the token",
         "kernel_py": shell("kernel.py"),
     }
@@ -62,14 +70,19 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     :returns: check, ok / FAIL / skip, seconds, detail.
     """
     check, began = f"the name {settings.domain} leads to the login page", time.monotonic()
+    secure = settings.tls != "off"
+    where = address or settings.domain, settings.https_port if secure else settings.http_port
     try:
-        socket.getaddrinfo(address or settings.domain, settings.http_port)
+        socket.getaddrinfo(*where)
     except OSError:
         return check, "skip", 0.0, f"no name {settings.domain} here: add it with `fab hosts`"
     try:
-        where = address or settings.domain, settings.http_port
         with contextlib.closing(http.client.HTTPConnection(*where, timeout=10)) as wire:
-            wire.request("GET", "/lab", headers={"Host": settings.url.partition("//")[2]})
+            wire.connect()
+            if secure:
+                context = certificates.trust(settings)
+                wire.sock = context.wrap_socket(wire.sock, server_hostname=settings.domain)
+            wire.request("GET", "/lab", headers={"Host": settings.host})
             answer = wire.getresponse()
             place = answer.getheader("Location", "")
     except (OSError, http.client.HTTPException) as problem:

@@ -193,6 +193,12 @@ put_link() {
     mv -fT -- "$new" "$1"
 }
 
+# put_absent PATH: whatever is there is kept.
+put_absent() {
+    keep "$1"
+    rm -f -- "$1"
+}
+
 # put_directory PATH OWNER GROUP MODE
 put_directory() {
     if [ -L "$1" ] && [ "$(stat -L -c %U -- "$1" 2>/dev/null)" != "$2" ]; then

@@ -9,14 +9,18 @@ nl='
 # facts: who logs in here, and what this system is.
 facts() {
     . /etc/os-release
-    uid=${entry#*:*:} root='' systemd='' turn='' free=''
+    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates=''
     [ "$me" != 0 ] || root=yes
     [ ! -d /run/systemd/system ] || systemd=yes
     [ ! -e /run/jupyterlab-fab.turn ] || read -r turn </run/jupyterlab-fab.turn
+    for certificate in /etc/nginx/jupyterlab/*.pem; do
+        [ ! -e "$certificate" ] || certificates="$certificates ${certificate##*/}"
+    done
     blocks=$(stat -f -c '%a * %S' -- "$home" 2>/dev/null) && free=$(($blocks / 1048576))
     printf '%s\n' "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
-        "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn"
+        "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
+        "certificates=$certificates"
 }
 
 # look_at PATH...: what stat says of all of them, for show_path.
@@ -46,12 +50,41 @@ show_path() {
     fi
 }
 
+# show_rights PATH: the same without what is in it.
+show_rights() {
+    case ${stats:-} in *"$nl$1|"*) ;; *) look_at "$1" ;; esac
+    line=${stats#*"$nl$1|"}
+    [ -e "$1" ] && printf '%s\n' "${line%%"$nl"*}" || echo absent
+}
+
 # show_folder PATH: the same of a folder; a link to one is as good.
 show_folder() {
     if [ -L "$1" ] && [ -d "$1" ]; then
         stat -L -c '%F|%U|%G|%a' -- "$1"
     else
         show_path "$1"
+    fi
+}
+
+# show_served DOMAIN PORT: the certificate that Nginx serves, in base64.
+show_served() {
+    openssl s_client -connect "127.0.0.1:$2" -servername "$1" </dev/null 2>/dev/null \
+        | openssl x509 2>/dev/null | base64 -w0
+}
+
+# show_welcome LINK: whether it leads to the page that Debian's Nginx brings along and nobody changed.
+show_welcome() {
+    page=/etc/nginx/sites-available/default
+    if [ ! -e /etc/nginx/nginx.conf ]; then
+        echo fresh # Nginx is still to come, and the page with it
+    elif [ "$(readlink -- "$1")" != "$page" ] || [ "$(ls /var/www/html)" != index.nginx-debian.html ]; then
+        echo other
+    else
+        sum=$(md5sum <"$page")
+        case $(dpkg-query -W -f '${Conffiles}' nginx-common 2>/dev/null) in
+            *"$page ${sum%% *}"*) echo welcome ;;
+            *) echo other ;;
+        esac
     fi
 }
 

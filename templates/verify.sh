@@ -10,7 +10,7 @@ trap 'exit 1' HUP INT TERM PIPE # whoever asked has gone: leave no kernel behind
 
 # ask CURL-ARGUMENT...: through Nginx, by name; prints status, redirect and seconds.
 ask() {
-    curl -sS -o "$work/body" --max-time 20 --noproxy '*' --resolve "$domain:$http_port:127.0.0.1" \
+    curl -sS -o "$work/body" --max-time 20 --noproxy '*' --resolve "$domain:$port:127.0.0.1" $trust \
         -b "$work/cookies" -c "$work/cookies" -w '%{http_code} %{redirect_url} %{time_total}' "$@" \
         2>"$work/error" || cat -- "$work/error"
 }
@@ -35,21 +35,32 @@ told() {
     esac
 }
 
-# log_in PASSWORD: as the form does, the password in the input and not in an argument.
+# log_in PASSWORD: as the form does, the password in the input and not in an argument. Logins are
+# counted, also those of the checks before: it waits for its turn.
 log_in() {
     xsrf=$(awk '$6 == "_xsrf" { print $7 }' "$work/cookies")
-    printf '%s' "$1" | ask --data-urlencode "_xsrf=$xsrf" --data-urlencode password@- "$site/login?next=%2Flab"
+    tries=30
+    while answer=$(printf '%s' "$1" | ask --data-urlencode "_xsrf=$xsrf" --data-urlencode password@- \
+            "$site/login?next=%2Flab") && [ "${answer%% *}" = 429 ] && [ "$tries" -gt 0 ]; do
+        tries=$((tries - 1))
+        sleep 1
+    done
+    printf '%s' "$answer"
 }
 
 case $target in
     /*) direct="--unix-socket $target http://localhost/api" ;;
     *) direct="http://127.0.0.1:$target/api" ;;
 esac
-site=http://$domain:$http_port
+site=$scheme://$domain:$port
+trust='' # what Nginx shows must be the certificate that was put there for it
+[ "$scheme" = http ] || trust="--cacert $certificate"
 command -v curl >/dev/null || { echo 'jupyter|curl|FAIL|0|curl is not installed'; exit 0; }
 
 told jupyter 'answers on its socket' '200 *' "$(patiently ask $direct)"
-told nginx '/lab leads to the login page' "302 http://$domain*/login?*" "$(ask "$site/lab")"
+[ "$scheme" = http ] || told nginx 'plain HTTP is led to HTTPS' "301 https://$domain*/lab *" \
+    "$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port/lab")"
+told nginx '/lab leads to the login page' "302 $scheme://$domain*/login?*" "$(ask "$site/lab")"
 told nginx 'the login page is there' '200 *' "$(ask "$site/login")"
 told nginx 'a wrong password is refused' '401 *' "$(log_in 'certainly not the password')"
 told nginx "$what is accepted" '302 */lab *' "$(log_in "$password")"
@@ -66,7 +77,7 @@ trap 'remove >/dev/null; rm -rf -- "$work"' EXIT
 
 # curl stays in an upgraded connection: its first header is enough.
 curl -sS -N -o /dev/null -D "$work/upgrade" --max-time 20 --noproxy '*' --http1.1 -K "$work/token" \
-    --resolve "$domain:$http_port:127.0.0.1" -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+    --resolve "$domain:$port:127.0.0.1" $trust -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
     -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \
     -H "Origin: $site" "$site/api/kernels/$kernel/channels" 2>/dev/null &
 began=$(date +%s%N)
@@ -78,4 +89,4 @@ told nginx 'a websocket upgrade answers 101' '101 *' \
     "${upgrade:-none} $(printf '%d.%03d' $((took / 1000)) $((took % 1000)))"
 
 told nginx '6*7 over the websocket is 42' '42 *' \
-    "$("$python" -c "$kernel_py" "$http_port" "$domain" "$kernel" "$token_file" 2>&1 | tail -n 1)"
+    "$("$python" -c "$kernel_py" "$site" "$kernel" "$token_file" "$certificate" 2>&1 | tail -n 1)"

@@ -5,13 +5,16 @@ there, and how to bring it about. No item has a connection; `converge` compares,
 a Change (None when all is as wanted) whose shell calls a function of templates/apply.sh.
 """
 
+from .absent import Absent, Welcome
 from .base import Change, Item, call, here, look, quote
+from .certificate import Certificate, Given, Issued
 from .login import Password, Token
 from .paths import Directory, File, Link, Needs, PathItem, decode
 from .services import Port, Service, moment
 from .software import Packages, Venv
 
 __all__ = [
-    "Change", "Directory", "File", "Item", "Link", "Needs", "Packages", "Password", "PathItem",
-    "Port", "Service", "Token", "Venv", "call", "decode", "here", "look", "moment", "quote",
+    "Absent", "Certificate", "Change", "Directory", "File", "Given", "Issued", "Item", "Link",
+    "Needs", "Packages", "Password", "PathItem", "Port", "Service", "Token", "Venv", "Welcome",
+    "call", "covers", "decode", "here", "lasts", "look", "moment", "parsed", "quote",
 ]  # fmt: skip

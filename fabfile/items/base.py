@@ -64,6 +64,11 @@ class Item:
     step: str = ""  # the task that owns it, named in errors
     needs: tuple[str, ...] = ()
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What is looked at, all items' at once."""
+        return ()
+
     def read(self) -> str:
         raise NotImplementedError
 

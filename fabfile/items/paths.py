@@ -26,6 +26,10 @@ class PathItem(Item):
         if not re.fullmatch("[0-7]{4}", self.mode):
             raise ValueError(f"{self.path}: mode {self.mode!r} must be four octal digits")
 
+    @property
+    def paths(self):
+        return (self.path,)
+
     def read(self) -> str:
         return look("show_path", self.path)
 
@@ -59,7 +63,7 @@ class Directory(PathItem):
                 return None
             raise Exit(f"{self.path} belongs to {owner}: choose another lab.project, or chown it")
         fix = call("put_directory", self.path, self.owner, self.group, self.mode)
-        return Change(f"make the folder {self.path}", fix, (self.path,))
+        return Change(f"make the folder {self.path}", fix, (self.path,), needs=self.needs)
 
 
 def decode(lines: list[str]) -> str | None:
@@ -119,6 +123,10 @@ class Needs(Item):
     path: str
     maker: str
     command: str = "fab"  # how the operator reaches this host
+
+    @property
+    def paths(self):
+        return (self.path,)
 
     def read(self) -> str:
         return look("show_path", self.path)

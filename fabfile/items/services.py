@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from .base import Change, Item, call, look
 
+RUNNING = ("running", "waiting")  # a timer waits
+
 
 @dataclass(frozen=True, kw_only=True)
 class Service(Item):
@@ -28,13 +30,13 @@ class Service(Item):
 
     def compare(self, lines, touched):
         state = dict(line.split("=", 1) for line in lines if "=" in line)
-        running = state.get("ActiveState") == "active" and state.get("SubState") == "running"
+        running = state.get("ActiveState") == "active" and state.get("SubState") in RUNNING
         began = moment(state.get(self.since, ""))
         written = [line[8:].split(" ", 1) for line in lines if line.startswith("written=")]
         newer = [path for seconds, path in written if float(seconds) > began]
         if not running:
             say = f"start {self.unit}"
-        elif touched & set(self.reads):
+        elif touched & {self.unit, *self.reads}:
             say = f"{self.verb} {self.unit}: what it reads is new"
         elif newer:
             say = f"{self.verb} {self.unit}: {newer[0]} is newer than what runs"

@@ -82,6 +82,8 @@ def test_on_a_bare_host_python_comes_first_and_nginx_beside_the_venv():
         "finish",
         "run /etc/nginx/sites-available/jupyterlab",  # the link to it
         "finish",
+        "run sites-enabled",  # without Debian's welcome page
+        "finish",
         "run nginx.service",
         "finish",
     ]

@@ -1,6 +1,7 @@
 """What lands on the server is read here as its readers read it: Nginx, systemd, Python."""
 
 import configparser
+import re
 from types import SimpleNamespace
 
 import crossplane
@@ -26,6 +27,9 @@ def rendered(step, ending: str, host: Host = DAVID, **chosen) -> str:
 # --- Nginx -------------------------------------------------------------------------------------
 
 
+NEWER = re.compile(r"^ +(proxy_cookie_flags|ssl_reject_handshake) .*;$", re.MULTILINE)  # 1.19
+
+
 @pytest.fixture
 def site(tmp_path):
     """Give a function that has crossplane parse a site, strictly, inside `http`."""
@@ -37,7 +41,9 @@ def site(tmp_path):
         parsed = crossplane.parse(str(whole), combine=True)  # contexts and arguments are checked
         assert parsed["status"] == "ok", parsed["errors"]
         tree = block(parsed["config"][0]["parsed"], "http")
-        assert unknown_to_nginx(whole) == entries_of_maps(tree)
+        text = (tmp_path / "site.conf").read_text()
+        (tmp_path / "site.conf").write_text(NEWER.sub("", text))
+        assert [e for e in unknown_to_nginx(whole) if e not in entries_of_maps(tree)] == []
         return tree
 
     return parse
@@ -65,6 +71,13 @@ def block(tree: list[dict], *head: str) -> list[dict]:
     return found
 
 
+def lab(tree: list[dict], domain: str = Settings().domain) -> list[dict]:
+    """The server that passes on to JupyterLab: the last."""
+    found = [d["block"] for d in tree if d["directive"] == "server"][-1]
+    assert of(found, "server_name") == [[domain]]
+    return found
+
+
 @pytest.mark.parametrize(
     "port, server", [(None, f"unix:{jupyter.SOCKET}"), (8899, "127.0.0.1:8899")]
 )
@@ -75,43 +88,43 @@ def test_the_upstream_is_where_jupyter_listens(site, port, server):
 
 
 def test_the_site_has_the_chosen_name_and_port(site):
-    server = block(site(domain="lab.example.org", http_port=8080), "server")
-    assert of(server, "server_name") == [["lab.example.org"]]
+    server = lab(site(domain="lab.example.org", http_port=8080), "lab.example.org")
     assert of(server, "listen") == [["8080"], ["[::]:8080"]]
 
 
 def test_limits_are_the_chosen_ones(site):
-    server = block(site(upload_limit="2g", read_timeout=600), "server")
+    server = lab(site(upload_limit="2g", read_timeout=600))
     assert of(server, "client_max_body_size") == [["2g"]]
     assert of(server, "proxy_read_timeout") == of(server, "proxy_send_timeout") == [["600s"]]
 
 
 def test_websockets_pass(site):
     tree = site()
-    server = block(tree, "server")
+    server = lab(tree)
     assert of(server, "proxy_http_version") == [["1.1"]]
     headers = dict(of(server, "proxy_set_header"))
     assert headers["Upgrade"] == "$http_upgrade"
     chosen = block(tree, "map", "$http_upgrade", headers["Connection"])
     assert of(chosen, "default") == [["upgrade"]]
     assert of(chosen, "") == [[""]]
-    assert headers["Host"] == "$http_host"
+    names = block(tree, "map", "$http_host", headers["Host"])
+    assert of(names, "default") == [["jupyterlab.vmdomain.io"]]
     assert headers["X-Forwarded-Proto"] == "$scheme"
     assert headers["X-Forwarded-For"] == "$remote_addr"  # what a client claims is not believed
 
 
 def test_nothing_is_spooled_to_the_disk(site):
-    server = block(site(), "server")
+    server = lab(site())
     assert of(server, "proxy_buffering") == of(server, "proxy_request_buffering") == [["off"]]
 
 
 def test_every_location_passes_on_with_the_headers_of_the_server(site):
-    locations = [d["block"] for d in block(site(), "server") if d["directive"] == "location"]
-    assert len(locations) == 2
+    locations = [d["block"] for d in lab(site()) if d["directive"] == "location"]
+    passing = [location for location in locations if of(location, "proxy_pass")]
+    assert len(passing) == 4
     for location in locations:
-        ((there,),) = of(location, "proxy_pass")
-        assert there in ("http://jupyterlab", "http://jupyterlab$request_uri")
         assert not of(location, "proxy_set_header"), "one header here would drop all the others"
+        assert not of(location, "add_header"), "one header here would drop all the others"
 
 
 def test_a_token_in_a_url_reaches_no_log(site):
@@ -119,15 +132,97 @@ def test_a_token_in_a_url_reaches_no_log(site):
     ((name, *words),) = of(tree, "log_format")
     for variable in ("$request ", '$request"', "$args", "$query_string", "$request_uri", "referer"):
         assert variable not in "".join(words)
-    server = block(tree, "server")
+    server = lab(tree)
     assert [arguments[1] for arguments in of(server, "access_log")] == [name]
-    secret = block(tree, "map", "$args $http_referer", "$jupyterlab_secret")
-    assert of(secret, "~*token=") == [["1"]]
+    secret = block(tree, "map", "$uri $is_args $http_referer", "$jupyterlab_secret")
+    assert of(secret, "~\\?") == [["1"]]
     ((_, there, last),) = of(block(server, "if", "$jupyterlab_secret"), "rewrite")
     assert last == "last"
     silent = block(server, "location", "=", there)
-    assert of(silent, "error_log") == [["/dev/null", "emerg"]]
     assert of(silent, "internal") == [[]]
+    for location in (
+        silent,
+        block(server, "location", "=", "/api"),
+    ):  # which the rewrite leaves out
+        assert of(location, "error_log") == [["/dev/null", "emerg"]]
+
+
+def servers(tree: list[dict]) -> list[list[dict]]:
+    """What stands in each server, in order."""
+    return [d["block"] for d in tree if d["directive"] == "server"]
+
+
+@pytest.mark.parametrize("tls, listens", [("off", ["80"]), ("self-signed", ["80", "443"])])
+def test_other_names_get_no_answer_and_come_first(site, tls, listens):
+    nobody = servers(site(tls=tls))[0]
+    assert of(nobody, "return") == [["444"]]
+    assert of(nobody, "ssl_reject_handshake") == ([["on"]] if tls != "off" else [])
+    ports = [arguments[0] for arguments in of(nobody, "listen") if "[" not in arguments[0]]
+    assert ports == listens
+
+
+def test_a_login_is_counted_by_client_before_it_can_be_rewritten(site):
+    tree = site(login_rate=30)
+    ((key, zone, rate),) = of(tree, "limit_req_zone")
+    assert (zone, rate) == ("zone=jupyterlab_login:1m", "rate=30r/m")
+    counted = block(tree, "map", "$jupyterlab_route", key)
+    assert of(counted, "~^POST /+login/*$") == [["$jupyterlab_client"]]
+    assert of(counted, "default") == [[""]]
+    names = [d["directive"] for d in lab(tree)]
+    assert names.index("set") < names.index("if")
+    assert of(lab(tree), "limit_req") == [["zone=jupyterlab_login", "burst=5", "nodelay"]]
+
+
+@pytest.mark.parametrize("tls", ["self-signed", "files", "letsencrypt"])
+def test_https_is_as_mozilla_has_it_in_every_server(site, tls):
+    there = Host(certificates="lab.example.org.acme.pem")
+    tree = site(tls=tls, domain="lab.example.org", host=there)
+    secure = [s for s in servers(tree) if any("ssl" in a for a in of(s, "listen"))]
+    assert len(secure) == 2
+    for server in secure:
+        assert of(server, "ssl_protocols") == [["TLSv1.2", "TLSv1.3"]]
+        ((ciphers,),) = of(server, "ssl_ciphers")
+        assert all("GCM" in c or "CHACHA20" in c for c in ciphers.split(":"))
+        assert of(server, "ssl_session_tickets") == [["off"]]
+    ending = ".acme" if tls == "letsencrypt" else ""
+    place = f"/etc/nginx/jupyterlab/lab.example.org{ending}"
+    server = lab(tree, "lab.example.org")
+    assert of(server, "ssl_certificate") == [[f"{place}.pem"]]
+    assert of(server, "ssl_certificate_key") == [[f"{place}.key"]]
+    plain = block(servers(tree)[1], "location", "/")
+    assert of(plain, "return") == [["301", "https://lab.example.org$request_uri"]]
+
+
+@pytest.mark.parametrize(
+    "there, certificate",
+    [
+        ("", None),
+        ("other.example.org.pem", None),
+        ("lab.example.org.pem", "lab.example.org.pem"),
+        ("lab.example.org.acme.pem lab.example.org.pem", "lab.example.org.acme.pem"),
+    ],
+)
+def test_until_lets_encrypt_has_answered_what_was_there_is_served(site, there, certificate):
+    tree = site(tls="letsencrypt", domain="lab.example.org", host=Host(certificates=there))
+    server = lab(tree, "lab.example.org")
+    place = f"/etc/nginx/jupyterlab/{certificate}"
+    assert of(server, "ssl_certificate") == ([[place]] if certificate else [])
+    assert ["80"] in of(server, "listen") or certificate
+    assert of(servers(tree)[0], "ssl_reject_handshake") == [["on"]]
+
+
+@pytest.mark.parametrize("tls, secure", [("off", False), ("self-signed", True)])
+def test_the_headers_that_browsers_heed(site, tls, secure):
+    server = lab(site(tls=tls, content_from=("https://cdn.example.org",)))
+    headers = {name: value for name, value, always in of(server, "add_header")}
+    assert ("Strict-Transport-Security" in headers) == secure
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    sources = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert sources["frame-ancestors"] == "'self'"
+    assert "https://cdn.example.org" in sources["script-src"]
+    assert "https://cdn.example.org" not in sources["frame-ancestors"] + sources["base-uri"]
+    assert of(server, "proxy_cookie_flags") == [["~", "samesite=lax", *(["secure"] * secure)]]
+    assert of(server, "server_tokens") == [["off"]]
 
 
 # --- systemd -----------------------------------------------------------------------------------
@@ -185,11 +280,18 @@ def executed(**options) -> SimpleNamespace:
     """What the configuration sets, by running it as Jupyter does."""
     text = rendered(jupyter, "jupyter_lab_config.py", **options)
     app = SimpleNamespace()
-    exec(compile(text, "config", "exec"), {"get_config": lambda: SimpleNamespace(ServerApp=app)})
+    config = SimpleNamespace(ServerApp=app, KernelManager=SimpleNamespace())
+    exec(compile(text, "config", "exec"), {"get_config": lambda: config})
+    assert vars(config.KernelManager) == {"transport": "ipc"}
     return app
 
 
-COMMON = {"open_browser": False, "allow_remote_access": True, "trust_xheaders": True}
+COMMON = {
+    "open_browser": False,
+    "allow_remote_access": True,
+    "trust_xheaders": True,
+    "extra_log_scrub_param_keys": [""],
+}
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_a_bad_word_from_the_environment_is_refused_by_its_setting(monkeypatch):
         ({"lba": {}}, "lba: no such setting; did you mean lab?"),
         ({"lab": {"domian": "x"}}, "lab.domian: no such setting; did you mean domain?"),
         ({"lab": {"package": []}}, "lab.package: no such setting; did you mean packages?"),
-        ({"lab": {"zzz": 1}}, "lab.zzz: no such setting; known: address, "),
+        ({"lab": {"zzz": 1}}, "lab.zzz: no such setting; known: acme_server, "),
         ({"lab": {"password": "s3cret"}}, "lab.password: a password is not for a file"),
     ],
 )

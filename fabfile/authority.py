@@ -1,0 +1,174 @@
+"""A private CA on the operator's own machine: made once, so that a fleet shares one root to import.
+
+Owns a folder of yours (lab.ca_folder) with `ca.pem`, which browsers import, and `ca.key`, which
+nobody else may read; the keys of servers pass through memory and are kept on the servers alone.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from invoke import Exit
+
+CA_DAYS = 3650
+DAYS = 397  # as long as browsers let a public CA's be
+CLOCKS = timedelta(minutes=5)  # they differ
+MAKING = threading.Lock()  # a fleet's hosts share one CA, also when it is new
+FOUND: dict[Path, Authority] = {}
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA: its certificate, the key that signs, and the folder that it is kept in."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+    folder: Path
+
+    @property
+    def pem(self) -> str:
+        """Its certificate, as browsers import it."""
+        return pem(self.certificate)
+
+    def signed(self, certificate: x509.Certificate) -> bool:
+        """Whether a certificate is one of ours."""
+        try:
+            certificate.verify_directly_issued_by(self.certificate)
+        except Exception:  # another issuer, another kind of key, a false signature
+            return False
+        return True
+
+    def issue(self, domain: str) -> tuple[str, str]:
+        """Make a key and a certificate for a name.
+
+        :returns: the chain and the key, both as PEM.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        mine = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = begin(common_name(domain), self.certificate.subject, key, DAYS)
+        for extension, critical in (
+            (x509.SubjectAlternativeName([x509.DNSName(domain)]), False),
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (usage("digital_signature"), True),
+            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+            (mine, False),
+        ):
+            builder = builder.add_extension(extension, critical)
+        return pem(builder.sign(self.key, hashes.SHA256())) + self.pem, key_pem(key)
+
+    def save(self) -> bool:
+        """Write it into its folder, the key first; say whether it was new."""
+        if (self.folder / "ca.pem").exists():
+            return False
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write(self.folder / "ca.key", key_pem(self.key), 0o600)
+            write(self.folder / "ca.pem", self.pem, 0o644)
+        except OSError as problem:
+            raise Exit(f"lab.ca_folder: {problem.filename}: {problem.strerror}") from None
+        return True
+
+
+def find(folder: Path) -> Authority:
+    """Take the CA of a folder; where there is none, one that is new and not saved yet.
+
+    :raises Exit: when there is one that cannot be used: another would be trusted nowhere.
+    """
+    with MAKING:
+        if folder not in FOUND:
+            FOUND[folder] = load(folder) or make(folder)
+        return FOUND[folder]
+
+
+def load(folder: Path) -> Authority | None:
+    """Read the CA of a folder, None where there is none, and check it."""
+    certificate, key = folder / "ca.pem", folder / "ca.key"
+    if not certificate.exists():  # a key alone is of a run that was cut off
+        return None
+    try:
+        loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+        signer = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        mode = key.stat().st_mode
+    except OSError as problem:
+        raise Exit(f"lab.ca_folder: {problem.filename}: {problem.strerror}") from None
+    except (ValueError, TypeError):
+        raise Exit(f"lab.ca_folder: ca.pem or ca.key in {folder} is damaged: restore it") from None
+    if loaded.public_key() != signer.public_key():
+        raise Exit(f"lab.ca_folder: ca.key in {folder} is not the one of ca.pem: restore it")
+    if mode & 0o077:
+        raise Exit(f"lab.ca_folder: others may read {key}: chmod 0600 {key}")
+    end = loaded.not_valid_after_utc
+    if end < datetime.now(UTC) + timedelta(days=DAYS):
+        raise Exit(f"lab.ca_folder: {certificate} ends on {end:%Y-%m-%d}, too soon: move it and "
+                   "ca.key away, run again, and import the new one")  # fmt: skip
+    return Authority(loaded, signer, folder)
+
+
+def make(folder: Path) -> Authority:
+    """Make a CA, which may sign servers and no other CA."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = common_name(f"JupyterLab servers of {getpass.getuser()}")
+    builder = begin(name, name, key, CA_DAYS)
+    for extension, critical in (
+        (x509.BasicConstraints(ca=True, path_length=0), True),
+        (usage("key_cert_sign", "crl_sign"), True),
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+    ):
+        builder = builder.add_extension(extension, critical)
+    return Authority(builder.sign(key, hashes.SHA256()), key, folder)
+
+
+def begin(subject: x509.Name, issuer: x509.Name, key, days: int) -> x509.CertificateBuilder:
+    """Begin a certificate that is valid from now."""
+    now = datetime.now(UTC)
+    return x509.CertificateBuilder(
+        issuer,
+        subject,
+        key.public_key(),
+        x509.random_serial_number(),
+        now - CLOCKS,
+        now + timedelta(days=days),
+    )
+
+
+def common_name(text: str) -> x509.Name:
+    """A name of one part, which holds 64 characters at most (RFC 5280)."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+
+
+def usage(*chosen: str) -> x509.KeyUsage:
+    """What a key is for, and nothing else."""
+    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+             "key_agreement", "key_cert_sign", "crl_sign", "encipher_only",
+             "decipher_only")  # fmt: skip
+    return x509.KeyUsage(**{name: name in chosen for name in names})
+
+
+def write(path: Path, text: str, mode: int) -> None:
+    """Write a file whole or not at all, and never readable by more than its mode says."""
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)
+    part.rename(path)
+
+
+def pem(certificate: x509.Certificate) -> str:
+    """Write a certificate as PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    """Write a key as PEM, unencrypted."""
+    form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, none).decode()

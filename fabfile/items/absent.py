@@ -1,0 +1,37 @@
+"""What is not to be there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Change, call, look
+from .paths import PathItem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absent(PathItem):
+    """No file and no link there; one that is, is kept aside. :param unit: who is to hear of it."""
+
+    unit: str
+
+    def compare(self, lines, touched):
+        if lines[0] == "absent":
+            return None
+        return self.removal(f"remove {self.path}")
+
+    def removal(self, say: str) -> Change:
+        """The change that takes it away."""
+        return Change(say, call("put_absent", self.path), (self.unit,), needs=self.needs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Welcome(Absent):
+    """The page that Debian's Nginx shows under every name: gone, unless somebody changed it."""
+
+    def read(self) -> str:
+        return look("show_welcome", self.path)
+
+    def compare(self, lines, touched):
+        if lines[0] == "other":
+            return None
+        return self.removal("take Debian's welcome page out of sites-enabled")

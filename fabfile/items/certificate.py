@@ -1,0 +1,142 @@
+"""A certificate and its key, as Nginx reads them: PATH.pem for all to see, PATH.key for root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from .base import Change, call, look
+from .paths import PathItem, decode
+
+DUE = timedelta(days=20)  # certbot's timer has had ten days by then
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate(PathItem):
+    """A certificate with its chain, for one name. :param path: the one of the certificate."""
+
+    domain: str
+
+    @property
+    def key(self) -> str:
+        """The path of its key."""
+        return f"{self.path.removesuffix('.pem')}.key"
+
+    def due(self, lines: list[str]) -> str:
+        """Say why another one is needed; nothing when this one will do."""
+        there = parsed(decode(lines) or "")
+        if there is None:
+            return "there is none yet"
+        if not covers(there, self.domain):
+            return f"the present one is for {', '.join(names(there)) or 'no name'}"
+        if not lasts(there):
+            return f"the present one has {days_left(there)} days left"
+        return ""
+
+    def shown(self, lines):
+        there = parsed(decode(lines) or "")
+        return f"by {issuer(there)}, {days_left(there)} days left" if there else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given(Certificate):
+    """One that comes from this machine. The key is never read: it goes with the certificate.
+
+    :param fits: whether the text that is there will do.
+    :param make: gives the chain and the key, when they are needed.
+    """
+
+    fits: Callable[[str], bool]
+    make: Callable[[], tuple[str, str]]
+
+    @property
+    def paths(self):
+        return self.path, self.key
+
+    def read(self):
+        return f"{look('show_path', self.path)}\n{look('show_rights', self.key)}"
+
+    def compare(self, lines, touched):
+        *shown, key = lines
+        well = self.fits(decode(shown) or "") and not self.rights_differ(shown)
+        if well and key.endswith("|root|root|600"):
+            return None
+        chain, secret = self.make()
+        fix = "\n".join(
+            [
+                call("put_file", self.key, "root", "root", "0600", text=secret),
+                call("put_file", self.path, "root", "root", self.mode, text=chain),
+            ]
+        )
+        say = f"put the certificate of {self.domain} into {self.path}"
+        return Change(say, fix, (self.path,), needs=self.needs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued(Certificate):
+    """One that an ACME server gives, once Nginx answers to the name.
+
+    :param server: the URL of its directory.
+    :param hook: the program that gives a new one to Nginx.
+    :param now: ask for one, if it is due; else it is only looked at.
+    """
+
+    server: str
+    email: str
+    webroot: str
+    hook: str
+    now: bool = False
+
+    def compare(self, lines, touched):
+        if not self.now or not self.due(lines):
+            return None
+        told = self.domain, self.email, self.server, self.webroot, self.hook
+        say = f"obtain a certificate for {self.domain}"
+        return Change(say, call("obtain_certificate", *told), (self.path,))
+
+
+def parsed(text: str):
+    """The first certificate of a chain, or None; cryptography is dear, so it is imported here."""
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificate(text.encode()) if text else None
+    except ValueError:
+        return None
+
+
+def names(certificate) -> list[str]:
+    """The DNS names of a certificate, in lower case."""
+    from cryptography import x509
+
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return [name.lower() for name in found.value.get_values_for_type(x509.DNSName)]
+
+
+def covers(certificate, domain: str) -> bool:
+    """Whether a browser takes it for this name; `*.` stands for one label (RFC 6125)."""
+    _, _, above = domain.lower().partition(".")
+    return not {domain.lower(), f"*.{above}"}.isdisjoint(names(certificate))
+
+
+def lasts(certificate) -> bool:
+    """Whether there is time enough until it ends."""
+    return certificate.not_valid_after_utc >= datetime.now(UTC) + DUE
+
+
+def issuer(certificate) -> str:
+    """Who gave it, in words."""
+    from cryptography.x509.oid import NameOID
+
+    oids = NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME
+    found = (a.value for oid in oids for a in certificate.issuer.get_attributes_for_oid(oid))
+    return str(next(found, "nobody named"))
+
+
+def days_left(certificate) -> int:
+    """Whole days until it ends, none when it has ended."""
+    return max((certificate.not_valid_after_utc - datetime.now(UTC)).days, 0)

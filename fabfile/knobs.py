@@ -1,0 +1,115 @@
+"""Every setting: its name, its default, and what it accepts."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from .credentials import Secret
+
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+NAME = rf"(?=.{{1,253}}\Z)({LABEL}\.)*{LABEL}"
+FLOOR = "jupyter_server>=2.20.0"  # older ones have a critical hole, CVE-2026-44727
+
+
+def text(pattern: str, meaning: str):
+    """Declare a string setting: the pattern it must match, and what it means in words."""
+    return Annotated[str, Meta(pattern=rf"\A(?:{pattern})\Z", description=meaning)]
+
+
+def number(low: int, high: int, meaning: str):
+    """Declare a whole-number setting within [low, high]."""
+    return Annotated[int, Meta(ge=low, le=high, description=f"{meaning}; {low} to {high}")]
+
+
+Path = r"(?!.*/\.\.?(/|\Z))~?(/[\w.+@-]+)+"
+Origin = rf"https://(\*\.)?({LABEL}\.)*{LABEL}(:\d{{1,5}})?"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every knob under `lab:`, with its default; the descriptions are what a bad value is told."""
+
+    domain: text(NAME, "the host name people type, such as lab.example.org") = (
+        "jupyterlab.vmdomain.io"
+    )
+    user: text(r"|[a-z_][a-z0-9_.-]*", "whose JupyterLab it is, when that is not the one of -H") = (
+        ""
+    )
+    project: text(
+        Path, "the folder of the notebooks, ~/NAME or an absolute path without spaces"
+    ) = "~/project"
+    packages: Annotated[
+        tuple[text(r"[A-Za-z0-9][^\s#].*|[A-Za-z0-9]", "a pip requirement"), ...],
+        Meta(min_length=1, description="a list of pip requirements for the venv, at least one"),
+    ] = ("jupyter",)
+    installer: Annotated[
+        Literal["uv", "pip"], Meta(description="uv (fast) or pip (plain); uv falls back to pip")
+    ] = "uv"
+    system_packages: Annotated[
+        tuple[text(r"[a-z0-9][a-z0-9+.-]+", "a Debian package name"), ...],
+        Meta(description="a list of further Debian packages, such as git or build-essential"),
+    ] = ()
+    recommends: Annotated[
+        bool, Meta(description="true or false: install what the Debian packages recommend, too")
+    ] = False
+    port: number(1024, 65535, "a loopback port for JupyterLab, or null: a unix socket") | None = (
+        None
+    )
+    http_port: number(1, 65535, "the port on which Nginx serves the site") = 80
+    https_port: number(1, 65535, "the port on which Nginx serves it by HTTPS, if tls says so") = 443
+    tls: Annotated[
+        Literal["off", "self-signed", "letsencrypt", "files"],
+        Meta(description="off, self-signed (a private CA of yours), letsencrypt, or files"),
+    ] = "off"
+    tls_certificate: text(r".+", "your own certificate with its chain, a file on this machine") = ""
+    tls_key: text(r".+", "the key of that certificate, a file on this machine") = ""
+    tls_email: text(r"|[^@\s]+@[^@\s]+", "where Let's Encrypt may write to, an e-mail address") = ""
+    acme_server: text(r"https://\S+", "the directory of an ACME server, an https:// URL") = (
+        "https://acme-v02.api.letsencrypt.org/directory"
+    )
+    ca_folder: text(r".+", "the folder of your private CA, a path") = "~/.config/jupyterlab-fab/ca"
+    login_rate: number(1, 6000, "how many logins a minute one address may try") = 12
+    fail2ban: Annotated[
+        bool, Meta(description="true or false: ban an address that goes on guessing passwords")
+    ] = False
+    content_from: Annotated[
+        tuple[text(Origin, "an origin, such as https://cdn.example.org"), ...],
+        Meta(description="a list of origins that pages may load from, as https://cdn.example.org"),
+    ] = ()
+    upload_limit: text(r"[1-9]\d*[kmg]", "the largest request body, such as 64m or 2g") = "64m"
+    read_timeout: number(60, 604800, "seconds that Nginx waits for a silent answer") = 86400
+    start_timeout: number(5, 600, "seconds that JupyterLab may take until it answers") = 60
+    hosts_file: text(r".+", "the operator's own hosts file, a path") = "/etc/hosts"
+    address: text(
+        r"[0-9A-Fa-f.:]*", "the IP for the hosts line; empty: the one of the SSH peer"
+    ) = ""
+    host_key: text(
+        r"ask|accept-new|strict|SHA256:[A-Za-z0-9+/]{43}",
+        "ask, accept-new, strict, or the server's fingerprint, SHA256:...",
+    ) = "ask"
+    known_hosts: text(r".+", "the known_hosts file, a path") = "~/.ssh/known_hosts"
+    connect_timeout: number(1, 600, "seconds until a silent server is given up") = 10
+    boot_wait: number(0, 600, "seconds to try again while a server starts and has no sshd yet") = 5
+    anew: str = ""  # a stamp: make the venv anew, unless that has been done under this stamp
+    password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
+
+    @property
+    def venv(self) -> str:
+        """The virtual environment, inside the project as the how-to has it."""
+        return f"{self.project}/venv"
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What goes into the venv: the chosen packages, and never a server with a known hole."""
+        return (*self.packages, FLOOR)
+
+    @property
+    def host(self) -> str:
+        """The name as a browser sends it: with the port, unless it is the usual one."""
+        port, usual = (self.http_port, 80) if self.tls == "off" else (self.https_port, 443)
+        return self.domain if port == usual else f"{self.domain}:{port}"
+
+    @property
+    def url(self) -> str:
+        """Where people find it."""
+        return f"{'http' if self.tls == 'off' else 'https'}://{self.host}"

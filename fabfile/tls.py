@@ -1,0 +1,149 @@
+"""HTTPS: a certificate of a private CA of yours, of Let's Encrypt, or one that you have.
+
+Owns /etc/nginx/jupyterlab; for Let's Encrypt certbot, its webroot, and the hook that gives each new
+certificate to Nginx. The site itself is of the step nginx.
+"""
+
+from __future__ import annotations
+
+import base64
+
+from invoke import Exit
+
+from . import certificates, channel, nginx, preflight, remote, wire
+from .certificates import FOLDER, WEBROOT
+from .converge import State, converge
+from .host import Host
+from .items import Directory, File, Given, Issued, Item, Packages, Service, call
+from .items.certificate import covers, days_left, issuer, lasts, names, parsed
+from .output import say
+from .render import shell
+from .settings import Settings, load
+from .troubles import name_of
+
+HOOK = "/usr/local/sbin/jupyterlab-certificate"
+
+
+def items(settings: Settings, host: Host) -> list[Item]:
+    """What the certificate needs, and the certificate; nothing without HTTPS."""
+    if settings.tls == "off":
+        return []
+    folder = Directory(path=FOLDER, needs=("nginx",))
+    if settings.tls != "letsencrypt":
+        return [folder, given(settings)]
+    start_timer = call("systemctl", "enable", "-q", "--now", "certbot.timer")
+    return [
+        Packages(step="tls", names=("certbot",), show=("certbot",)),
+        folder,
+        Directory(path=WEBROOT),
+        File(path=HOOK, content=shell("certificate-hook.sh"), mode="0755"),
+        issued(settings),
+        Service(unit="certbot.timer", reads=(), fix=start_timer, needs=("certbot",)),
+    ]
+
+
+def given(settings: Settings) -> Given:
+    """The certificate that goes from here to the server."""
+    if settings.tls == "files":
+        pair = certificates.given(settings)
+        fits, make = pair[0].__eq__, lambda: pair
+    else:
+        ca = certificates.authority(settings)
+        fits, make = ours(ca, settings.domain), lambda: ca.issue(settings.domain)
+    return Given(
+        step="tls",
+        path=certificates.own(settings),
+        domain=settings.domain,
+        fits=fits,
+        make=make,
+        needs=("nginx",),
+    )
+
+
+def ours(ca, domain: str):
+    """Give a check of a certificate's text: one of our CA, for this name, that still lasts."""
+
+    def check(text: str) -> bool:
+        there = parsed(text)
+        return bool(there and covers(there, domain) and ca.signed(there) and lasts(there))
+
+    return check
+
+
+def issued(settings: Settings, now: bool = False) -> Issued:
+    """The certificate of the ACME server."""
+    return Issued(
+        step="tls",
+        path=certificates.issued(settings),
+        domain=settings.domain,
+        email=settings.tls_email,
+        server=settings.acme_server,
+        webroot=WEBROOT,
+        hook=HOOK,
+        now=now,
+    )
+
+
+def ask_now(settings: Settings, host: Host) -> list[Item]:
+    """The certificate, to be obtained now."""
+    return [issued(settings, now=True)]
+
+
+def serve(c, *steps, checked: bool = True) -> State:
+    """Converge the steps; then, where a certificate of Let's Encrypt is due, obtain it and switch.
+
+    The site answers by HTTP, or with the certificate before, until the new one is there.
+
+    :param checked: first see whether the ACME server could reach the name.
+    """
+    settings, dry = load(c.config), c.config.run.dry
+    if settings.tls == "self-signed" and not dry:
+        ca = certificates.authority(settings)
+        if ca.save():
+            say(f"  tls      your private CA is new: import {ca.folder}/ca.pem into browsers")
+    state = converge(c, *steps)
+    if settings.tls != "letsencrypt":
+        return state
+    item, lines = state.of(Issued)
+    why = item.due(lines)
+    if why and dry:
+        say(f"  would then obtain a certificate for {settings.domain} ({why}), and serve it")
+    elif why:
+        say(f"  tls      a certificate is due: {why}")
+        if checked:
+            preflight.check(c, settings, state.host.root)
+        converge(c, ask_now)
+        converge(c, nginx.items)
+    return state
+
+
+@remote.task
+def tls(c, status=False, preflight=True):
+    """Serve by HTTPS as lab.tls says; `--status` shows the certificate.
+
+    :param status: only show who issued it, for which names, and how many days are left.
+    :param preflight: `--no-preflight` asks Let's Encrypt without seeing first whether it can work.
+    """
+    if status:
+        show(c)
+    else:
+        serve(c, items, nginx.items, checked=preflight)
+
+
+def show(c) -> None:
+    """Print the certificate that Nginx serves right now.
+
+    :raises Exit: when it serves none.
+    """
+    settings = load(c.config)
+    if settings.tls == "off":
+        raise Exit("lab.tls is off: there is no certificate; choose self-signed or letsencrypt")
+    wire.open_connection(c, settings)
+    asked = call("show_served", settings.domain, settings.https_port)
+    told = channel.ask(c, f"{shell('read.sh')}{asked}\n")
+    there = parsed(base64.b64decode("".join(told)).decode())
+    if there is None:
+        raise Exit(f"Nginx serves no certificate for {settings.domain}: fab -H {name_of(c)} tls")
+    say(f"{settings.url}: issued by {issuer(there)}, for {', '.join(names(there))}")
+    end = there.not_valid_after_utc
+    say(f"  {days_left(there)} days left, until {end:%Y-%m-%d %H:%M} UTC")
