@@ -2,8 +2,22 @@
 
 from invoke import Collection
 
+from . import (
+    audit,
+    deps,
+    fail2ban,
+    fleet,
+    full,
+    hosts,
+    jupyter,
+    login,
+    nginx,
+    status,
+    systemd,
+    tls,
+    verify,
+)
 from . import broken as broken
-from . import deps, fleet, full, hosts, jupyter, login, nginx, status, systemd, tls, verify
 from . import hush as hush
 from .settings import DEFAULTS
 
@@ -15,9 +29,11 @@ ns = Collection(
     systemd.systemd,
     tls.tls,
     nginx.nginx,
+    fail2ban.fail2ban,
     hosts.hosts,
     verify.verify,
     status.status,
+    audit.audit,
     fleet.fleet,
     login.password,
     login.token,

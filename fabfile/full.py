@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import msgspec
 
-from . import deps, jupyter, nginx, output, systemd, tls
+from . import deps, fail2ban, jupyter, nginx, output, systemd, tls
 from .converge import look
 from .hosts import add
 from .login import tell
@@ -13,7 +13,7 @@ from .remote import task
 from .settings import load
 from .verify import prove
 
-STEPS = (deps.items, jupyter.items, systemd.items, tls.items, nginx.items)
+STEPS = (deps.items, jupyter.items, systemd.items, tls.items, nginx.items, fail2ban.items)
 
 
 @task

@@ -324,6 +324,23 @@ reload_nginx() {
     wait_retired $old
 }
 
+# restart_fail2ban JAIL LOG: and see that the jail is at work.
+restart_fail2ban() {
+    [ -e "$2" ] || : >"$2" # of an Nginx that nobody has asked yet
+    systemctl enable -q fail2ban
+    systemctl restart fail2ban
+    tries=100
+    until fail2ban-client status "$1" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        if [ "$tries" = 0 ]; then
+            echo "fail2ban has no jail $1; the last lines of its journal:"
+            journalctl -u fail2ban -n 20 --no-pager -o cat
+            return 1
+        fi
+        sleep 0.1
+    done
+}
+
 # wait_retired PID...: until the workers of before take no more requests; a reload returns earlier.
 wait_retired() {
     for worker; do

@@ -10,9 +10,14 @@ from .paths import PathItem
 
 @dataclass(frozen=True, kw_only=True)
 class Absent(PathItem):
-    """No file and no link there; one that is, is kept aside. :param unit: who is to hear of it."""
+    """No file and no link there; one that is, is kept aside.
+
+    :param unit: the unit that reads it.
+    :param then: what to do afterwards, when no service of ours sees to it.
+    """
 
     unit: str
+    then: str = ""
 
     def compare(self, lines, touched):
         if lines[0] == "absent":
@@ -21,7 +26,8 @@ class Absent(PathItem):
 
     def removal(self, say: str) -> Change:
         """The change that takes it away."""
-        return Change(say, call("put_absent", self.path), (self.unit,), needs=self.needs)
+        fix = "\n".join(filter(None, [call("put_absent", self.path), self.then]))
+        return Change(say, fix, (self.unit,), needs=self.needs)
 
 
 @dataclass(frozen=True, kw_only=True)

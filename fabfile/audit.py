@@ -1,0 +1,121 @@
+"""Try on the running server what an attacker would, and say which of it works."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from invoke import Exit
+
+from . import channel, jupyter, remote, wire
+from .converge import read
+from .knobs import FLOOR
+from .output import count, say
+from .render import shell
+from .settings import Settings, load
+from .troubles import name_of
+
+EXPOSED = {"standard": "6.6", "strict": "1.4"}  # of 10, as systemd-analyze security counts
+
+
+def by_port(settings: Settings) -> str:
+    """A loopback port is everybody's on that server."""
+    return f"lab.port: {settings.port}" if settings.port else ""
+
+
+def by_tls(settings: Settings) -> str:
+    """Without HTTPS all that is said can be heard."""
+    return "lab.tls: off" if settings.tls == "off" else ""
+
+
+def by_sandbox(settings: Settings) -> str:
+    """The standard sandbox leaves sudo to those who have it."""
+    return "lab.sandbox: standard" if getattr(settings, "sandbox", "standard") == "standard" else ""
+
+
+@dataclass(frozen=True)
+class Threat:
+    """What may happen, and what ends it: a task.
+
+    :param chosen: gives the setting that leaves it open on purpose, or nothing.
+    """
+
+    what: str
+    remedy: str
+    chosen: Callable[[Settings], str] = lambda _: ""
+
+
+THREATS = {
+    "running": Threat("nothing runs that could be tried", "systemd"),
+    "beside": Threat("another user of the server gets past Nginx to a port", "full", by_port),
+    "socket": Threat("another user of the server gets past Nginx to the socket", "systemd"),
+    "squat": Threat("another user takes JupyterLab's place, and the password", "full", by_port),
+    "kernels": Threat("another user reads what a kernel computes", "full"),
+    "files": Threat("another user reads the hash, the token, or notebooks", "full"),
+    "guesses": Threat("somebody guesses the password", "nginx"),
+    "names": Threat("JupyterLab answers to names that are not its own", "nginx"),
+    "logs": Threat("a token is read in a log", "full"),
+    "version": Threat("a stranger learns which versions run", "nginx"),
+    "headers": Threat("another site frames the pages, or code is smuggled into them", "nginx"),
+    "cookies": Threat("another site, or a script, uses the cookie of a session", "nginx"),
+    "clear": Threat("the password is read on the way", "full", by_tls),
+    "oldtls": Threat("a browser is talked into a TLS that is broken", "nginx"),
+    "certificate": Threat("the certificate ends", "tls"),
+    "sandbox": Threat("code in a notebook reaches what it does not need", "systemd"),
+    "root": Threat("code in a notebook becomes root by sudo", "full", by_sandbox),
+    "memory": Threat("a kernel takes all the memory of the server", "systemd"),
+    "hole": Threat("the server has a hole that everybody knows", "jupyter"),
+}
+
+
+def script(settings: Settings, host) -> str:
+    """The shell that tries, on the server, as root."""
+    secure = settings.tls != "off"
+    values = {
+        "account": host.user,
+        "home": host.home,
+        "project": host.under(settings.project),
+        "venv": host.under(settings.venv),
+        "socket": "" if settings.port else jupyter.SOCKET,
+        "domain": settings.domain,
+        "scheme": "https" if secure else "http",
+        "port": settings.https_port if secure else settings.http_port,
+        "http_port": settings.http_port,
+        "exposed": EXPOSED[getattr(settings, "sandbox", "standard")],
+        "floor": FLOOR.partition(">=")[2],
+    }
+    lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
+    return "\n".join([*lines, shell("audit.sh")])
+
+
+@remote.task
+def audit(c):
+    """Try what an attacker would, and say what works; exits with 1 when something does.
+
+    What the settings leave open on purpose is told, too, with the setting, and is no failure.
+    """
+    settings = load(c.config)
+    wire.open_connection(c, settings)
+    host, _ = read(c, [], settings.user)
+    words = list(channel.apply(c, script(settings, host), host.root))
+    rows = [word.split("|", 3)[1:] for word in words if word.startswith("audit|")]
+    if not rows:
+        raise Exit(f"{name_of(c)}: nothing was tried; it said: {' '.join(words[-3:]) or 'nothing'}")
+    number = {"closed": 0, "OPEN": 0, "chosen": 0}
+    for name, state, proof in rows:
+        threat = THREATS[name]
+        chosen = threat.chosen(settings)
+        state = state if state == "closed" else "chosen" if chosen else "OPEN"
+        number[state] += 1
+        say(f"  {state:<7} {threat.what}", routine=state == "closed")
+        say(f"          {proof}", routine=state == "closed")
+        if state == "chosen":
+            say(f"          as {chosen} says")
+        elif state == "OPEN":
+            say(f"          remedy: fab -H {name_of(c)} {threat.remedy}")
+    told = f"{number['closed']} of {count(len(rows), 'threat')} closed"
+    told += f", {number['chosen']} open as chosen" if number["chosen"] else ""
+    if number["OPEN"]:
+        raise Exit(f"{name_of(c)}: {told}, {number['OPEN']} open that should be closed")
+    say(f"{name_of(c)}: {told}")

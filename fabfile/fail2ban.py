@@ -1,0 +1,48 @@
+"""Ban for an hour who goes on guessing the password, if lab.fail2ban says so.
+
+Owns a filter and a jail of fail2ban; without the setting there is no jail. What makes fail2ban
+start on Debian 12 at all stays.
+"""
+
+from .converge import converge
+from .host import Host
+from .items import Absent, File, Item, Packages, Service, call
+from .remote import task
+from .render import render, shell
+from .settings import Settings
+
+UNIT = "fail2ban.service"
+JAIL = "/etc/fail2ban/jail.d/jupyterlab.conf"
+SSHD = "/etc/fail2ban/jail.d/sshd-journal.conf"
+FILTER = "/etc/fail2ban/filter.d/jupyterlab.conf"
+LOG = "/var/log/nginx/jupyterlab.access.log"
+
+
+def items(settings: Settings, host: Host) -> list[Item]:
+    """The packages, the filter, the jail, and fail2ban running with them; or no jail."""
+    if not settings.fail2ban:
+        heard = call("systemctl", "try-restart", UNIT)
+        return [Absent(path=JAIL, unit=UNIT, then=heard)]
+    names = ("fail2ban", "python3-systemd", "nftables")
+    needs = {"needs": names}
+    ports = dict.fromkeys((settings.http_port, settings.https_port))
+    jail = render("fail2ban-jail.conf.j2", log=LOG, ports=ports)
+    return [
+        Packages(step="fail2ban", names=names, show=("fail2ban",), recommends=settings.recommends),
+        File(path=FILTER, content=shell("fail2ban-filter.conf"), **needs),
+        File(path=SSHD, content=shell("fail2ban-sshd.conf"), **needs),
+        File(path=JAIL, content=jail, **needs),
+        Service(
+            unit=UNIT,
+            reads=(FILTER, SSHD, JAIL),
+            verb="restart",
+            fix=call("restart_fail2ban", "jupyterlab", LOG),
+            **needs,
+        ),
+    ]
+
+
+@task
+def fail2ban(c):
+    """Ban who goes on guessing the password, if lab.fail2ban says so."""
+    converge(c, items)

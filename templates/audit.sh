@@ -1,0 +1,207 @@
+# Try on the running server what an attacker would: a line `audit|threat|closed or open|proof` each.
+# Runs as root, to become another user (nobody) and to search the logs; changes nothing.
+export LC_ALL=C.UTF-8
+unit=jupyterlab.service
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+site=$scheme://$domain:$port
+pid=$(systemctl show -p MainPID --value "$unit")
+runtime=$home/.local/share/jupyter/runtime
+
+# told THREAT STATE PROOF: tell what came of it.
+told() {
+    printf 'audit|%s|%s|%s\n' "$1" "$2" "$(printf '%s' "$3" | tr '\n|' '; ')"
+}
+
+# judged THREAT FOUND [PROOF]: open when something was found; else closed, by this proof.
+judged() {
+    if [ -n "$2" ]; then told "$1" open "$2"; else told "$1" closed "$3"; fi
+}
+
+# other COMMAND...: as another user of this server.
+other() {
+    runuser -u nobody -- "$@"
+}
+
+# ask CURL-ARGUMENT...: through Nginx, by name; prints the status, 000 for no answer.
+ask() {
+    curl -ks -o "$work/body" -D "$work/headers" --max-time 20 --noproxy '*' -w '%{http_code}' \
+        --resolve "$domain:$port:127.0.0.1" -b "$work/cookies" -c "$work/cookies" "$@"
+}
+
+# header NAME: its values in the last answer.
+header() {
+    sed -n "s/^$1: *//Ip" "$work/headers" | tr -d '\r'
+}
+
+# processes: those of the unit.
+processes() {
+    grep -ls "/$unit\$" /proc/[0-9]*/cgroup | cut -d/ -f3
+}
+
+# listening: the TCP ports at which they listen, `address:port` in hexadecimal.
+listening() {
+    for process in $(processes); do
+        ls -l "/proc/$process/fd" 2>/dev/null
+    done | sed -n 's/.*socket:\[\([0-9]*\)\]$/\1/p' >"$work/sockets"
+    awk 'NR == FNR { ours[$1]; next } $4 == "0A" && $10 in ours { print $2 }' "$work/sockets" \
+        /proc/net/tcp /proc/net/tcp6 | sort -u
+}
+
+# ports HEXADECIMAL...: the same for people.
+ports() {
+    for found; do
+        printf '%d ' "0x${found##*:}"
+    done
+}
+
+# stranger: without the cookies of before.
+stranger() {
+    : >"$work/cookies"
+    ask "$@"
+}
+
+if [ "$pid" = 0 ]; then
+    told running open "$unit does not run"
+    exit 0
+fi
+status=$(stranger "$site/login")
+if [ "$status" != 200 ]; then
+    told running open "$site/login answers $status"
+    exit 0
+fi
+
+# --- another user of this server -------------------------------------------------------------
+
+doors=$(listening)
+found=
+for door in $doors; do
+    [ -z "$(other curl -s --max-time 5 "http://127.0.0.1:$((0x${door##*:}))/login")" ] || found=$door
+done
+judged beside "${found:+nobody gets the login page at 127.0.0.1:$((0x${found##*:}))}" "no TCP port of its own"
+if [ -n "$socket" ]; then
+    answer=$(other curl -sS --max-time 5 --unix-socket "$socket" http://localhost/login 2>&1 | head -n 1)
+    judged socket "$(printf '%s' "$answer" | grep -i html)" "as nobody: $answer"
+fi
+if [ -n "$doors" ]; then
+    told squat open "anybody may listen at port $(ports $doors)while it restarts"
+else
+    folder=$(dirname -- "$socket")
+    judged squat "$(other test -w "$folder" && echo "nobody may write to $folder")" "$folder is not writable for nobody"
+fi
+
+# A kernel, asked for with the token that the server itself keeps for its user.
+token=$(sed -n 's/.*"token": "\([^"]*\)".*/\1/p' "$runtime/jpserver-$pid.json" 2>/dev/null)
+(umask 077; printf 'header = "Authorization: token %s"\n' "$token" >"$work/token")
+if [ "$(ask -K "$work/token" -X POST "$site/api/kernels")" = 201 ]; then
+    kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
+    sleep 2
+    more=$(listening | grep -vxF -e "${doors:-none}")
+    ask -K "$work/token" -X DELETE "$site/api/kernels/$kernel" >/dev/null
+    judged kernels "${more:+a kernel listens at 127.0.0.1, port $(ports $more)}" "a kernel that was started listens at no TCP port"
+else
+    told kernels open "no kernel could be started to look at"
+fi
+
+found=
+for file in "$home"/.jupyter/*.json "$home"/.jupyter/*.py "$home"/.jupyter/jupyterlab_token "$runtime"/*cookie_secret; do
+    ! other test -r "$file" 2>/dev/null || found="$found $file"
+done
+for notebook in $(other find "$project" -name venv -prune -o -name '*.ipynb' -readable -print 2>/dev/null | head -n 3); do
+    found="$found $notebook"
+done
+mask=$(sed -n 's/^Umask:\s*//p' "/proc/$pid/status")
+[ "${mask#0?}" = 77 ] || found="$found new files (umask $mask)"
+judged files "${found:+nobody may read$found}" "nobody reads neither hash, token nor notebooks; umask $mask"
+
+# --- the network -------------------------------------------------------------------------------
+
+stranger "$site/login" >/dev/null
+xsrf=$(awk '$6 == "_xsrf" { print $7 }' "$work/cookies")
+checked=0
+for guess in 1 2 3 4 5 6 7 8 9 10; do
+    [ "$(ask --data-urlencode "_xsrf=$xsrf" -d "password=guess-$guess" "$site/login")" = 429 ] || checked=$((checked + 1))
+done
+judged guesses "$([ "$checked" -lt 10 ] || echo "10 guesses in a row, and each was checked")" "of 10 guesses $checked were checked"
+
+found=
+for name in other-name.invalid "$(hostname -I | cut -d' ' -f1)"; do
+    curl -ks -o "$work/body" -D "$work/headers" --max-time 5 --noproxy '*' \
+        --connect-to "::127.0.0.1:$port" "$scheme://$name:$port/lab"
+    ! grep -qi '^location:.*/login?next' "$work/headers" || found="$found $name"
+    : >"$work/headers"
+done
+judged names "${found:+JupyterLab answers to$found}" "other names and the bare address lead nowhere near it"
+
+secret=audit$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+ask "$site/lab?token=$secret" >/dev/null
+ask -e "$site/lab?token=$secret" "$site/no-such-page" >/dev/null
+sleep 1
+found=$(grep -rls "$secret" /var/log/nginx)
+! journalctl -q --since -1min --no-pager -o cat | grep -q "$secret" || found="$found the journal"
+since=$(systemctl show -p ActiveEnterTimestamp --value "$unit")
+! journalctl -q -u "$unit" --since "${since% *}" --no-pager -o cat | grep -q 'token=[0-9a-f]\{32\}' \
+    || found="$found the journal (the one that logs in)"
+judged logs "${found:+a token is in $found}" "a token in a URL and in a referer is in no log"
+
+stranger "$site/login" >/dev/null
+found=$(header server | grep '[0-9]')
+stranger "$site/api" >/dev/null
+found="$found $(grep -o '"version": *"[^"]*"' "$work/body")"
+judged version "${found# }" "neither Nginx nor JupyterLab says it"
+
+stranger "$site/login" >/dev/null
+found=
+header content-security-policy | grep -q 'default-src' || found="$found Content-Security-Policy"
+header content-security-policy | grep -q 'frame-ancestors' || found="$found frame-ancestors"
+for name in x-content-type-options referrer-policy permissions-policy; do
+    [ -n "$(header "$name")" ] || found="$found $name"
+done
+[ "$scheme" = http ] || [ -n "$(header strict-transport-security)" ] || found="$found strict-transport-security"
+judged headers "${found:+missing:$found}" "all headers are there"
+
+stranger -K "$work/token" "$site/lab" >/dev/null
+cookies=$(header set-cookie)
+found=$(printf '%s\n' "$cookies" | grep -iv samesite | cut -d= -f1)
+found="$found $(printf '%s\n' "$cookies" | grep '^username' | grep -iv httponly | cut -d= -f1)"
+[ "$scheme" = http ] || found="$found $(printf '%s\n' "$cookies" | grep -iv secure | cut -d= -f1)"
+judged cookies "$(echo $found)" "$(printf '%s\n' "$cookies" | sed 's/=[^;]*;/:/' | tr '\n' ' ')"
+
+if [ "$scheme" = http ]; then
+    told clear open "$site is plain HTTP"
+else
+    judged clear "$(curl -s -o "$work/body" -w '%{http_code}' --resolve "$domain:$http_port:127.0.0.1" \
+        --noproxy '*' --max-time 5 "http://$domain:$http_port/login" | grep 200)" "plain HTTP is only led to HTTPS"
+    for version in tls1 tls1_1; do
+        ! openssl s_client -"$version" -cipher 'ALL:@SECLEVEL=0' -connect "127.0.0.1:$port" -servername "$domain" \
+            </dev/null 2>/dev/null | grep -q '^ *Cipher *: *[A-Z]' || found="$found $version"
+    done
+    judged oldtls "$(echo $found)" "TLS 1.0 and 1.1 are refused"
+    end=$(openssl s_client -connect "127.0.0.1:$port" -servername "$domain" </dev/null 2>/dev/null \
+        | openssl x509 -noout -enddate 2>/dev/null)
+    days=$((($(date -d "${end#*=}" +%s) - $(date +%s)) / 86400))
+    judged certificate "$([ "$days" -ge 10 ] || echo "it ends in $days days")" "$days days left"
+fi
+
+# --- code in a notebook --------------------------------------------------------------------------
+
+exposure=$(systemd-analyze security --no-pager "$unit" 2>/dev/null | sed -n 's/.*exposure level[^:]*: \([0-9.]*\) .*/\1/p')
+judged sandbox "$(awk -v a="$exposure" -v b="$exposed" 'BEGIN { if (a > b) print "exposure " a " by systemd-analyze security" }')" \
+    "exposure $exposure, at most $exposed by systemd-analyze security"
+if grep -q '^NoNewPrivs:\s*1' "/proc/$pid/status"; then
+    told root closed "no new privileges: sudo does nothing there"
+else
+    judged root "$(sudo -n -l -U "$account" 2>/dev/null | grep -m1 -o 'NOPASSWD: .*')" "$account may not use sudo without a password"
+fi
+limit=$(systemctl show -p MemoryMax --value "$unit")
+case $limit in
+    *[!0-9]* | '') told memory open "no limit of memory" ;;
+    *) told memory closed "a kernel is killed before JupyterLab takes more than $((limit / 1048576)) MB" ;;
+esac
+
+for info in "$venv"/lib/python3*/site-packages/jupyter_server-*.dist-info; do
+    version=${info##*/jupyter_server-}
+    version=${version%.dist-info}
+done
+judged hole "$(printf '%s\n' "$floor" "$version" | sort -V -C || echo "jupyter_server $version")" "jupyter_server $version"
