@@ -4,6 +4,14 @@ import re
 
 REMEDIES = (
     (
+        r"Detail: .*|urn:ietf:params:acme:error:.*",
+        "mend what the ACME server says, then run again; what was served is served still",
+    ),
+    (
+        r"(?<=An unexpected error occurred:\n).*|Requesting .*",
+        "the server does not reach the ACME server: check its network and lab.acme_server",
+    ),
+    (
         r"No space left on device|enough free space",
         "the disk is full: make room, then run again",
     ),

@@ -66,6 +66,11 @@ show_folder() {
     fi
 }
 
+# show_acme_server: which one certbot has our certificate from.
+show_acme_server() {
+    sed -n 's/^server = //p' /etc/letsencrypt/renewal/jupyterlab.conf 2>/dev/null || true
+}
+
 # show_served DOMAIN PORT: the certificate that Nginx serves, in base64.
 show_served() {
     openssl s_client -connect "127.0.0.1:$2" -servername "$1" </dev/null 2>/dev/null \

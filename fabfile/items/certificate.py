@@ -88,6 +88,14 @@ class Issued(Certificate):
     hook: str
     now: bool = False
 
+    def read(self):
+        return f"{super().read()}\nshow_acme_server"
+
+    def due(self, lines):
+        if lines[-1] not in ("", self.server) and len(lines) > 2:
+            return f"the present one is of {lines[-1]}"
+        return super().due(lines)
+
     def compare(self, lines, touched):
         if not self.now or not self.due(lines):
             return None

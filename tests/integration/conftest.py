@@ -16,6 +16,7 @@ from testbed.host import Host, keypair
 from testbed.machine import ROOT
 
 FOLDER = Path(__file__).parent
+ELSEWHERE = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
 
 
 def pytest_collection_modifyitems(items):
@@ -84,10 +85,15 @@ class Operator:
         stdin: int = subprocess.PIPE,
         out: int = subprocess.PIPE,
         errors: int = subprocess.PIPE,
+        hosts: Path | None = None,
     ) -> subprocess.Popen[str]:
-        """Start fab with these arguments, and leave it running."""
+        """Start fab with these arguments, and leave it running.
+
+        :param hosts: what it sees as /etc/hosts.
+        """
+        elsewhere = ["unshare", "--mount", "sh", "-c", ELSEWHERE, "sh", hosts] if hosts else []
         return subprocess.Popen(
-            [Path(sys.executable).parent / "fab", *arguments],
+            [*elsewhere, Path(sys.executable).parent / "fab", *arguments],
             cwd=folder,
             env=self.environment(env),
             stdin=stdin,
@@ -102,9 +108,10 @@ class Operator:
         env: dict[str, str] | None = None,
         stdin: str | None = None,
         folder: Path = ROOT,
+        hosts: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run fab with these arguments; never raises, the caller looks at the exit code."""
-        with self.start(*arguments, env=env, folder=folder) as running:
+        with self.start(*arguments, env=env, folder=folder, hosts=hosts) as running:
             try:
                 out, errors = running.communicate(stdin or "", timeout=600)
             except BaseException:

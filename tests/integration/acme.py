@@ -1,0 +1,119 @@
+"""A certificate authority that speaks ACME: Debian's pebble, on a server of the testbed."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from dataclasses import dataclass, field
+from shlex import quote
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from testbed.host import Host
+
+# it validates at once and reuses no validation; certbot outlives one refused nonce, not two in a
+# row; and libc looks up names, for Go's own reader remembers /etc/hosts for 5 s
+TEMPER = {
+    "PEBBLE_VA_NOSLEEP": "1",
+    "PEBBLE_WFE_NONCEREJECT": "0",
+    "PEBBLE_AUTHZREUSE": "0",
+    "GODEBUG": "netdns=cgo",
+}
+READY_SECONDS = 10
+INSTALL = """command -v pebble >/dev/null || {
+    apt-get update && apt-get install -y --no-install-recommends pebble
+} >&2"""
+
+
+@dataclass
+class Authority:
+    """One pebble; several share a host by their ports. What it knows is gone when it stops."""
+
+    host: Host
+    port: int = 14000
+    temper: dict[str, str] = field(default_factory=dict)  # over TEMPER
+
+    def __post_init__(self) -> None:
+        self.address = self.host.address
+        self.unit = f"pebble-{self.port}"
+        settings = {
+            "listenAddress": f"0.0.0.0:{self.port}",
+            "managementListenAddress": f"0.0.0.0:{self.port + 1000}",
+            "certificate": f"/etc/{self.unit}/cert.pem",
+            "privateKey": f"/etc/{self.unit}/key.pem",
+            "httpPort": 80,
+            "tlsPort": 443,
+        }
+        self.host.exec(INSTALL)
+        # openssl looks a trusted certificate up by its subject: each authority has its own
+        self.certificate = self.host.exec(
+            f"mkdir -p /etc/{self.unit} && cd /etc/{self.unit}\n"
+            f"printf %s {quote(json.dumps({'pebble': settings}))} >config.json\n"
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
+            f" -subj /CN={self.unit} -addext subjectAltName=IP:{self.address}"
+            " -addext keyUsage=digitalSignature,keyCertSign -keyout key.pem -out cert.pem\n"
+            "cat cert.pem"
+        )
+        self.start()
+
+    @property
+    def directory_url(self) -> str:
+        """The address that certbot's --server takes."""
+        return f"https://{self.address}:{self.port}/dir"
+
+    def start(self) -> None:
+        """Start it and wait until it answers: with new roots, and without accounts."""
+        temper = {**TEMPER, **self.temper}
+        words = " ".join(f"--setenv={quote(f'{name}={temper[name]}')}" for name in temper)
+        self.host.exec(
+            f"systemctl reset-failed {self.unit} 2>/dev/null || :\n"
+            f"systemd-run --quiet --unit={self.unit} {words}"
+            f" pebble -config /etc/{self.unit}/config.json"
+        )
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                self.get(self.directory_url)
+                return
+            except URLError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it: connections to it are refused."""
+        self.host.exec(f"systemctl stop {self.unit}")
+
+    def hang(self) -> None:
+        """Let it accept connections and never answer."""
+        self.host.exec(f"systemctl kill --signal=STOP {self.unit}")
+
+    def wake(self) -> None:
+        """Let it answer again, with all it knew."""
+        self.host.exec(f"systemctl kill --signal=CONT {self.unit}")
+
+    def resolve(self, domain: str, address: str | None) -> None:
+        """Lead its validation of a domain to an address; with None, the name does not exist.
+
+        127.0.0.1 is the authority itself, where nobody listens: a domain that points elsewhere.
+        """
+        kept = rf"grep -v '\s{domain}$' /etc/hosts >/tmp/hosts || :"
+        added = f"echo {quote(f'{address} {domain}')} >>/tmp/hosts" if address else ":"
+        # Docker mounts /etc/hosts: it may be written, not replaced
+        self.host.exec(f"{kept}\n{added}\ncat /tmp/hosts >/etc/hosts")
+
+    def trust(self, server: Host) -> None:
+        """Have a server trust its API, as a company with an authority of its own does."""
+        path = f"/usr/local/share/ca-certificates/{self.unit}.crt"
+        server.exec(f"printf %s {quote(self.certificate)} >{path}\nupdate-ca-certificates >&2")
+
+    def root_certificate(self) -> str:
+        """The root of the certificates it issues now, in PEM."""
+        return self.get(f"https://{self.address}:{self.port + 1000}/roots/0")
+
+    def get(self, url: str) -> str:
+        """Fetch a page of its API."""
+        context = ssl.create_default_context(cadata=self.certificate)
+        with urlopen(url, timeout=5, context=context) as answer:
+            return answer.read().decode()

@@ -1,0 +1,262 @@
+"""HTTPS in each of its ways, from each to each other, and what still serves after a failure."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from itertools import pairwise
+
+import pytest
+from acme import Authority
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from named import DOMAIN, Named
+from outcomes import nothing_to_change, well
+from refusals import refused
+
+from fabfile import authority
+from fabfile.items.certificate import issuer
+
+PLACE = "/etc/nginx/jupyterlab"
+
+
+@pytest.fixture(scope="module")
+def acme(server):
+    """An ACME server, on a server of its own."""
+    return Authority(server("acme").host)
+
+
+@pytest.fixture(scope="module")
+def site(server, acme, tmp_path_factory):
+    """A server that has a name, and trusts the ACME server's API."""
+    site = Named(server("certified"), acme, tmp_path_factory.mktemp("tls"))
+    acme.trust(site.host)
+    acme.resolve(DOMAIN, site.host.address)
+    return site
+
+
+# --- Let's Encrypt on a bare server: HTTP first --------------------------------------------------
+
+
+def test_a_name_that_leads_elsewhere_is_told_before_the_acme_server_is_asked(site, acme):
+    site.lead(acme.host.address)
+    done = site.fab("letsencrypt", "full")
+    refused(done, f"{DOMAIN} leads to {acme.host.address}")
+    assert f"fab -H {site.server.target} tls --no-preflight" in done.stderr
+    site.lead(None)
+    refused(site.fab("letsencrypt", "tls"), f"there is no address for the name {DOMAIN}")
+    site.lead(site.host.address)
+    assert site.serves_by_http(), "the site is up, by HTTP"
+    assert not site.infra.file("/etc/letsencrypt/live").exists
+
+
+def test_a_refusal_of_the_acme_server_leaves_http_serving(site, acme):
+    acme.resolve(DOMAIN, "127.0.0.1")
+    refused(site.fab("letsencrypt", "tls"), f"could not obtain a certificate for {DOMAIN}")
+    assert site.serves_by_http()
+    with pytest.raises(ssl.SSLError):
+        site.served()
+    acme.resolve(DOMAIN, site.host.address)
+
+
+def test_a_dry_run_says_what_would_come(site):
+    out = well(site.fab("letsencrypt", "--dry", "full"))
+    assert f"would then obtain a certificate for {DOMAIN}" in out
+    assert site.serves_by_http()
+
+
+def test_the_certificate_is_issued_and_served(site):
+    out = well(site.fab("letsencrypt", "full"))
+    assert "done" in out and f"obtain a certificate for {DOMAIN}" in out
+    assert "plain HTTP is led to HTTPS" in out and "6*7 over the websocket is 42" in out
+    assert f"https://{DOMAIN}/lab" in out and "travels in clear" not in out
+    assert "Pebble" in issuer(site.served())
+    assert site.plain().headers["Location"] == f"https://{DOMAIN}/lab"
+
+
+def test_a_second_run_asks_for_nothing(site):
+    serial = site.served().serial_number
+    nothing_to_change(site.fab("letsencrypt", "full"))
+    assert site.served().serial_number == serial
+
+
+def test_status_shows_issuer_names_and_days(site):
+    out = well(site.fab("letsencrypt", "tls", "--status"))
+    assert "issued by Pebble" in out and f"for {DOMAIN}" in out and "days left" in out
+
+
+RENEW = "certbot renew --quiet --force-renewal --no-random-sleep-on-renew 2>&1"
+
+
+def test_a_renewal_is_served(site):
+    serial = site.served().serial_number
+    site.host.exec(RENEW)
+    assert site.served().serial_number != serial
+    assert site.infra.service("certbot.timer").is_running
+    assert site.infra.service("certbot.timer").is_enabled
+    nothing_to_change(site.fab("letsencrypt", "full", "--no-verify"))
+
+
+def test_a_renewal_that_fails_leaves_the_certificate(site, acme):
+    serial = site.served().serial_number
+    acme.resolve(DOMAIN, "127.0.0.1")
+    assert "renew failure" in site.host.exec(RENEW, check=False)
+    acme.resolve(DOMAIN, site.host.address)
+    assert site.served().serial_number == serial
+
+
+def test_a_renewal_that_nginx_rejects_leaves_the_certificate(site):
+    serial = site.served().serial_number
+    broken = "/etc/nginx/conf.d/broken.conf"
+    site.host.exec(f"echo bogus >{broken}")
+    site.host.exec(RENEW, check=False)
+    site.host.exec(f"rm {broken}; systemctl restart nginx")
+    assert site.served().serial_number == serial
+
+
+# --- from each to each ---------------------------------------------------------------------------
+
+ISSUERS = {"self-signed": "JupyterLab servers of", "letsencrypt": "Pebble", "files": "JupyterLab"}
+ALL = ("off", "self-signed", "letsencrypt", "files")
+TOUR = (
+    *("letsencrypt", "files", "off", "letsencrypt", "self-signed", "off", "files"),
+    *("letsencrypt", "off", "self-signed", "files", "self-signed", "letsencrypt"),
+)
+SWITCHES = list(pairwise(TOUR))
+
+
+def test_the_tour_has_every_switch():
+    assert set(SWITCHES) == {(a, b) for a in ALL for b in ALL if a != b}
+
+
+@pytest.mark.parametrize(("before", "after"), SWITCHES, ids=[f"{a} to {b}" for a, b in SWITCHES])
+def test_a_switch_from(site, before, after):
+    out = well(site.fab(after, "full"))
+    assert "6*7 over the websocket is 42" in out
+    assert site.serves_by_http() == (after == "off")
+    if after == "off":
+        assert "travels in clear" in out
+        with pytest.raises(OSError):
+            site.served()
+    else:
+        assert ISSUERS[after] in issuer(site.served())
+    nothing_to_change(site.fab(after, "full", "--no-verify"))
+
+
+def test_a_switch_that_fails_leaves_the_certificate_before(site, acme):
+    well(site.fab("self-signed", "full", "--no-verify"))
+    serial = site.served().serial_number
+    site.host.exec(f"rm {PLACE}/{DOMAIN}.acme.*; certbot delete -q --cert-name jupyterlab")
+    acme.resolve(DOMAIN, "127.0.0.1")
+    refused(site.fab("letsencrypt", "full"), "could not obtain a certificate")
+    assert site.served().serial_number == serial
+    acme.resolve(DOMAIN, site.host.address)
+    well(site.fab("letsencrypt", "full"))
+    assert "Pebble" in issuer(site.served())
+
+
+# --- a private CA --------------------------------------------------------------------------------
+
+
+def test_one_ca_is_made_and_kept_private(site):
+    first = (site.folder / "ca" / "ca.pem").read_bytes()
+    out = well(site.fab("self-signed", "full", "--no-verify"))
+    assert "your private CA is new" not in out
+    assert (site.folder / "ca" / "ca.pem").read_bytes() == first
+    assert (site.folder / "ca" / "ca.key").stat().st_mode & 0o777 == 0o600
+    assert (site.folder / "ca").stat().st_mode & 0o777 == 0o700
+    root = x509.load_pem_x509_certificate(first)
+    site.served().verify_directly_issued_by(root)
+
+
+def test_the_key_of_the_server_is_roots_alone_and_in_no_output(site):
+    site.host.exec(f"rm {PLACE}/{DOMAIN}.key")
+    done = site.fab("self-signed", "--debug", "full", "--no-verify")
+    out = well(done) + done.stderr
+    key = site.infra.file(f"{PLACE}/{DOMAIN}.key")
+    assert (key.mode, key.user) == (0o600, "root")
+    secret = key.content_string.splitlines()[1]
+    assert len(secret) == 64 and secret not in out
+    assert "PRIVATE KEY" not in out
+
+
+def test_a_certificate_of_another_name_or_ca_is_replaced(site):
+    chain, key = authority.make(site.folder).issue(DOMAIN)
+    place = f"{PLACE}/{DOMAIN}"
+    site.host.exec(f"cat >{place}.pem <<'END'\n{chain}END\ncat >{place}.key <<'END'\n{key}END")
+    out = well(site.fab("self-signed", "full"))
+    assert f"put the certificate of {DOMAIN}" in out
+    site.served().verify_directly_issued_by(
+        x509.load_pem_x509_certificate((site.folder / "ca" / "ca.pem").read_bytes())
+    )
+
+
+# --- a certificate of one's own ------------------------------------------------------------------
+
+
+def long_over(folder) -> tuple[str, str]:
+    """A certificate that has ended."""
+    ca = authority.make(folder)
+    chain, key = ca.issue(DOMAIN)
+    leaf = x509.load_pem_x509_certificate(chain.encode())
+    end = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(
+        leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number,
+        end - datetime.timedelta(days=9), end, list(leaf.extensions),
+    )  # fmt: skip
+    return authority.pem(builder.sign(ca.key, hashes.SHA256())), key
+
+
+def another_key() -> str:
+    """A key that belongs to nothing."""
+    return authority.key_pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def with_passphrase(key: str) -> str:
+    """The same key, encrypted."""
+    loaded = serialization.load_pem_private_key(key.encode(), None)
+    secret = serialization.BestAvailableEncryption(b"made by the test")
+    form = serialization.PrivateFormat.PKCS8
+    return loaded.private_bytes(serialization.Encoding.PEM, form, secret).decode()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        pytest.param(lambda c, k, f: authority.make(f).issue("x.org"), "not for lab.", id="name"),
+        pytest.param(lambda c, k, f: long_over(f), "it ended on", id="ended"),
+        pytest.param(
+            lambda c, k, f: (c, authority.make(f).issue(DOMAIN)[1]), "not the key", id="key"
+        ),
+        pytest.param(lambda c, k, f: (c, with_passphrase(k)), "passphrase", id="passphrase"),
+        pytest.param(lambda c, k, f: ("nonsense", k), "no PEM certificate", id="nonsense"),
+        pytest.param(lambda c, k, f: (c, "nonsense"), "no PEM key", id="no key"),
+    ],
+)
+def test_a_file_that_would_not_do_is_refused_before_anything_is_changed(site, spoil, told):
+    chain, key = authority.make(site.folder).issue(DOMAIN)
+    well(site.fab("self-signed", "full", "--no-verify"))
+    serial = site.served().serial_number
+    site.give(*spoil(chain, key, site.folder))
+    refused(site.fab("files", "full"), told)
+    site.give(chain, key)
+    assert site.served().serial_number == serial
+    nothing_to_change(site.fab("self-signed", "full", "--no-verify"))
+
+
+def test_the_operators_new_certificate_takes_the_place_of_the_old(site):
+    for _ in range(2):
+        pair = authority.make(site.folder).issue(DOMAIN)
+        site.give(*pair)
+        well(site.fab("files", "full"))
+        assert site.served() == x509.load_pem_x509_certificate(pair[0].encode())
+
+
+# --- other names ---------------------------------------------------------------------------------
+
+
+def test_a_handshake_for_another_name_is_refused(site):
+    for name in ("other.example.org", "", site.host.address):
+        with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
+            site.served(name or None)
