@@ -27,7 +27,9 @@ def rendered(step, ending: str, host: Host = DAVID, **chosen) -> str:
 # --- Nginx -------------------------------------------------------------------------------------
 
 
-NEWER = re.compile(r"^ +(proxy_cookie_flags|ssl_reject_handshake) .*;$", re.MULTILINE)  # 1.19
+NEWER = re.compile(
+    r"^ +(proxy_cookie_flags|ssl_conf_command|ssl_reject_handshake) .*;$", re.MULTILINE
+)  # 1.19
 
 
 @pytest.fixture
