@@ -1,0 +1,118 @@
+"""What an attacker gets from the how-to's JupyterLab, and not from ours."""
+
+import time
+
+import attacks
+import attacks_login
+import attacks_network
+import howto
+import laboratory as lab
+import pytest
+from outcomes import well
+
+ATTACKS = [
+    attacks.reaches_jupyterlab_beside_nginx,
+    attacks.harvests_a_password_in_the_place_of_the_service,
+    attacks.hears_what_a_kernel_computes,
+    attacks.reads_the_notebooks_and_their_history,
+    attacks.finds_the_token_in_the_logs,
+    attacks.becomes_root_from_a_notebook,
+    attacks.plants_an_ssh_key_from_a_notebook,
+    attacks.shares_files_in_tmp_with_others,
+    attacks.may_take_all_memory,
+    attacks.is_as_exposed_as_a_unit_can_be,
+    attacks_network.answers_to_any_name,
+    attacks_network.tells_versions,
+    attacks_network.leaves_headers_out,
+    attacks_network.sends_cookies_from_other_sites,
+    attacks_login.refuses_the_owners_password,
+    attacks_login.forgets_the_password_of_the_login_page,
+    attacks_login.prints_the_token_at_every_start,
+    attacks_login.hides_who_guessed,
+    attacks_login.guesses_by_another_way,
+    attacks_login.guesses_passwords_at_speed,
+    attacks_login.keeps_visitors_waiting_by_guesses,
+]
+WITHSTOOD = [  # by the how-to, too: JupyterLab's own doing, which no hardening may undo
+    attacks.reads_a_hash_a_token_or_a_key,
+    attacks.sees_a_secret_in_the_process_list,
+    attacks_network.opens_a_websocket_from_another_site,
+    attacks_network.runs_a_files_script_as_the_owner,
+]
+
+
+@pytest.fixture(scope="module")
+def theirs(servers):
+    """A server after the how-to."""
+    (server,) = servers("howto")
+    howto.follow(server)
+    attacks.prepare(server)
+    return server
+
+
+@pytest.fixture(scope="module")
+def ours(servers):
+    """A server after `full`, with the password that the how-to has one type."""
+    (server,) = servers("attacked")
+    well(server.fab("full", env={"LAB_PASSWORD": howto.PASSWORD}))
+    attacks.prepare(server)
+    return server
+
+
+def named(attack) -> str:
+    return attack.__name__
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=named)
+def test_an_attack_succeeds_against_the_how_to(theirs, attack):
+    assert attack(theirs)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=named)
+def test_the_attack_fails_against_ours(ours, attack):
+    assert not attack(ours)
+
+
+@pytest.mark.parametrize("attack", WITHSTOOD, ids=named)
+def test_an_attack_that_fails_anyway(theirs, ours, attack):
+    assert not attack(theirs)
+    assert not attack(ours)
+
+
+# --- what the limit on logins costs those who do not guess --------------------------------------
+
+
+def from_the_server_itself(server, password: str) -> str:
+    """Log in from another address than these tests': the status."""
+    form = "\"_xsrf=$(awk '/_xsrf/ { print $7 }' /tmp/jar)\""
+    curl = f"curl -s -b /tmp/jar -c /tmp/jar -H 'Host: {lab.DOMAIN}' http://127.0.0.1/login"
+    return server.host.exec(
+        f"{curl} -o /dev/null; {curl} -o /dev/null -w '%{{http_code}}' "
+        f"--data-urlencode {form} --data-urlencode 'password={password}'; rm /tmp/jar"
+    )
+
+
+def test_while_guesses_are_refused_another_address_logs_in(ours):
+    attacks_login.exhausted(ours)
+    secret = howto.PASSWORD if lab.log_in(ours, howto.PASSWORD)[0] else lab.token(ours)
+    attacks_login.exhausted(ours)
+    assert from_the_server_itself(ours, secret) == "302"
+
+
+def test_while_guesses_are_refused_who_is_in_works_on(ours):
+    attacks_login.exhausted(ours)
+    with lab.kernel(ours) as compute:
+        assert compute("print(6 * 7)") == "42\n"
+    api = lab.owner(ours)
+    assert {api.get("/api/contents").status_code for _ in range(50)} == {200}
+    assert {lab.client(ours).get("/login").status_code for _ in range(20)} == {200}
+
+
+def test_five_typing_errors_are_forgiven(ours):
+    """After the time that the limit takes to forget."""
+    for _ in range(30):
+        time.sleep(2)
+    visitor = lab.client(ours)
+    answers = [visitor.post("/login", data=lab.form(visitor, "tpyo")) for _ in range(5)]
+    assert {answer.status_code for answer in answers} == {401}
+    assert visitor.post("/login", data=lab.form(visitor, lab.token(ours))).status_code == 302
