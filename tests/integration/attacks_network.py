@@ -5,7 +5,10 @@ Each takes a server, however it was set up, and returns what it got: nothing whe
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
+import time
 
 import httpx
 import laboratory as lab
@@ -95,3 +98,24 @@ def runs_a_files_script_as_the_owner(server) -> list[str]:
         if not (attached or any("sandbox" in policy for policy in policies)):
             told.append(f"{name}: {policies}")
     return told
+
+
+def fills_the_memory_without_a_login(server) -> str:
+    """Bodies are held by JupyterLab before it asks who sends them: four of nearly 60 MB."""
+    size, wires, before = 60 << 20, [], resident(server)
+    head = request("/api/contents/x", f"Host: {lab.DOMAIN}", f"Content-Length: {size}")
+    for _ in range(4):
+        wires.append(wire := socket.create_connection((server.host.address, 80), timeout=3))
+        with contextlib.suppress(OSError):  # hung up on, or listened to no longer
+            wire.sendall(head.encode() + b"x" * (size - 1))
+    time.sleep(1)
+    grown = resident(server) - before
+    for wire in wires:
+        wire.close()
+    return f"{grown >> 20} MB" if grown > size else ""
+
+
+def resident(server) -> int:
+    """The memory of JupyterLab's own process, in bytes."""
+    process = "$(systemctl show jupyterlab -p MainPID --value)"
+    return 1024 * int(server.host.exec(f"awk '/VmRSS/ {{ print $2 }}' /proc/{process}/status"))

