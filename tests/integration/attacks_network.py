@@ -27,14 +27,13 @@ def answers_to_any_name(server) -> dict[str, str]:
 
 def tells_versions(server) -> list[str]:
     """What a scanner notes down: of Nginx, and of JupyterLab without a login."""
-    pages = ("/login", "/api", "/api/", "/not-there", "/lab", STYLE, "/..", "/%00")
+    pages = ("/login", "/api", "/api/", "/not-there", "/lab", lab.STYLE, "/..", "/%00")
     asked = [request(page, f"Host: {lab.DOMAIN}", method="GET") for page in pages]
     asked += [request("/", "Host: unknown", method="GET"), request("/", "Host: :/", method="GET")]
     text = "\n".join(send(server, one) for one in asked)
     return sorted(set(re.findall(r'nginx/[\d.]+|Tornado\S*|"version": "[\d.]+"', text)))
 
 
-STYLE = "/static/style/style.min.css"
 WANTED = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "frame-ancestors",
@@ -45,8 +44,10 @@ WANTED = {
 def leaves_headers_out(server) -> list[str]:
     """Headers that keep other sites from framing, sniffing and learning the URL with a token."""
     missing = set()
-    for page in ("/login", "/api", STYLE, "/lab/not-there", "/.."):
-        answer = send(server, request(page, f"Host: {lab.DOMAIN}", method="GET"))
+    asked = {page: (f"Host: {lab.DOMAIN}",) for page in ("/login", "/api", lab.STYLE, "/lab/not")}
+    asked["/too-large"] = (f"Host: {lab.DOMAIN}", "Content-Length: 99999999999")  # Nginx's own page
+    for page, headers in asked.items():
+        answer = send(server, request(page, *headers, method="GET"))
         lines = answer.partition("\r\n\r\n")[0].split("\r\n")[1:]
         head = httpx.Headers([tuple(line.split(": ", 1)) for line in lines])
         missing |= {f"{page}: {n}" for n, v in WANTED.items() if not re.search(v, head.get(n, ""))}

@@ -12,6 +12,7 @@ import httpx
 import websocket
 from visitor import DOMAIN, Visitor
 
+STYLE = "/static/style/bootstrap.min.css"  # answered to anybody
 PATIENCE = 60  # seconds for a start, or for a limit on logins to let one through
 
 
