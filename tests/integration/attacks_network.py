@@ -25,13 +25,20 @@ def answers_to_any_name(server) -> dict[str, str]:
     return {name: line for name, line in answers.items() if line and " 400 " not in line}
 
 
+BUNDLES = ("/static/lab", "/lab/extensions/@jupyter-notebook/lab-extension")
+LISTS = ("/package.json", "/package.json?x=1", "/static/third-party-licenses.json")
+
+
 def tells_versions(server) -> list[str]:
     """What a scanner notes down: of Nginx, and of JupyterLab without a login."""
-    pages = ("/login", "/api", "/api/", "/not-there", "/lab", lab.STYLE, "/..", "/%00")
+    pages = ["/login", "/api", "/api/", "/api?x=1", "//api", "/not-there", "/lab", "/..", "/%00"]
+    pages += [bundle + name for bundle in BUNDLES for name in LISTS]
+    pages += ["/static/lab/third-party-licenses.json"]
     asked = [request(page, f"Host: {lab.DOMAIN}", method="GET") for page in pages]
     asked += [request("/", "Host: unknown", method="GET"), request("/", "Host: :/", method="GET")]
     text = "\n".join(send(server, one) for one in asked)
-    return sorted(set(re.findall(r'nginx/[\d.]+|Tornado\S*|"version": "[\d.]+"', text)))
+    told = set(re.findall(r'nginx/[\d.]+|Tornado\S*|"version(?:Info)?": "[\d.]+"', text))
+    return sorted(told, reverse=True)[:9]
 
 
 WANTED = {
@@ -44,7 +51,7 @@ WANTED = {
 def leaves_headers_out(server) -> list[str]:
     """Headers that keep other sites from framing, sniffing and learning the URL with a token."""
     missing = set()
-    asked = {page: (f"Host: {lab.DOMAIN}",) for page in ("/login", "/api", lab.STYLE, "/lab/not")}
+    asked = dict.fromkeys(("/login", "/api", lab.STYLE, "/lab/not"), (f"Host: {lab.DOMAIN}",))
     asked["/too-large"] = (f"Host: {lab.DOMAIN}", "Content-Length: 99999999999")  # Nginx's own page
     for page, headers in asked.items():
         answer = send(server, request(page, *headers, method="GET"))
