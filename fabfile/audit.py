@@ -83,6 +83,7 @@ def script(settings: Settings, host) -> str:
         "port": settings.https_port if secure else settings.http_port,
         "http_port": settings.http_port,
         "exposed": EXPOSED[getattr(settings, "sandbox", "standard")],
+        "publishers": shell("publishers.py"),
         "floor": FLOOR.partition(">=")[2],
     }
     lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]

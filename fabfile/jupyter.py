@@ -48,6 +48,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
             needs=("python3", "python3-venv"),
         ),
         Directory(path=host.under("~/.jupyter"), mode="0700", **mine),
+        Directory(path=host.under("~/.ipython"), mode="0700", **mine),  # the history of notebooks
         File(path=host.under(CONFIG), content=config, mode="0600", **mine),
         Token(path=host.under(TOKEN), **mine),
         Password(

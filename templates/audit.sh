@@ -35,25 +35,10 @@ header() {
     sed -n "s/^$1: *//Ip" "$work/headers" | tr -d '\r'
 }
 
-# processes: those of the unit.
-processes() {
-    grep -ls "/$unit\$" /proc/[0-9]*/cgroup | cut -d/ -f3
-}
-
-# listening: the TCP ports at which they listen, `address:port` in hexadecimal.
+# listening: the TCP ports at which its user listens.
 listening() {
-    for process in $(processes); do
-        ls -l "/proc/$process/fd" 2>/dev/null
-    done | sed -n 's/.*socket:\[\([0-9]*\)\]$/\1/p' >"$work/sockets"
-    awk 'NR == FNR { ours[$1]; next } $4 == "0A" && $10 in ours { print $2 }' "$work/sockets" \
-        /proc/net/tcp /proc/net/tcp6 | sort -u
-}
-
-# ports HEXADECIMAL...: the same for people.
-ports() {
-    for found; do
-        printf '%d ' "0x${found##*:}"
-    done
+    awk -v own="$(id -u -- "$account")" '$4 == "0A" && $8 == own { print $2 }' /proc/net/tcp /proc/net/tcp6 \
+        | while IFS=: read -r address port; do printf '%d\n' "0x$port"; done | sort -u
 }
 
 # stranger: without the cookies of before.
@@ -66,6 +51,7 @@ if [ "$pid" = 0 ]; then
     told running open "$unit does not run"
     exit 0
 fi
+command -v curl >/dev/null || { told running open 'curl is missing, which asks'; exit 0; }
 status=$(stranger "$site/login")
 if [ "$status" != 200 ]; then
     told running open "$site/login answers $status"
@@ -74,18 +60,17 @@ fi
 
 # --- another user of this server -------------------------------------------------------------
 
-doors=$(listening)
-found=
-for door in $doors; do
-    [ -z "$(other curl -s --max-time 5 "http://127.0.0.1:$((0x${door##*:}))/login")" ] || found=$door
+door=
+for number in $(listening); do
+    ! other curl -s --max-time 5 "http://127.0.0.1:$number/login" | grep -qi jupyter || door=$number
 done
-judged beside "${found:+nobody gets the login page at 127.0.0.1:$((0x${found##*:}))}" "no TCP port of its own"
+judged beside "${door:+as nobody: the login page, at port $door}" "as nobody: no port answers with the login page"
 if [ -n "$socket" ]; then
     answer=$(other curl -sS --max-time 5 --unix-socket "$socket" http://localhost/login 2>&1 | head -n 1)
     judged socket "$(printf '%s' "$answer" | grep -i html)" "as nobody: $answer"
 fi
-if [ -n "$doors" ]; then
-    told squat open "anybody may listen at port $(ports $doors)while it restarts"
+if [ -n "$door" ]; then
+    told squat open "anybody may listen at port $door while it restarts"
 else
     folder=$(dirname -- "$socket")
     judged squat "$(other test -w "$folder" && echo "nobody may write to $folder")" "$folder is not writable for nobody"
@@ -97,15 +82,16 @@ token=$(sed -n 's/.*"token": "\([^"]*\)".*/\1/p' "$runtime/jpserver-$pid.json" 2
 if [ "$(ask -K "$work/token" -X POST "$site/api/kernels")" = 201 ]; then
     kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
     sleep 2
-    more=$(listening | grep -vxF -e "${doors:-none}")
+    found=$(other python3 -c "$publishers" $(listening))
     ask -K "$work/token" -X DELETE "$site/api/kernels/$kernel" >/dev/null
-    judged kernels "${more:+a kernel listens at 127.0.0.1, port $(ports $more)}" "a kernel that was started listens at no TCP port"
+    judged kernels "${found:+as nobody: a kernel tells what it computes at port $found}" \
+        "as nobody: no port of $account publishes what a kernel computes"
 else
     told kernels open "no kernel could be started to look at"
 fi
 
 found=
-for file in "$home"/.jupyter/*.json "$home"/.jupyter/*.py "$home"/.jupyter/jupyterlab_token "$runtime"/*cookie_secret; do
+for file in "$home"/.ipython/profile_default/history.sqlite "$home"/.jupyter/*.json "$home"/.jupyter/*.py "$home"/.jupyter/jupyterlab_token "$runtime"/*cookie_secret; do
     ! other test -r "$file" 2>/dev/null || found="$found $file"
 done
 for notebook in $(other find "$project" -name venv -prune -o -name '*.ipynb' -readable -print 2>/dev/null | head -n 3); do
