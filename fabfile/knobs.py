@@ -22,6 +22,8 @@ def number(low: int, high: int, meaning: str):
     return Annotated[int, Meta(ge=low, le=high, description=f"{meaning}; {low} to {high}")]
 
 
+# no less than a server with one kernel needs
+MEMORY = r"infinity|([1-9]\d|100)%|(25[6-9]|2[6-9]\d|[3-9]\d\d|[1-9]\d{3,})M|[1-9]\d*[GT]"
 Path = r"(?!.*/\.\.?(/|\Z))~?(/[\w.+@-]+)+"
 Origin = rf"https://(\*\.)?({LABEL}\.)*{LABEL}(:\d{{1,5}})?"
 
@@ -79,6 +81,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     upload_limit: text(r"[1-9]\d*[kmg]", "the largest request body, such as 64m or 2g") = "64m"
     read_timeout: number(60, 604800, "seconds that Nginx waits for a silent answer") = 86400
     start_timeout: number(5, 600, "seconds that JupyterLab may take until it answers") = 60
+    sandbox: Annotated[
+        Literal["standard", "strict"],
+        Meta(description="standard (sudo works in its terminals) or strict (nobody becomes root)"),
+    ] = "standard"
+    memory_limit: text(
+        MEMORY, "what JupyterLab may use of the memory: 10% to 100%, 256M or more, 4G, or infinity"
+    ) = "80%"
+    cpu_limit: (
+        text(r"[1-9]\d{1,4}%", "percent of one processor, 200% being two, or null: all of them")
+        | None
+    ) = None
+    tasks_limit: number(256, 4194304, "how many processes and threads JupyterLab may have") = 8192
     hosts_file: text(r".+", "the operator's own hosts file, a path") = "/etc/hosts"
     address: text(
         r"[0-9A-Fa-f.:]*", "the IP for the hosts line; empty: the one of the SSH peer"

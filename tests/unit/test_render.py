@@ -256,7 +256,8 @@ def test_a_percent_sign_in_a_path_is_no_specifier():
     service = parser["Service"]
     assert (service["User"], service["Group"]) == ("john.doe", "domain users")
     assert service["WorkingDirectory"] == "/home/100%%/john.doe/project"
-    assert "%" not in "".join(lines).replace("%%", "")
+    paths = [line for line in lines if not line.startswith("MemoryMax=")]
+    assert "%" not in "".join(paths).replace("%%", "")
 
 
 @pytest.mark.parametrize("port, folder_made", [(None, True), (8899, False)])
@@ -273,6 +274,73 @@ def test_nginx_may_enter_the_folder_of_the_socket_and_others_not():
     rule = rendered(systemd, "tmpfiles.d/jupyterlab.conf")
     (line,) = [row for row in rule.splitlines() if not row.startswith("#")]
     assert line.split() == ["d", "/run/jupyterlab", "2750", "david", "www-data", "-"]
+
+
+# what makes sudo or apt fail for a unit with User=, as systemd.exec(5) says of each
+NO_SUDO = re.compile(
+    r"NoNewPrivileges|SystemCall\w+|Restrict\w+|MemoryDeny\w+|LockPersonality|DynamicUser"
+    r"|PrivateDevices|PrivateUsers|Protect(Clock|Hostname|Kernel\w+|System)"
+)
+
+
+def said(lines: list[str], name: str) -> list[str]:
+    """What the unit says under this name, in order."""
+    return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
+
+
+def test_the_standard_sandbox_says_nothing_that_forbids_sudo():
+    _, lines = unit()
+    assert [line for line in lines if NO_SUDO.fullmatch(line.partition("=")[0])] == []
+    kept = " ".join(said(lines, "CapabilityBoundingSet")).split()
+    assert {"CAP_SETUID", "CAP_SETGID", "CAP_AUDIT_WRITE", "CAP_DAC_OVERRIDE"} <= set(kept)
+    assert not {"CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_PTRACE", "CAP_NET_ADMIN"} & set(kept)
+
+
+def test_the_strict_sandbox_forbids_it_and_spares_what_notebooks_need():
+    _, lines = unit(sandbox="strict")
+    assert said(lines, "NoNewPrivileges") == ["yes"]
+    assert said(lines, "CapabilityBoundingSet") == [""]
+    assert said(lines, "MemoryDenyWriteExecute") == []  # numba writes code and runs it
+    assert "AF_NETLINK" in said(lines, "RestrictAddressFamilies")[0].split()
+    assert not [words for words in said(lines, "SystemCallFilter") if "@resources" in words]
+
+
+@pytest.mark.parametrize(
+    "options, writable",
+    [
+        ({}, ['"/home/david"']),
+        ({"project": "/home/david/x"}, ['"/home/david"']),
+        ({"project": "/home/davids/x"}, ['"/home/david"', '"/home/davids/x"']),
+        ({"project": "/srv/lab"}, ['"/home/david"', '"/srv/lab"']),
+        ({"host": ODD}, ['"/home/100%%/john.doe"']),
+    ],
+)
+def test_strict_leaves_home_and_project_writable(options, writable):
+    _, lines = unit(sandbox="strict", **options)
+    assert said(lines, "BindPaths") == writable
+    assert said(unit(**options)[1], "BindPaths") == []
+
+
+@pytest.mark.parametrize("port, folder", [(None, ["/run/jupyterlab"]), (8899, [])])
+def test_strict_leaves_the_folder_of_the_socket_writable_when_there_is_one(port, folder):
+    assert said(unit(sandbox="strict", port=port)[1], "ReadWritePaths") == folder
+
+
+@pytest.mark.parametrize("sandbox", ["standard", "strict"])
+@pytest.mark.parametrize(
+    "options, limits",
+    [
+        ({}, (["80%"], [], ["8192"])),
+        (
+            {"memory_limit": "4G", "cpu_limit": "200%", "tasks_limit": 512},
+            (["4G"], ["200%"], ["512"]),
+        ),
+    ],
+)
+def test_the_limits_are_the_chosen_ones(sandbox, options, limits):
+    _, lines = unit(sandbox=sandbox, **options)
+    assert tuple(said(lines, n) for n in ("MemoryMax", "CPUQuota", "TasksMax")) == limits
+    assert said(lines, "OOMPolicy") == ["continue"]  # a killed kernel takes nothing with it
 
 
 # --- Jupyter -----------------------------------------------------------------------------------

@@ -1,0 +1,125 @@
+"""Someone who works in JupyterLab: runs cells in a kernel and commands in a terminal, by Nginx."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from contextlib import contextmanager
+
+import httpx
+import websocket
+from visitor import DOMAIN
+
+TOKEN = "/home/david/.jupyter/jupyterlab_token"
+SECONDS = 120
+
+
+class Notebook:
+    """Speaks the two websocket protocols of JupyterLab, with the server's own token."""
+
+    def __init__(self, host):
+        self.address = host.address
+        self.token = host.exec(f"cat {TOKEN}").strip()
+        self.client = httpx.Client(
+            base_url=f"http://{self.address}/api",
+            headers={"Host": DOMAIN, "Authorization": f"token {self.token}"},
+            timeout=60,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            trust_env=False,
+        )
+
+    def ask(self, method: str, path: str, **body):
+        """Ask the REST interface, and give the answer; nothing when it is empty."""
+        answer = self.client.request(method, path, **({"json": body} if body else {}))
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
+        return answer.json() if answer.content else None
+
+    @contextmanager
+    def wire(self, path: str):
+        """Open a websocket."""
+        opened = websocket.create_connection(
+            f"ws://{self.address}/{path}",
+            host=DOMAIN,
+            origin=f"http://{DOMAIN}",
+            header=[f"Authorization: token {self.token}"],
+            timeout=SECONDS,
+            http_no_proxy=["*"],
+        )
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    @contextmanager
+    def kernel(self):
+        """Start a kernel, give a function that runs a cell in it, and shut it down."""
+        kernel = self.ask("POST", "kernels")["id"]
+        try:
+            with self.wire(f"api/kernels/{kernel}/channels") as wire:
+                yield Kernel(wire, kernel)
+        finally:
+            self.ask("DELETE", f"kernels/{kernel}")
+
+    def cell(self, code: str) -> str:
+        """Run one cell in a kernel of its own and give what it prints, or its error."""
+        with self.kernel() as kernel:
+            return kernel.run(code)
+
+    def terminal(self, command: str) -> tuple[int, str]:
+        """Type a command into a terminal of its own: its exit code, and what it printed."""
+        name = self.ask("POST", "terminals")["name"]
+        mark = uuid.uuid4().hex
+        say = f"echo {mark[:9]}''{mark[9:]}"  # the echo of what is typed is not what is looked for
+        seen, deadline = "", time.monotonic() + SECONDS
+        try:
+            with self.wire(f"terminals/websocket/{name}") as wire:
+                wire.send(json.dumps(["stdin", f"{say}; {{ {command}; }}; {say}=$?=\r"]))
+                while f"{mark}=" not in seen and time.monotonic() < deadline:
+                    kind, *words = json.loads(wire.recv())
+                    seen += words[0] if kind == "stdout" else ""
+        finally:
+            self.ask("DELETE", f"terminals/{name}")
+        assert f"{mark}=" in seen, f"no end of {command!r}: {seen}"
+        _, shown, code = seen.replace("\r", "").split(mark)
+        return int(code.split("=")[1]), shown.removeprefix("\n")
+
+
+class Kernel:
+    """One kernel, and the websocket to it."""
+
+    def __init__(self, wire, name: str):
+        self.wire, self.name = wire, name
+
+    def send(self, code: str) -> str:
+        """Send a cell, and give the id under which its answers come."""
+        request = uuid.uuid4().hex
+        header = {"msg_id": request, "msg_type": "execute_request", "session": self.name,
+                  "username": "david", "version": "5.3", "date": ""}  # fmt: skip
+        content = {"code": code, "silent": False, "stop_on_error": False}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "channel": "shell"}
+        self.wire.send(json.dumps({**message, "content": content}))
+        return request
+
+    def messages(self):
+        """Give kind, content and cause of every message, as they come."""
+        while True:
+            message = json.loads(self.wire.recv())
+            yield message["msg_type"], message["content"], message["parent_header"].get("msg_id")
+
+    def run(self, code: str) -> str:
+        """Run a cell and give what it printed, the kinds of what it showed, and its error."""
+        request, told, done = self.send(code), "", 0
+        for kind, content, cause in self.messages():
+            if cause != request:
+                continue
+            if kind == "stream":
+                told += content["text"]
+            elif kind in ("execute_result", "display_data"):
+                told += "\n".join([content["data"].get("text/plain", ""), *content["data"]])
+            elif kind == "error":
+                told += f"{content['ename']}: {content['evalue']}"
+            # the reply and the output come on different ways, in any order
+            done += kind == "execute_reply" or content.get("execution_state") == "idle"
+            if done == 2:
+                return told
