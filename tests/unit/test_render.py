@@ -321,7 +321,7 @@ def test_strict_leaves_home_and_project_writable(options, writable):
     assert said(unit(**options)[1], "BindPaths") == []
 
 
-@pytest.mark.parametrize("port, folder", [(None, ["/run/jupyterlab"]), (8899, [])])
+@pytest.mark.parametrize("port, folder", [(None, ["-/run/jupyterlab"]), (8899, [])])
 def test_strict_leaves_the_folder_of_the_socket_writable_when_there_is_one(port, folder):
     assert said(unit(sandbox="strict", port=port)[1], "ReadWritePaths") == folder
 
