@@ -53,7 +53,7 @@ class Notebook:
 
     @contextmanager
     def kernel(self):
-        """Start a kernel, give a function that runs a cell in it, and shut it down."""
+        """Start a kernel, and shut it down in the end."""
         kernel = self.ask("POST", "kernels")["id"]
         try:
             with self.wire(f"api/kernels/{kernel}/channels") as wire:
