@@ -31,7 +31,7 @@ def by_tls(settings: Settings) -> str:
 
 def by_sandbox(settings: Settings) -> str:
     """The standard sandbox leaves sudo to those who have it."""
-    return "lab.sandbox: standard" if getattr(settings, "sandbox", "standard") == "standard" else ""
+    return "lab.sandbox: standard" if settings.sandbox == "standard" else ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def script(settings: Settings, host) -> str:
         "scheme": "https" if secure else "http",
         "port": settings.https_port if secure else settings.http_port,
         "http_port": settings.http_port,
-        "exposed": EXPOSED[getattr(settings, "sandbox", "standard")],
+        "exposed": EXPOSED[settings.sandbox],
         "publishers": shell("publishers.py"),
         "floor": FLOOR.partition(">=")[2],
     }

@@ -71,6 +71,7 @@ def test_on_a_bare_host_python_comes_first_and_nginx_beside_the_venv():
         "run /home/o'neill/project",
         "run (uv)",
         "run /home/o'neill/.jupyter",
+        "run /home/o'neill/.ipython",
         "run /home/o'neill/.jupyter/jupyter_lab_config.py",
         "run token",
         "run /etc/tmpfiles.d/jupyterlab.conf",
