@@ -37,6 +37,7 @@ if not host.get_fact(File, path=f"{VENV}/bin/jupyter-lab"):
         ],
     )
 files.directory(name="Folder of the configuration", path=f"{HOME}/.jupyter", mode="700")
+files.directory(name="Folder of the history", path=f"{HOME}/.ipython", mode="700")
 config = files.put(
     name="Configuration",
     src=f"{RENDERED}/jupyter_lab_config.py",
@@ -80,8 +81,14 @@ site = files.put(
 )
 link = files.link(
     name="Link of the site",
-    path="/etc/nginx/sites-enabled/jupyterlab",
+    path="/etc/nginx/sites-enabled/zz-jupyterlab",
     target="/etc/nginx/sites-available/jupyterlab",
+    _sudo=True,
+)
+welcome = files.link(
+    name="No welcome page",
+    path="/etc/nginx/sites-enabled/default",
+    present=False,
     _sudo=True,
 )
 systemd.service(
@@ -89,6 +96,6 @@ systemd.service(
     service="nginx",
     running=True,
     enabled=True,
-    reloaded=site.will_change or link.will_change,
+    reloaded=site.will_change or link.will_change or welcome.will_change,
     _sudo=True,
 )

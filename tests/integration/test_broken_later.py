@@ -11,7 +11,7 @@ from surgery import listener, nginx_with
 
 DOMAIN = "jupyterlab.vmdomain.io"
 SITE = "/etc/nginx/sites-available/jupyterlab"
-ENABLED = "/etc/nginx/sites-enabled/jupyterlab"
+ENABLED = "/etc/nginx/sites-enabled/zz-jupyterlab"
 VENV = "/home/david/project/venv"
 
 

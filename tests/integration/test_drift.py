@@ -9,7 +9,7 @@ from untouched import everything
 
 SITE = "/etc/nginx/sites-available/jupyterlab"
 UNIT = "/etc/systemd/system/jupyterlab.service"
-LINK = "/etc/nginx/sites-enabled/jupyterlab"
+LINK = "/etc/nginx/sites-enabled/zz-jupyterlab"
 BY_HAND = "# M\\303\\274ller, by hand: $host 100%% \\\\n"
 
 # what -> by hand, back again, a word of the report

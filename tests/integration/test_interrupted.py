@@ -19,6 +19,7 @@ STEPS = {
     "make the project": ("chown", "/home/david/project"),
     "fill the venv": (3, 2.5),
     "make .jupyter": ("chown", "/home/david/.jupyter"),
+    "make .ipython": ("chown", "/home/david/.ipython"),
     "write the configuration": ("mv", "/home/david/.jupyter/jupyter_lab_config.py"),
     "make the token": ("mv", "/home/david/.jupyter/jupyterlab_token"),
     "write the tmpfiles": ("mv", "/etc/tmpfiles.d/jupyterlab.conf"),
@@ -26,7 +27,8 @@ STEPS = {
     "make the socket's folder": ("chown", "/run/jupyterlab"),
     "start jupyterlab": ("systemctl", "restart -- jupyterlab.service"),
     "write the site": ("mv", "/etc/nginx/sites-available/jupyterlab"),
-    "link the site": ("mv", "/etc/nginx/sites-enabled/jupyterlab"),
+    "link the site": ("mv", "/etc/nginx/sites-enabled/zz-jupyterlab"),
+    "take the welcome page out": ("rm", "/etc/nginx/sites-enabled/default"),
     "start nginx": ("systemctl", "reload-or-restart nginx"),
 }
 WAYS = (
@@ -97,8 +99,9 @@ sha256sum /etc/nginx/sites-available/jupyterlab /etc/systemd/system/jupyterlab.s
 """
 STATE = r"""
 cd /
-stat -c '%n %U:%G %a' home/david/.jupyter home/david/.jupyter/jupyter* home/david/project
-readlink etc/nginx/sites-enabled/jupyterlab
+stat -c '%n %U:%G %a' home/david/.ipython home/david/.jupyter home/david/.jupyter/jupyter* home/david/project
+readlink etc/nginx/sites-enabled/zz-jupyterlab
+ls etc/nginx/sites-enabled
 dpkg-query -W -f '${Package} ${db:Status-Status}\n'
 ls home/david/project/venv/lib/python3*/site-packages | grep dist-info
 systemctl is-enabled jupyterlab nginx

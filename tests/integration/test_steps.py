@@ -14,7 +14,7 @@ UNIT = "/etc/systemd/system/jupyterlab.service"
 CONFIG = "/home/david/.jupyter/jupyter_lab_config.py"
 TOKEN = "/home/david/.jupyter/jupyterlab_token"
 SITE = "/etc/nginx/sites-available/jupyterlab"
-LINK = "/etc/nginx/sites-enabled/jupyterlab"
+LINK = "/etc/nginx/sites-enabled/zz-jupyterlab"
 OWN_HOSTS = b"127.0.0.1 localhost\r\n\n# M\xfcller, by hand, no newline at the end\n10.0.0.1\tnas"
 
 
