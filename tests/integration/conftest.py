@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import testinfra
+from acme import Authority
+from named import DOMAIN, Named
 
 from testbed import engine, image
 from testbed.host import Host, keypair
@@ -180,3 +182,18 @@ def servers(docker_services, server):
     yield make
     if started:
         compose.execute(f"rm -sfv {' '.join(started)}")
+
+
+@pytest.fixture(scope="session")
+def acme(server) -> Authority:
+    """An ACME server, on a server of its own."""
+    return Authority(server("acme").host)
+
+
+@pytest.fixture(scope="session")
+def certified(server, acme, tmp_path_factory) -> Named:
+    """A server that has a name, and trusts the ACME server's API; bare at first."""
+    site = Named(server("certified"), acme, tmp_path_factory.mktemp("tls"))
+    acme.trust(site.host)
+    acme.resolve(DOMAIN, site.host.address)
+    return site

@@ -1,6 +1,8 @@
 """A bare server becomes JupyterLab behind Nginx, and a second run leaves it alone."""
 
+import httpx
 import pytest
+from visitor import Visitor
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,12 @@ def test_full_on_a_bare_host(bare):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6*7 over the websocket is 42" in done.stdout
     assert "/lab?token=" in done.stdout
+
+
+def test_other_names_and_the_bare_address_get_no_answer(bare):
+    for name in ("other.example.org", bare.host.address):
+        with pytest.raises(httpx.RemoteProtocolError):
+            Visitor(bare, name).client.get("/lab")
 
 
 def test_the_service_survives(bare):

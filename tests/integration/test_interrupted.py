@@ -99,7 +99,8 @@ sha256sum /etc/nginx/sites-available/jupyterlab /etc/systemd/system/jupyterlab.s
 """
 STATE = r"""
 cd /
-stat -c '%n %U:%G %a' home/david/.ipython home/david/.jupyter home/david/.jupyter/jupyter* home/david/project
+stat -c '%n %U:%G %a' home/david/.jupyter home/david/.jupyter/jupyter* home/david/project
+stat -c '%n %U:%G %a' home/david/.ipython
 readlink etc/nginx/sites-enabled/zz-jupyterlab
 ls etc/nginx/sites-enabled
 dpkg-query -W -f '${Package} ${db:Status-Status}\n'

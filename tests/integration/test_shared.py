@@ -130,3 +130,58 @@ def test_a_loopback_port_and_back_to_the_socket(site, before, done):
     assert ":8899" not in listeners(site)
     nothing_to_change(site.fab("full"))
     assert others(site) == before
+
+
+# --- names that nobody has ---------------------------------------------------------------------
+
+SECURE = """
+server { listen 443 ssl; server_name secure.example.org; return 200 "secure\\n";
+  ssl_certificate /etc/ssl/secure.pem; ssl_certificate_key /etc/ssl/secure.key; }
+"""
+MAKE = (
+    "openssl req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=secure.example.org "
+    "-keyout /etc/ssl/secure.key -out /etc/ssl/secure.pem 2>&1"
+)
+
+
+def secure(site, name: str) -> str:
+    """What is answered by HTTPS to who asks for a name."""
+    curl = f"curl -sk --connect-to '::127.0.0.1:443' https://{name}/login"
+    return site.host.exec(curl, check=False)
+
+
+def test_another_site_keeps_the_names_of_nobody_by_https(site, before, done, tmp_path):
+    tls = {"FABRIC_LAB_TLS": "self-signed", "FABRIC_LAB_CA_FOLDER": str(tmp_path)}
+    site.host.exec(
+        f"{MAKE}\ncat >/etc/nginx/sites-enabled/secure <<'END'\n{SECURE}END\nnginx -s reload"
+    )
+    well(site.fab("full", "--no-verify", env=tls))
+    assert "JupyterLab" in secure(site, DOMAIN) or "Jupyter Server" in secure(site, DOMAIN)
+    assert secure(site, "secure.example.org") == secure(site, "other.example.org") == "secure\n"
+    site.host.exec("rm /etc/nginx/sites-enabled/secure; systemctl restart nginx")
+    assert secure(site, "other.example.org") == ""
+    assert secure(site, DOMAIN) != ""
+    well(site.fab("full", "--no-verify"))
+
+
+def test_a_site_that_is_first_without_saying_so_stays_first(site, before, done):
+    front = "/etc/nginx/sites-enabled/front"
+    site.host.exec(f"rm {front}; systemctl restart nginx")
+    nothing_to_change(site.fab("nginx"))
+    assert Visitor(site, "anything.example.org").client.get("/lab").text == "shop\n"
+    site.host.exec("rm /etc/nginx/sites-enabled/shop; systemctl restart nginx")
+    with pytest.raises(httpx.RemoteProtocolError):  # 444: no answer
+        Visitor(site, "anything.example.org").client.get("/lab")
+    site.host.exec(
+        "cd /etc/nginx/sites-enabled; ln -s ../sites-available/shop ../sites-available/front .\n"
+        "systemctl restart nginx"
+    )
+
+
+def test_a_welcome_page_that_somebody_changed_stays(site, before, done):
+    site.host.exec(
+        "sed -i s/80/8081/ /etc/nginx/sites-available/default\n"
+        "ln -s /etc/nginx/sites-available/default /etc/nginx/sites-enabled/; nginx -s reload"
+    )
+    nothing_to_change(site.fab("nginx"))
+    assert site.infra.file("/etc/nginx/sites-enabled/default").exists

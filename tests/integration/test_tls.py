@@ -7,11 +7,10 @@ import ssl
 from itertools import pairwise
 
 import pytest
-from acme import Authority
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from named import DOMAIN, Named
+from named import DOMAIN
 from outcomes import nothing_to_change, well
 from refusals import refused
 
@@ -22,18 +21,8 @@ PLACE = "/etc/nginx/jupyterlab"
 
 
 @pytest.fixture(scope="module")
-def acme(server):
-    """An ACME server, on a server of its own."""
-    return Authority(server("acme").host)
-
-
-@pytest.fixture(scope="module")
-def site(server, acme, tmp_path_factory):
-    """A server that has a name, and trusts the ACME server's API."""
-    site = Named(server("certified"), acme, tmp_path_factory.mktemp("tls"))
-    acme.trust(site.host)
-    acme.resolve(DOMAIN, site.host.address)
-    return site
+def site(certified):
+    return certified
 
 
 # --- Let's Encrypt on a bare server: HTTP first --------------------------------------------------

@@ -1,0 +1,136 @@
+"""The audit calls a sound server sound, and names what somebody has opened."""
+
+import pytest
+from outcomes import well
+from refusals import refused
+
+from fabfile.audit import THREATS
+
+SITE = "/etc/nginx/sites-available/jupyterlab"
+CONFIG = "/home/david/.jupyter/jupyter_lab_config.py"
+TOKEN = "/home/david/.jupyter/jupyterlab_token"
+DROPIN = "/etc/systemd/system/jupyterlab.service.d/harm.conf"
+FRONT = "/etc/nginx/conf.d/front.conf"
+PACKAGES = "/home/david/project/venv/lib/python3.11/site-packages"
+RELOAD = "nginx -t 2>&1 && systemctl reload nginx && sleep 1"
+UP = "timeout 30 sh -c 'until [ -S /run/jupyterlab/jupyter.sock ]; do sleep 0.1; done'; sleep 1"
+
+
+def edited(*expressions: str) -> str:
+    """Edit the site, and have Nginx read it."""
+    words = " ".join(f"-e '{expression}'" for expression in expressions)
+    return f"sed -i {words} {SITE}\n{RELOAD}"
+
+
+def dropped(line: str) -> str:
+    """Give the unit another line."""
+    return (
+        f"mkdir -p $(dirname {DROPIN}); printf '[Service]\\n{line}\\n' >{DROPIN}\n"
+        f"systemctl daemon-reload; rm -f /run/jupyterlab/*.sock; systemctl restart jupyterlab; {UP}"
+    )
+
+
+# the threat -> what opens it
+HARMS = {
+    "running": "systemctl stop jupyterlab",
+    "kernels": f"sed -i /transport/d {CONFIG}; systemctl restart jupyterlab; sleep 1; {UP}",
+    "files": f"chmod 0755 /home/david /home/david/.jupyter; chmod 0644 {TOKEN}",
+    "guesses": edited("/limit_req zone/d"),
+    "names": "printf 'server { listen 80 default_server; location / { proxy_pass http://jupyterlab;"
+    " proxy_set_header Host jupyterlab.vmdomain.io; } }\\n' "
+    f">{FRONT}\n{RELOAD}",
+    "logs": edited("s/access.log jupyterlab;/access.log combined;/"),
+    "version": edited("s/server_tokens off/server_tokens on/"),
+    "headers": edited("/add_header/d"),
+    "cookies": edited("/proxy_cookie_flags/d"),
+    "sandbox": dropped("CapabilityBoundingSet=~"),
+    "memory": dropped("MemoryMax=infinity"),
+    "hole": f"cd {PACKAGES}; mv jupyter_server-*.dist-info jupyter_server-2.19.0.dist-info",
+}
+SECURE_HARMS = {
+    "oldtls": edited(
+        "s/TLSv1.2 TLSv1.3/TLSv1 TLSv1.1/", "s/ssl_ciphers .*/ssl_ciphers ALL:@SECLEVEL=0;/"
+    ),
+    "clear": edited("s#return 301 .*#proxy_pass http://jupyterlab; proxy_set_header Host $host;#"),
+    "headers": edited("/Strict-Transport/d"),
+    "cookies": edited("s/lax secure/lax/", "s/X-Forwarded-Proto $scheme/X-Forwarded-Proto http/"),
+}
+REPAIR = f"""
+rm -rf $(dirname {DROPIN}) {FRONT}
+systemctl daemon-reload
+chmod 0700 /home/david
+cd {PACKAGES}
+[ ! -e jupyter_server-2.19.0.dist-info ] || mv jupyter_server-2.19.0.dist-info $(cat /root/hole)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(server):
+    site = server("audited")
+    well(site.fab("full", "--no-verify"))
+    site.host.exec(f"cd {PACKAGES}; ls -d jupyter_server-*.dist-info >/root/hole")
+    return site
+
+
+@pytest.fixture(scope="module")
+def strict(site, tmp_path_factory):
+    """The settings under which nothing is left open."""
+    folder = tmp_path_factory.mktemp("ca")
+    return {
+        "FABRIC_LAB_TLS": "self-signed",
+        "FABRIC_LAB_SANDBOX": "strict",
+        "FABRIC_LAB_CA_FOLDER": str(folder),
+    }
+
+
+def opened(out: str) -> list[str]:
+    """The threats that are told as open and should not be."""
+    told = [line.removeprefix("  OPEN    ") for line in out.splitlines() if "  OPEN " in line]
+    return sorted(name for name, threat in THREATS.items() if threat.what in told)
+
+
+def audited(site, harm: str, **settings) -> list[str]:
+    """Do a harm, audit, and mend it."""
+    site.host.exec(harm)
+    done = site.fab("audit", env=settings)
+    site.host.exec(REPAIR)
+    assert "remedy: fab -H" in done.stdout, done.stdout + done.stderr
+    refused(done, "open that should be closed")
+    well(site.fab("full", "--no-verify", env=settings))
+    return opened(done.stdout)
+
+
+def test_a_server_by_default_is_sound(site):
+    out = well(site.fab("audit"))
+    assert opened(out) == []
+    assert "14 of 16 threats closed, 2 open as chosen" in out
+    assert "as lab.tls: off says" in out and "as lab.sandbox: standard says" in out
+
+
+@pytest.mark.parametrize("name", HARMS)
+def test_what_somebody_has_opened_is_named(site, name):
+    assert name in audited(site, HARMS[name])
+
+
+def test_with_https_and_the_strict_sandbox_nothing_is_open(site, strict):
+    well(site.fab("full", "--no-verify", env=strict))
+    out = well(site.fab("audit", env=strict))
+    assert "18 of 18 threats closed" in out and "chosen" not in out
+
+
+@pytest.mark.parametrize("name", SECURE_HARMS)
+def test_what_somebody_has_opened_of_https_is_named(site, strict, name):
+    assert name in audited(site, SECURE_HARMS[name], **strict)
+
+
+def test_a_port_is_open_as_chosen(site, strict):
+    port = {**strict, "FABRIC_LAB_PORT": "8899"}
+    well(site.fab("full", "--no-verify", env=port))
+    out = well(site.fab("audit", env=port))
+    assert out.count("as lab.port: 8899 says") == 2
+    well(site.fab("full", "--no-verify"))
+
+
+def test_who_may_not_use_sudo_is_told(server):
+    site = server("audited", user="anna", sudo="none")
+    refused(site.fab("audit"), "sudo")

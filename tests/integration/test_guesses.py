@@ -1,0 +1,63 @@
+"""Who goes on guessing: limited by network, and banned by fail2ban where one wants it."""
+
+import pytest
+from outcomes import nothing_to_change, well
+from visitor import DOMAIN, Visitor
+
+BANS = {"FABRIC_LAB_FAIL2BAN": "true"}
+# Many guesses from addresses of its own: what came back, each a line.
+GUESSES = r"""
+ip -6 addr add 2001:db8::1/64 dev lo 2>/dev/null || true
+for n in $(seq {first} {last}); do
+    ip -6 addr add 2001:db8:{network}::$n/128 dev lo 2>/dev/null || true
+    curl -s -o /dev/null -w '%{{http_code}}\n' --interface 2001:db8:{network}::$n \
+        --resolve "{domain}:80:[2001:db8::1]" -d password=no "http://{domain}/login"
+done
+"""
+
+
+@pytest.fixture(scope="module")
+def site(server):
+    """A server with a firewall of its own."""
+    site = server("guarded")
+    well(site.fab("full", "--no-verify", env=BANS))
+    return site
+
+
+def guesses(site, network: str, first: int, last: int) -> list[str]:
+    """Guess from many addresses of one network, one after the other."""
+    script = GUESSES.format(network=network, first=first, last=last, domain=DOMAIN)
+    return site.host.exec(script).split()
+
+
+def test_the_addresses_of_one_network_share_a_limit(site):
+    answers = guesses(site, "0:1", 1, 12)
+    assert answers.count("429") == 6 and len(answers) == 12
+
+
+def test_another_network_is_not_limited_by_it(site):
+    assert "429" not in guesses(site, "0:2", 1, 3)
+
+
+def test_a_guesser_is_banned_and_others_are_not(site):
+    visitor = Visitor(site)
+    for _ in range(40):
+        visitor.client.post("/login", data={"password": "no"})
+    banned = "until fail2ban-client banned | grep -q [0-9]; do sleep 0.2; done"
+    site.host.exec(f"timeout 20 sh -c '{banned}'")
+    with pytest.raises(Exception, match=r"(?i)connect"):
+        visitor.client.get("/login")
+    well(site.fab("status"))  # by SSH the same address still comes in
+    assert "429" not in guesses(site, "0:3", 1, 2)
+    site.host.exec("fail2ban-client unban --all")
+    assert visitor.client.get("/login").status_code == 200
+
+
+def test_a_second_run_changes_nothing(site):
+    nothing_to_change(site.fab("full", "--no-verify", env=BANS))
+
+
+def test_without_the_setting_there_is_no_jail(site):
+    well(site.fab("full", "--no-verify"))
+    assert "jupyterlab" not in site.host.exec("fail2ban-client status")
+    nothing_to_change(site.fab("full", "--no-verify"))
