@@ -76,6 +76,7 @@ def script(settings: Settings, host) -> str:
         "account": host.user,
         "home": host.home,
         "project": host.under(settings.project),
+        "runtime": jupyter.runtime(host) or host.under(jupyter.USUAL),
         "venv": host.under(settings.venv),
         "socket": "" if settings.port else jupyter.SOCKET,
         "domain": settings.domain,

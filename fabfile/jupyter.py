@@ -16,10 +16,21 @@ from .render import render
 from .settings import Settings, load
 
 SOCKET = "/run/jupyterlab/jupyter.sock"
+USUAL = "~/.local/share/jupyter/runtime"
+SHORT = "/run/jupyterlab/runtime"
 TOKEN = "~/.jupyter/jupyterlab_token"
 CONFIG = "~/.jupyter/jupyter_lab_config.py"
 LOGIN = "~/.jupyter/jupyter_server_config.json"  # where Jupyter's own login page keeps the hash
 SHOW = ("jupyterlab", "jupyter-server", "notebook", "ipykernel", "ipython", "jupyter-core")
+
+
+def runtime(host: Host) -> str:
+    """The folder for the sockets of kernels, where the usual one would be too long; else nothing.
+
+    A socket's path has 107 bytes at most (unix(7)): `kernel-`, 36 of an id, `-ipc-`, a number.
+    """
+    longest = f"{host.under(USUAL)}/kernel-{'x' * 36}-ipc-99"
+    return SHORT if len(longest.encode()) > 107 else ""
 
 
 def core(settings: Settings, host: Host) -> tuple[str, ...]:
@@ -31,7 +42,14 @@ def core(settings: Settings, host: Host) -> tuple[str, ...]:
 def items(settings: Settings, host: Host) -> list[Item]:
     """The project folder, its venv, the configuration, and what one logs in with."""
     project, mine = host.under(settings.project), {"owner": host.user, "group": host.group}
-    config = render("jupyter_lab_config.py.j2", settings=settings, socket=SOCKET, project=project)
+    kept = host.under("~/.jupyter/cookie_secret") if runtime(host) else ""
+    config = render(
+        "jupyter_lab_config.py.j2",
+        settings=settings,
+        socket=SOCKET,
+        project=project,
+        cookie_secret=kept,
+    )
     return [
         Needs(path="/usr/share/python-wheels", maker="deps"),
         Directory(path=project, adopted=True, **mine),

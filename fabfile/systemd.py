@@ -28,6 +28,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         token=token,
         tmpfiles=TMPFILES,
         socket=jupyter.SOCKET,
+        runtime=jupyter.runtime(host),
     )
     target = settings.port or jupyter.SOCKET
     wanted = [

@@ -7,7 +7,6 @@ trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 site=$scheme://$domain:$port
 pid=$(systemctl show -p MainPID --value "$unit")
-runtime=$home/.local/share/jupyter/runtime
 
 # told THREAT STATE PROOF: tell what came of it.
 told() {

@@ -1,4 +1,4 @@
-"""An odd user: a dot in the name, a home under /srv, another group, and a sudo that asks."""
+"""An odd user: a dot in the name, a long home under /srv, another group, a sudo that asks."""
 
 import pytest
 from outcomes import nothing_to_change, well
@@ -6,7 +6,7 @@ from refusals import refused, state
 from terminal import converse
 from visitor import accepted
 
-HOME = "/srv/people/john.doe"
+HOME = "/srv/people/of/the/second/floor/john.doe"  # too long for the sockets of kernels
 SUDO = "Tr0ub4dor & 'three"
 KNOWN = {"FABRIC_SUDO_PASSWORD": SUDO}
 

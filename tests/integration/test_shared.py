@@ -152,13 +152,12 @@ def secure(site, name: str) -> str:
 
 def test_another_site_keeps_the_names_of_nobody_by_https(site, before, done, tmp_path):
     tls = {"FABRIC_LAB_TLS": "self-signed", "FABRIC_LAB_CA_FOLDER": str(tmp_path)}
-    site.host.exec(
-        f"{MAKE}\ncat >/etc/nginx/sites-enabled/secure <<'END'\n{SECURE}END\nnginx -s reload"
-    )
+    there = "/etc/nginx/sites-enabled/secure"
+    site.host.exec(f"{MAKE}\ncat >{there} <<'END'\n{SECURE}END\nnginx -s reload")
     well(site.fab("full", "--no-verify", env=tls))
     assert "JupyterLab" in secure(site, DOMAIN) or "Jupyter Server" in secure(site, DOMAIN)
     assert secure(site, "secure.example.org") == secure(site, "other.example.org") == "secure\n"
-    site.host.exec("rm /etc/nginx/sites-enabled/secure; systemctl restart nginx")
+    site.host.exec(f"rm {there}; systemctl restart nginx")
     assert secure(site, "other.example.org") == ""
     assert secure(site, DOMAIN) != ""
     well(site.fab("full", "--no-verify"))

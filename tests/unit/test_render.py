@@ -380,6 +380,14 @@ def test_jupyter_listens_only_where_nginx_asks(port, where):
     assert vars(executed(port=port)) == {**COMMON, **where, "root_dir": "/home/david/project"}
 
 
+@pytest.mark.parametrize("home, short", [("/home/david", False), ("/home/" + "x" * 40, True)])
+def test_where_the_sockets_of_kernels_would_be_too_long_they_are_elsewhere(home, short):
+    host = Host(user="david", group="david", home=home)
+    _, lines = unit(host=host)
+    assert (f"Environment=JUPYTER_RUNTIME_DIR={jupyter.SHORT}" in lines) == short
+    assert hasattr(executed(host=host), "cookie_secret_file") == short
+
+
 @pytest.mark.parametrize(
     "home", ["/home/o'neill", '/home/"x"', "/home/back\\slash", "/home/jürgen"]
 )
