@@ -47,7 +47,7 @@ class Threat:
 
 
 THREATS = {
-    "running": Threat("nothing runs that could be tried", "systemd"),
+    "running": Threat("nothing runs that could be tried", "full"),
     "beside": Threat("another user of the server gets past Nginx to a port", "full", by_port),
     "socket": Threat("another user of the server gets past Nginx to the socket", "systemd"),
     "squat": Threat("another user takes JupyterLab's place, and the password", "full", by_port),

@@ -22,6 +22,8 @@ def tell(c: Connection, state: State) -> None:
     say(f"\nJupyterLab is at {settings.url}/lab")
     if settings.tls == "off":
         say("  the password travels in clear, for all on the way to read: lab.tls gives HTTPS")
+    if settings.tls == "self-signed":
+        say(f"  browsers trust it once they have imported {settings.ca_folder}/ca.pem")
     item, login = state.of(Password)
     if item.shown(login):
         say(f"  log in with the password; with the token: fab -H {name_of(c)} token")

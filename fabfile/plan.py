@@ -111,12 +111,17 @@ def schedule(changes: list[Change]) -> str:
     return "\n".join([*lines, "finish"]) + "\n"
 
 
+def applying() -> str:
+    """The functions that change a server."""
+    return "".join(shell(f"{name}.sh") for name in ("apply", "files", "packages", "services"))
+
+
 def apply_script(host: Host, items: list[Item], changes: list[Change], operator: str) -> str:
     """The whole of what runs as root: tools, steps, their order, and the second look.
 
     :param operator: who runs it, for whoever comes in between.
     """
-    parts = [shell("read.sh"), shell("apply.sh"), call("take_turn", operator, host.turn) + "\n"]
+    parts = [shell("read.sh"), applying(), call("take_turn", operator, host.turn) + "\n"]
     calls = "".join(change.shell for change in changes)
     for tool, user in (("install.py", "fill_venv"), ("answers.py", "start_service")):
         if user in calls:

@@ -2,7 +2,7 @@
 there, and how to bring it about. No item has a connection; `converge` compares, prints and applies.
 
 `read()` is a call of a function in templates/read.sh, `compare()` gets what it printed and returns
-a Change (None when all is as wanted) whose shell calls a function of templates/apply.sh.
+a Change (None when all is as wanted) whose shell calls a function of plan.applying().
 """
 
 from .absent import Absent, Welcome

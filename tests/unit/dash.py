@@ -8,6 +8,7 @@ import pwd
 import subprocess
 from pathlib import Path
 
+from fabfile import plan
 from fabfile.render import shell
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -35,7 +36,7 @@ def reading() -> str:
 
 def applying(place: Path, turn: str = "take_turn tester any >/dev/null\n") -> str:
     """The functions of apply.sh, with all that they keep and leave in a folder of the test's."""
-    text = shell("apply.sh")
+    text = plan.applying()
     for theirs, ours in (("/run/jupyterlab-fab", "run"), ("/var/backups/jupyterlab", "kept")):
         assert theirs in text, theirs
         text = text.replace(theirs, f"{place}/{ours}")

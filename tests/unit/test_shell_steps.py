@@ -9,7 +9,6 @@ from dash import applying, dash, tree
 from fabfile import plan
 from fabfile.host import Host
 from fabfile.items import Change, call
-from fabfile.render import shell
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ def test_the_schedule_of_a_plan_is_understood(apply):
 
 def test_the_whole_of_a_run_tells_steps_and_then_what_is_there(tmp_path):
     script = plan.apply_script(Host(home=str(tmp_path)), [], [Change("try it\\", "echo")], "me")
-    done = dash(script.replace(shell("apply.sh"), applying(tmp_path, turn="")))
+    done = dash(script.replace(plan.applying(), applying(tmp_path, turn="")))
     turn, *told = done.stdout.decode().splitlines()
     assert turn.startswith("turn me, since ")
     assert told == ["begin 0", "end 0 0", f"{turn}, done", "@end"]

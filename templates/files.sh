@@ -1,0 +1,107 @@
+# Files, folders and links: replaced whole, and what stood there is kept. Part of apply.sh.
+
+# keep PATH: set aside what stands there. A run that did not end well left older ones, which are
+# known to work: those stay, and what was put there since goes under this run's date.
+keep() {
+    if [ -e "$kept/now$1" ] || [ -L "$kept/now$1" ] || [ -e "$kept/now$1.absent" ]; then
+        [ ! -f "$1" ] || set_aside "$1" "$dated/since$1"
+    elif [ -e "$1" ] || [ -L "$1" ]; then
+        set_aside "$1" "$kept/now$1"
+    else
+        (umask 077; mkdir -p -- "$kept/now$(dirname -- "$1")")
+        : >"$kept/now$1.absent"
+    fi
+}
+
+# set_aside PATH COPY: whole or not at all.
+set_aside() {
+    (umask 077; mkdir -p -- "$(dirname -- "$2")")
+    cp -a -- "$1" "$2.part"
+    mv -fT -- "$2.part" "$2"
+}
+
+# put_back PATH...: undo this run's change, if it made one.
+put_back() {
+    for path; do
+        if [ -e "$kept/now$path.absent" ]; then
+            rm -f -- "$path" "$kept/now$path.absent"
+            echo "$path is gone again"
+        elif [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
+            clear_away "$path"
+            former=$(dirname -- "$path")/.new.former
+            cp -a -- "$kept/now$path" "$former"
+            mv -fT -- "$former" "$path"
+            rm -f -- "$kept/now$path"
+            echo "$path is what it was again"
+        fi
+    done
+}
+
+# accept PATH...: what is there now works, so that no later run goes back behind it.
+accept() {
+    for path; do
+        rm -f -- "$kept/now$path.absent"
+        if [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
+            (umask 077; mkdir -p -- "$dated$(dirname -- "$path")")
+            mv -f -- "$kept/now$path" "$dated$path"
+        fi
+    done
+}
+
+# clear_away PATH: what a run that was killed has left beside it.
+clear_away() {
+    rm -f -- "$(dirname -- "$1")"/.new.??????
+}
+
+# put_file PATH OWNER GROUP MODE <content: whole or not at all.
+put_file() {
+    keep "$1"
+    clear_away "$1"
+    new=$(mktemp -- "$(dirname -- "$1")/.new.XXXXXX")
+    trap 'rm -f -- "$new"' EXIT
+    cat >"$new"
+    chown -- "$2:$3" "$new"
+    chmod -- "$4" "$new"
+    sync -- "$new"
+    mv -fT -- "$new" "$1"
+}
+
+# put_rights PATH OWNER GROUP MODE: of a file whose content is right.
+put_rights() {
+    chown -h -- "$2:$3" "$1"
+    chmod -- "$4" "$1"
+}
+
+# put_link PATH TARGET
+put_link() {
+    keep "$1"
+    clear_away "$1"
+    new=$(dirname -- "$1")/.new.linked # no dot at its start, and Nginx would read it
+    trap 'rm -f -- "$new"' EXIT
+    ln -s -- "$2" "$new"
+    mv -fT -- "$new" "$1"
+}
+
+# put_absent PATH: whatever is there is kept.
+put_absent() {
+    keep "$1"
+    rm -f -- "$1"
+}
+
+# put_directory PATH OWNER GROUP MODE
+put_directory() {
+    if [ -L "$1" ] && [ "$(stat -L -c %U -- "$1" 2>/dev/null)" != "$2" ]; then
+        echo "$1 is a link to what does not belong to $2: remove it"
+        return 1
+    fi
+    # the folders above it are the owner's, too, where the owner may make them
+    [ -d "$1" ] || runuser -u "$2" -- mkdir -p -- "$1" 2>/dev/null || mkdir -p -- "$1"
+    chown -- "$2:$3" "$1"
+    chmod -- "$4" "$1"
+}
+
+# put_token PATH OWNER GROUP: 192 random bits that only this server has seen.
+put_token() {
+    od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n' | put_file "$1" "$2" "$3" 0600
+}
+

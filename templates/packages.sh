@@ -1,0 +1,73 @@
+# Packages of Debian, and of Python in a venv. Part of apply.sh.
+
+# apt_now ARG...: apt-get as it must be where nobody answers.
+apt_now() {
+    apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o DPkg::Pre-Invoke::="touch $run/dpkg" \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15 \
+        -o APT::Install-Recommends="$recommends" "$@"
+}
+
+# apt_get ARG...: apt-get that waits for whoever holds its locks, and first completes what a run
+# that was cut off, or had no room left, has begun.
+apt_get() {
+    deadline=$(($(date +%s) + lock_wait)) mended=
+    until apt_now "$@" 2>"$run/apt.err"; do
+        cat -- "$run/apt.err" >&2
+        case $mended:$(cat -- "$run/apt.err") in
+            *'Could not get lock'*)
+                [ "$(date +%s)" -lt "$deadline" ] || return 1
+                sleep 1 ;;
+            :*'dpkg was interrupted'*)
+                echo 'note: dpkg was interrupted: completing what it had begun'
+                mended=half
+                dpkg --force-confdef --force-confold --configure -a || true ;;
+            :*--fix-broken* | half:*--fix-broken*)
+                echo 'note: packages were left without what they depend on: completing them'
+                mended=whole
+                apt_now --no-remove --fix-broken install || true ;;
+            *) return 1 ;;
+        esac
+    done
+}
+
+# install_packages RECOMMENDS NAME...: one transaction, on an index of at most a day.
+install_packages() {
+    recommends=$1
+    shift
+    rm -f -- "$run/dpkg"
+    if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
+        apt_get update
+    fi
+    apt_get install -- "$@" || {
+        apt_get update # an index of this morning may name what the mirror no longer has
+        apt_get install -- "$@"
+    }
+}
+
+# as_user USER HOME COMMAND...: as the one whose files these are.
+as_user() {
+    account=$1 home=$2
+    shift 2
+    (cd -- "$home" && HOME=$home USER=$account LOGNAME=$account exec runuser -u "$account" -- "$@")
+}
+
+# fill_venv DIR USER HOME REPAIR INSTALLER RECORD REQUIREMENT...: make it if need be, install into it.
+# .converged says how far the last run came: a venv that was never finished is made anew.
+fill_venv() {
+    venv=$1 account=$2 home=$3 repair=$4 installer=$5 record=$6
+    shift 6
+    if [ "$repair" = anew ]; then
+        rm -rf -- "$venv"
+    fi
+    if [ -x "$venv/bin/python" ]; then
+        as_user "$account" "$home" sh -c 'echo changing >"$1"' sh "$venv/.converged"
+    else
+        as_user "$account" "$home" sh -c 'mkdir -p -- "$1" && echo filling >"$1/.converged"' sh "$venv"
+        as_user "$account" "$home" python3 -m venv --without-pip -- "$venv"
+    fi
+    as_user "$account" "$home" python3 "$run/install.py" "$venv" "$installer" "$repair" "$@"
+    { printf '%s\n' "$record"; distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } | as_user "$account" "$home" \
+        sh -c 'cat >"$1.new" && mv -f "$1.new" "$1"' sh "$venv/.converged"
+}
+

@@ -1,0 +1,104 @@
+# What runs: checked, started, waited for; certificates. Part of apply.sh.
+
+# start_service UNIT FILE TARGET SECONDS: check the unit, start it, wait for its answer.
+start_service() {
+    unit=$1 file=$2 target=$3 seconds=$4
+    if ! systemd-analyze verify -- "$file"; then
+        put_back "$file"
+        echo "systemd rejected the unit"
+        return 1
+    fi
+    systemctl daemon-reload
+    systemctl enable -q -- "$unit"
+    systemctl restart -- "$unit"
+    if ! python3 "$run/answers.py" "$target" "$seconds" "$unit"; then
+        echo "$unit does not answer; the last lines of its journal:"
+        journalctl -u "$unit" -n 20 --no-pager -o cat
+        return 1
+    fi
+    accept "$file"
+}
+
+# reload_nginx PATH...: only a configuration that nginx itself accepts; else the former one is back.
+reload_nginx() {
+    if ! nginx -t; then
+        put_back "$@"
+        return 1
+    fi
+    systemctl enable -q nginx
+    master=$(systemctl show -p MainPID --value nginx)
+    old=$(cat "/proc/$master/task/$master/children" 2>/dev/null) || old=
+    systemctl reload-or-restart nginx
+    accept "$@"
+    wait_retired $old
+}
+
+# obtain_certificate DOMAIN EMAIL SERVER WEBROOT HOOK: from an ACME server, and give it to Nginx; what
+# was there before stays when that fails. One that certbot has already is not asked for again.
+obtain_certificate() {
+    certbot=/etc/letsencrypt contact="--email=$2" force=
+    [ -n "$2" ] || contact=--register-unsafely-without-email
+    if [ ! -s "$certbot/renewal/jupyterlab.conf" ]; then # what a killed first run left behind
+        rm -rf "$certbot/renewal/jupyterlab.conf" "$certbot/live/jupyterlab" "$certbot/archive/jupyterlab"
+    elif ! grep -qxF "server = $3" "$certbot/renewal/jupyterlab.conf"; then
+        force='--force-renewal --break-my-certs' # a test server's, too, takes the place of another's
+    fi
+    tries=12
+    until certbot certonly --non-interactive --agree-tos "$contact" --server="$3" $force \
+        --webroot --webroot-path="$4" --cert-name=jupyterlab --domain="$1" --key-type=ecdsa \
+        --renew-with-new-domains --keep-until-expiring --deploy-hook="$5" >"$run/certbot" 2>&1; do
+        tries=$((tries - 1))
+        if [ "$tries" = 0 ] || ! grep -q 'Another instance of Certbot' "$run/certbot"; then
+            grep -v 'can.t set attribute' "$run/certbot" # Debian's certbot hides behind it what was said
+            sed -n 's/^acme.messages.Error: //p' /var/log/letsencrypt/letsencrypt.log | tail -n 1
+            return 1
+        fi
+        sleep 5
+    done
+    cat -- "$run/certbot"
+    RENEWED_LINEAGE=$certbot/live/jupyterlab RENEWED_DOMAINS=$1 "$5" # certbot forgets one that failed
+}
+
+# restart_fail2ban JAIL LOG: and see that the jail is at work.
+restart_fail2ban() {
+    [ -e "$2" ] || : >"$2" # of an Nginx that nobody has asked yet
+    systemctl enable -q fail2ban
+    systemctl restart fail2ban
+    tries=100
+    until fail2ban-client status "$1" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        if [ "$tries" = 0 ]; then
+            echo "fail2ban has no jail $1; the last lines of its journal:"
+            journalctl -u fail2ban -n 20 --no-pager -o cat
+            return 1
+        fi
+        sleep 0.1
+    done
+}
+
+# wait_retired PID...: until the workers of before take no more requests; a reload returns earlier.
+wait_retired() {
+    for worker; do
+        tries=100
+        while [ "$tries" -gt 0 ] && [ -e "/proc/$worker" ] \
+            && ! grep -q 'shutting down' "/proc/$worker/cmdline"; do
+            tries=$((tries - 1))
+            sleep 0.02
+        done
+    done
+}
+
+# refuse_port PORT UNIT: name the program that listens there, and stop, unless it is the unit's own.
+refuse_port() {
+    inode=$(awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print $10; exit }' \
+        /proc/net/tcp /proc/net/tcp6)
+    [ -n "$inode" ] || return 0 # free by now
+    fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null) || true
+    pid=${fd#/proc/}
+    pid=${pid%%/*}
+    if grep -q "/$2\$" "/proc/$pid/cgroup" 2>/dev/null; then
+        return 0
+    fi
+    echo "port $1 is taken by $(cat "/proc/$pid/comm" 2>/dev/null || echo 'another program') (process ${pid:-unknown})"
+    return 1
+}
