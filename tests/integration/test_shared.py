@@ -46,7 +46,8 @@ def others(site) -> tuple[str, str]:
         for name in names
     ]
     files = site.host.exec(
-        "find /etc/nginx ! -name jupyterlab ! -type d -printf '%p %T@ %C@ %m %u %g %l\\n' | sort\n"
+        "find /etc/nginx ! -name '*jupyterlab*' ! -type d -printf '%p %T@ %C@ %m %u %g %l\\n'"
+        " | sort\n"
         "systemctl show nginx -p MainPID"
     )
     return " ".join(a.text + a.headers.get("X-Upgrade", "-") for a in answers), files

@@ -43,7 +43,7 @@ def test_testssl_has_looked_at_everything(told):
         "TLS1_3": "offered",
         "TLS1": "not offered",
         "heartbleed": "not vulnerable",
-        "FS": "offered",
+        "PFS": "offered",
         "cert_chain_of_trust": "passed.",
         "HSTS_time": "182 days",
     }.items():

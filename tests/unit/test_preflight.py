@@ -1,0 +1,76 @@
+"""Whether a name leads here is seen before an ACME server is asked."""
+
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from fabfile import authority, preflight
+
+
+@contextmanager
+def answering(monkeypatch, text: bytes):
+    """A server at a port of this machine, in the place of port 80."""
+    with socket.create_server(("127.0.0.1", 0)) as wire:
+
+        def serve():
+            connection, _ = wire.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(text)
+
+        threading.Thread(target=serve, daemon=True).start()
+        port = wire.getsockname()[1]
+        real = preflight.http.client.HTTPConnection
+        monkeypatch.setattr(
+            preflight.http.client, "HTTPConnection", lambda host, _, **how: real(host, port, **how)
+        )
+        yield port
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\nabc", "abc"),
+        (b"HTTP/1.0 404 Not Found\r\n\r\nabc", "it answered 404"),
+        (b"", "Remote end closed connection without response"),
+        (b"nonsense\r\n", "nonsense\r\n"),
+    ],
+)
+def test_what_stands_at_the_place_is_told(monkeypatch, answer, told):
+    with answering(monkeypatch, answer):
+        assert preflight.fetched("127.0.0.1", "lab.example.org") == told
+
+
+def test_a_closed_port_is_shut():
+    with socket.create_server(("127.0.0.1", 0)) as wire:
+        port = wire.getsockname()[1]
+    assert "refused" in preflight.shut("127.0.0.1", "lab.example.org", port)
+
+
+@pytest.mark.parametrize("rejects", [True, False])
+def test_a_port_that_speaks_tls_is_open_even_when_it_declines(tmp_path, rejects):
+    chain, key = authority.make(tmp_path).issue("lab.example.org")
+    (tmp_path / "both").write_text(chain + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both")
+    if rejects:
+        context.sni_callback = lambda *_: ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    def serve(wire):
+        connection, _ = wire.accept()
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except OSError:
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as wire:
+        threading.Thread(target=serve, args=[wire], daemon=True).start()
+        assert preflight.shut("127.0.0.1", "lab.example.org", wire.getsockname()[1]) == ""
+
+
+def test_a_name_that_nobody_knows_has_no_address():
+    assert preflight.addresses("no-such-host.invalid") == []
+    assert preflight.addresses("localhost")
