@@ -21,12 +21,12 @@ WEBROOT = "/var/lib/jupyterlab-acme"  # where a file proves to an ACME server wh
 
 def own(settings: Settings) -> str:
     """The path of the certificate that the operator made or gave."""
-    return f"{FOLDER}/{settings.domain}.pem"
+    return f"{FOLDER}/{settings.domain.lower()}.pem"
 
 
 def issued(settings: Settings) -> str:
     """The path of the one that an ACME server gave."""
-    return f"{FOLDER}/{settings.domain}.acme.pem"
+    return f"{FOLDER}/{settings.domain.lower()}.acme.pem"
 
 
 def served(settings: Settings, host: Host) -> str | None:

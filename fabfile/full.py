@@ -24,7 +24,7 @@ def full(c, verify=True):
     """
     state = tls.serve(c, *STEPS)
     alone = output.SINK.get().alone  # a fleet shares one name: this machine's hosts file has none
-    if alone:
+    if alone and load(c.config).tls != "letsencrypt":  # whose name the DNS has
         add(c)
     if c.config.run.dry:
         return

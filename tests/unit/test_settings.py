@@ -72,6 +72,12 @@ def test_without_a_word_from_anyone_the_defaults_hold():
         ("cpu_limit", "50%", "50%"),
         ("cpu_limit", "6400%", "6400%"),
         ("tasks_limit", 256, 256),
+        ("tls", False, "off"),  # as YAML reads `off`
+        ("tls", "off", "off"),
+        ("tls", "self-signed", "self-signed"),
+        ("tls_email", "", ""),
+        ("acme_server", "https://10.0.0.2:14000/dir", "https://10.0.0.2:14000/dir"),
+        ("content_from", ["https://*.example.org:8443"], ("https://*.example.org:8443",)),
     ],
 )
 def test_a_good_value_is_taken(name, value, taken):
@@ -127,6 +133,17 @@ PLACE_MEANS = "~/NAME or an absolute path"
         pytest.param("start_timeout", 601, "5 to 600", id="long timeout"),
         pytest.param("connect_timeout", 0, "1 to 600", id="no timeout"),
         pytest.param("installer", "conda", "uv (fast) or pip (plain)", id="installer"),
+        pytest.param("tls", True, "self-signed", id="yes to tls"),
+        pytest.param("tls", "on", "self-signed", id="tls on"),
+        pytest.param("tls_email", "me", "an e-mail address", id="no e-mail"),
+        pytest.param("tls_email", "me@x.org --x", "an e-mail address", id="e-mail and more"),
+        pytest.param("acme_server", "http://x", "an https:// URL", id="acme in clear"),
+        pytest.param("acme_server", "https://x y", "an https:// URL", id="space in a URL"),
+        pytest.param("login_rate", 0, "1 to 6000", id="no logins"),
+        pytest.param("content_from", ["x.org"], "https://cdn.example.org", id="no scheme"),
+        pytest.param("content_from", ["https://x.org; y"], "https://cdn", id="another directive"),
+        pytest.param("content_from", ['https://x.org"'], "https://cdn", id="a quote"),
+        pytest.param("content_from", ["https://x.org/path"], "https://cdn", id="a path"),
         pytest.param("host_key", "no", "ask, accept-new, strict, or", id="host_key"),
         pytest.param("address", "localhost", "the IP", id="name as address"),
         pytest.param("address", "10.0.0", "the IP", id="half an address"),
@@ -226,6 +243,37 @@ def test_a_bad_word_from_the_environment_is_refused_by_its_setting(monkeypatch):
 )
 def test_an_unknown_key_is_refused(given, told):
     assert refusal(settings.load, configured(given)).startswith(told)
+
+
+@pytest.mark.parametrize(
+    "chosen, told",
+    [
+        ({"tls": "files"}, "lab.tls: files needs lab.tls_certificate and lab.tls_key"),
+        ({"tls": "letsencrypt", "http_port": 8080}, "lab.http_port: 8080: Let's Encrypt asks at"),
+        ({"tls": "letsencrypt", "domain": "lab"}, "lab.domain: Let's Encrypt gives no certificate"),
+        ({"tls": "self-signed", "http_port": 443}, "lab.https_port: 443 is lab.http_port already"),
+    ],
+)
+def test_settings_at_odds_are_refused(chosen, told):
+    assert refusal(load, **chosen).startswith(told)
+
+
+def test_tls_off_from_the_environment(monkeypatch):
+    monkeypatch.setenv("FABRIC_LAB_TLS", "off")
+    assert settings.load(configured()).tls == "off"
+
+
+@pytest.mark.parametrize(
+    "chosen, url",
+    [
+        ({}, "http://jupyterlab.vmdomain.io"),
+        ({"http_port": 8080}, "http://jupyterlab.vmdomain.io:8080"),
+        ({"tls": "self-signed", "http_port": 8080}, "https://jupyterlab.vmdomain.io"),
+        ({"tls": "self-signed", "https_port": 8443}, "https://jupyterlab.vmdomain.io:8443"),
+    ],
+)
+def test_where_people_find_it(chosen, url):
+    assert load(**chosen).url == url
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest(monkeypatch):
