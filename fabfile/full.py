@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import msgspec
+from invoke import Exit
 
 from . import deps, fail2ban, jupyter, nginx, output, systemd, tls
 from .converge import look
@@ -11,6 +12,7 @@ from .login import tell
 from .plan import apply_script
 from .remote import task
 from .settings import load
+from .troubles import name_of
 from .verify import prove
 
 STEPS = (deps.items, jupyter.items, systemd.items, tls.items, nginx.items, fail2ban.items)
@@ -39,4 +41,6 @@ def script(c):
     """Print the shell that `full` would run as root, to read, keep, or run by hand."""
     settings = msgspec.structs.replace(load(c.config), password=None)
     host, items, _, changes = look(c, settings, STEPS)
+    if any("PRIVATE KEY" in change.shell for change in changes):
+        raise Exit(f"a key is not for a script to read: first run fab -H {name_of(c)} tls")
     print(apply_script(replace(host, turn="any"), items, changes, "a script, run by hand"))

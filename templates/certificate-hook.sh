@@ -6,14 +6,19 @@ umask 077
 domain=${RENEWED_DOMAINS%% *}
 place=/etc/nginx/jupyterlab/$domain.acme
 
-# exchange FILE: put the new one in its place, and keep the former beside it until Nginx accepts.
+# exchange ENDING FILE MODE: put the new one in its place.
 exchange() {
-    [ ! -e "$place.$1" ] || cp -p -- "$place.$1" "$place.$1.former"
     cp -L -- "$RENEWED_LINEAGE/$2" "$place.$1.new"
     chmod "$3" "$place.$1.new"
     mv -f -- "$place.$1.new" "$place.$1"
 }
 
+# The former stay beside them until Nginx accepts. Meanwhile the certificate is for root alone: who
+# reads it sees that this was cut off.
+for file in key pem; do
+    [ ! -e "$place.$file" ] || cp -p -- "$place.$file" "$place.$file.former"
+done
+[ ! -e "$place.pem" ] || chmod 0600 "$place.pem"
 exchange key privkey.pem 0600
 exchange pem fullchain.pem 0644
 if ! nginx -t -q; then # the certificate before goes on being served

@@ -66,6 +66,11 @@ put_file() {
     mv -fT -- "$new" "$1"
 }
 
+# doubt PATH: for root alone until its other half is new, too; who reads it sees a run that was cut off.
+doubt() {
+    [ ! -e "$1" ] || chmod 0600 -- "$1"
+}
+
 # put_rights PATH OWNER GROUP MODE: of a file whose content is right.
 put_rights() {
     chown -h -- "$2:$3" "$1"

@@ -65,6 +65,7 @@ class Given(Certificate):
         chain, secret = self.make()
         fix = "\n".join(
             [
+                call("doubt", self.path),
                 call("put_file", self.key, "root", "root", "0600", text=secret),
                 call("put_file", self.path, "root", "root", self.mode, text=chain),
             ]
@@ -94,6 +95,8 @@ class Issued(Certificate):
     def due(self, lines):
         if lines[-1] not in ("", self.server) and len(lines) > 2:
             return f"the present one is of {lines[-1]}"
+        if lines[0].startswith("regular") and self.rights_differ(lines):
+            return "the present one was not put there whole"
         return super().due(lines)
 
     def compare(self, lines, touched):

@@ -145,6 +145,17 @@ def test_a_switch_that_fails_leaves_the_certificate_before(site, acme):
     assert "Pebble" in issuer(site.served())
 
 
+@pytest.mark.parametrize("tls", ["self-signed", "letsencrypt"])
+def test_a_run_that_was_cut_off_between_key_and_certificate_is_finished(site, tls):
+    well(site.fab(tls, "full", "--no-verify"))
+    place = f"{PLACE}/{DOMAIN}{'.acme' if tls == 'letsencrypt' else ''}"
+    site.host.exec(f"chmod 0600 {place}.pem; openssl genrsa -out {place}.key 2048 2>&1")
+    assert "key values mismatch" in site.host.exec("nginx -t 2>&1", check=False)
+    well(site.fab(tls, "full"))
+    site.host.exec("nginx -t 2>&1")
+    nothing_to_change(site.fab(tls, "full", "--no-verify"))
+
+
 # --- a private CA --------------------------------------------------------------------------------
 
 
@@ -168,6 +179,14 @@ def test_the_key_of_the_server_is_roots_alone_and_in_no_output(site):
     secret = key.content_string.splitlines()[1]
     assert len(secret) == 64 and secret not in out
     assert "PRIVATE KEY" not in out
+
+
+def test_a_script_has_no_key_in_it(site):
+    well(site.fab("off", "full", "--no-verify"))
+    site.host.exec(f"rm -f {PLACE}/{DOMAIN}.pem")
+    refused(site.fab("self-signed", "script"), f"first run fab -H {site.server.target} tls")
+    well(site.fab("self-signed", "tls"))
+    assert "PRIVATE KEY" not in well(site.fab("self-signed", "script"))
 
 
 def test_a_certificate_of_another_name_or_ca_is_replaced(site):
