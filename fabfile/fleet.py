@@ -15,7 +15,20 @@ from pathlib import Path
 from fabric import Connection
 from invoke import Exit
 
-from . import deps, full, jupyter, nginx, output, remote, settings, status, systemd, verify
+from . import (
+    audit,
+    deps,
+    full,
+    jupyter,
+    nginx,
+    output,
+    remote,
+    settings,
+    status,
+    systemd,
+    tls,
+    verify,
+)
 from .rows import Prefixed, Result, Row, summary
 
 TASKS = {
@@ -24,8 +37,10 @@ TASKS = {
     "jupyter": jupyter.jupyter,
     "systemd": systemd.systemd,
     "nginx": nginx.nginx,
+    "tls": tls.tls,
     "verify": verify.verify,
     "status": status.status,
+    "audit": audit.audit,
 }
 OPTIONS = {"verify": "full", "drift": "status"}  # an option -> the task that knows it
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed
@@ -101,7 +116,7 @@ def run_on(config, host: str, task, sink: output.Sink) -> Result:
 def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, drift=False):
     """Run a task on many hosts at once, such as `fab fleet full --on a,b`; sum up at the end.
 
-    :param what: the task: full, deps, jupyter, systemd, nginx, verify or status.
+    :param what: the task: full, deps, jupyter, systemd, nginx, tls, verify, status or audit.
     :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config.
     :param limit: only the hosts that match one of these comma-separated patterns.
     :param jobs: how many at once.

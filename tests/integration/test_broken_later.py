@@ -116,6 +116,11 @@ BREAK = {
     ),
     "site removed": (
         f"rm {ENABLED}; nginx -s reload; sleep 1",
+        ("Nginx on the server", "Nginx does not run, or on another port", "nginx"),
+    ),
+    "another site in its place": (
+        f"rm {ENABLED}; ln -s ../sites-available/default /etc/nginx/sites-enabled/\n"
+        "nginx -s reload; sleep 1",
         ("Nginx on the server", "another site of this server answers", "nginx"),
     ),
     "token changed": (

@@ -149,7 +149,9 @@ def test_a_switch_that_fails_leaves_the_certificate_before(site, acme):
 def test_a_run_that_was_cut_off_between_key_and_certificate_is_finished(site, tls):
     well(site.fab(tls, "full", "--no-verify"))
     place = f"{PLACE}/{DOMAIN}{'.acme' if tls == 'letsencrypt' else ''}"
-    site.host.exec(f"chmod 0600 {place}.pem; openssl genrsa -out {place}.key 2048 2>&1")
+    site.host.exec(
+        f"chmod 0600 {place}.pem; openssl ecparam -genkey -name prime256v1 -out {place}.key"
+    )
     assert "key values mismatch" in site.host.exec("nginx -t 2>&1", check=False)
     well(site.fab(tls, "full"))
     site.host.exec("nginx -t 2>&1")
