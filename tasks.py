@@ -5,8 +5,8 @@ import sys
 
 from invoke import Exit, task
 
+from testbed import browser, engine, image
 from testbed import demo as demonstration
-from testbed import engine, image
 from testbed.machine import ROOT
 
 
@@ -45,6 +45,7 @@ def test(c, unit=False, integration=False, matrix=False, k=""):
     if both or integration:
         engine.compose()
         image.ensure()
+        browser.ensure()
     raise Exit(code=run("pytest", *chosen, *(["-k", k] if k else [])))
 
 

@@ -19,12 +19,28 @@ ENABLED = "/etc/nginx/sites-enabled/zz-jupyterlab"
 FORMER = "/etc/nginx/sites-enabled/jupyterlab"
 WELCOME = "/etc/nginx/sites-enabled/default"
 
+# What the help menu opens in a frame: JupyterLab's own pages, and those of its Python kernel.
+HELP = " ".join(
+    f"https://{name}"
+    for name in (
+        "jupyterlab.readthedocs.io",
+        "jupyter.org",
+        "commonmark.org",
+        "docs.python.org",
+        "ipython.org",
+        "docs.scipy.org",
+        "matplotlib.org",
+        "docs.sympy.org",
+        "pandas.pydata.org",
+    )
+)
+
 
 def policy(settings: Settings) -> str:
     """The Content-Security-Policy under which JupyterLab is whole.
 
-    :returns: directives as W3C's CSP3 has them; its own templates and widgets need inline scripts
-        and eval, its viewers blob: and data:.
+    :returns: directives as W3C's CSP3 has them. Its templates and widgets need inline scripts and
+        eval; its viewers blob: and data:, that of PDF files as an object; its help frames.
     """
     more = "".join(f" {origin}" for origin in settings.content_from)
     wire = f"{'ws' if settings.tls == 'off' else 'wss'}://{settings.host}"
@@ -36,9 +52,9 @@ def policy(settings: Settings) -> str:
         "font-src": f"'self' data:{more}",
         "media-src": f"'self' data: blob:{more}",
         "connect-src": f"'self' {wire}{more}",
-        "frame-src": f"'self' data: blob:{more}",
+        "frame-src": f"'self' data: blob: {HELP}{more}",
         "worker-src": "'self' blob:",
-        "object-src": "'none'",
+        "object-src": "blob:",
         "base-uri": "'self'",
         "form-action": "'self'",
         "frame-ancestors": "'self'",

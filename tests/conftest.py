@@ -1,4 +1,6 @@
-"""Options of the whole suite."""
+"""Options of the whole suite, and the servers of those tests that need one."""
+
+pytest_plugins = ["servers"]
 
 
 def pytest_addoption(parser):

@@ -17,14 +17,14 @@ from testbed import engine, image
 from testbed.host import Host, keypair
 from testbed.machine import ROOT
 
-FOLDER = Path(__file__).parent
+FOLDERS = {Path(__file__).parent / name for name in ("integration", "browser")}
 ELSEWHERE = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
 
 
 def pytest_collection_modifyitems(items):
-    """Every test in this folder needs an engine; `-m` then knows them."""
+    """Every test in these folders needs an engine; `-m` then knows them."""
     for item in items:
-        if FOLDER in item.path.parents:
+        if FOLDERS & set(item.path.parents):
             item.add_marker(pytest.mark.integration)
 
 
@@ -35,7 +35,7 @@ def docker_compose_command() -> str:
 
 @pytest.fixture(scope="session")
 def docker_compose_file() -> str:
-    return str(FOLDER / "docker-compose.yml")
+    return str(Path(__file__).parent / "integration" / "docker-compose.yml")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,81 @@
+"""JupyterLab on a server, by HTTP and by HTTPS, and a person with Chromium who is logged in."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, Watched, start, trust
+from lab import Lab
+from outcomes import well
+from playwright.sync_api import Browser, sync_playwright
+from servers import Server
+from visitor import DOMAIN
+
+PASSWORD = "chosen in a browser"
+
+
+def pytest_collection_modifyitems(items):
+    """Say why these are skipped where there is no Chromium."""
+    if CHROMIUM.exists() and shutil.which("certutil"):
+        return
+    skip = pytest.mark.skip(reason="needs Debian's packages chromium and libnss3-tools")
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(skip)
+
+
+@dataclass
+class Site:
+    """A server with JupyterLab, and a browser that finds it by its name."""
+
+    server: Server
+    browser: Browser
+    url: str
+    token: str
+
+    def window(self) -> Watched:
+        """Open a window in which nobody is logged in."""
+        return Watched(self.browser, self.url)
+
+
+@pytest.fixture(scope="session")
+def playwright():
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=["off", "self-signed"], ids=["http", "https"])
+def site(request, server, playwright, tmp_path_factory):
+    """JupyterLab without HTTPS, then with it."""
+    browsed, home = server("browsed"), tmp_path_factory.mktemp("browser")
+    env = {"FABRIC_LAB_TLS": request.param, "FABRIC_LAB_CA_FOLDER": str(home / "ca")}
+    well(browsed.fab("full", env=env))
+    if request.param == "self-signed":
+        trust(home, home / "ca" / "ca.pem")
+    place = well(browsed.fab("token", env=env)).strip()
+    url, token = place.split("/lab?token=")
+    browser = start(playwright, home, {DOMAIN: browsed.host.address})
+    yield Site(browsed, browser, url, token)
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def member(site):
+    """A window of someone who came with the token and set a password on the login page."""
+    window = site.window()
+    window.log_in(site.token, new_password=PASSWORD)
+    return window
+
+
+@pytest.fixture
+def lab(site, member, request):
+    """A page of JupyterLab with a workspace of its own, in which nothing may be refused."""
+    name = "".join(c if c.isalnum() else "-" for c in request.node.name)
+    lab = Lab(member.context.new_page(), name, site.server.host)
+    member.refused.clear()
+    yield lab
+    lab.page.close()
+    assert member.refused == []

@@ -1,0 +1,67 @@
+"""JupyterLab's page, and what one does there with mouse and keyboard."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import PurePosixPath
+from shlex import quote
+
+from playwright.sync_api import Locator, Page
+
+PROJECT = PurePosixPath("/home/david/project")
+
+
+class Lab:
+    """One page of JupyterLab."""
+
+    def __init__(self, page: Page, name: str, host):
+        self.page, self.name, self.host = page, name, host
+        page.set_default_timeout(20_000)
+
+    def open(self, path: str = "") -> Page:
+        """Open JupyterLab, with a file if a path is given, and wait until it is drawn."""
+        tree = f"/tree/{path}" if path else ""
+        self.page.goto(f"/lab/workspaces/{self.name}{tree}?reset")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
+        self.page.wait_for_selector(".jp-MainAreaWidget:visible")
+        return self.page
+
+    def put(self, path: str, content: str | bytes) -> str:
+        """Lay a file into the project on the server."""
+        data = content.encode() if isinstance(content, str) else content
+        place, text = quote(str(PROJECT / path)), base64.b64encode(data).decode()
+        self.host.exec(f"echo {text} | base64 -d >{place}; chown david: {place}")
+        return path
+
+    def show(self, path: str, content: str | bytes) -> Page:
+        """Lay a file into the project and open it in JupyterLab."""
+        return self.open(self.put(path, content))
+
+    def notebook(self) -> Page:
+        """Open a new notebook and wait for its kernel."""
+        self.open()
+        with self.page.expect_websocket(lambda socket: "/channels" in socket.url) as opened:
+            self.page.click('.jp-LauncherCard[data-category="Notebook"]')
+        # the page shows a kernel as idle before it is connected: what is run then is lost
+        opened.value.wait_for_event("framereceived", lambda frame: "idle" in str(frame))
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell .cm-content")
+        return self.page
+
+    def type(self, text: str) -> None:
+        """Write a text into the last cell."""
+        cell = self.page.locator(".jp-Notebook .jp-Cell .cm-content").last
+        cell.click()
+        self.page.keyboard.insert_text(text)
+
+    def run(self, code: str) -> Locator:
+        """Run code in the last cell, and give its output, once there is one."""
+        self.type(code)
+        self.page.keyboard.press("Shift+Enter")
+        output = self.page.locator(".jp-CodeCell .jp-OutputArea-output").last
+        output.wait_for()
+        return output
+
+    def menu(self, menu: str, entry: str) -> None:
+        """Choose an entry of a menu."""
+        self.page.get_by_role("menuitem", name=menu, exact=True).click()
+        self.page.get_by_role("menuitem", name=entry).click()

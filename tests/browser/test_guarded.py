@@ -1,0 +1,59 @@
+"""What the site forbids, the browser does forbid; and the way in and out works."""
+
+from __future__ import annotations
+
+from conftest import PASSWORD
+
+
+def test_the_listener_sees_what_is_refused(site):
+    window = site.window()
+    page = window.context.new_page()
+    page.goto("/login")
+    with page.expect_console_message(lambda message: "elsewhere.invalid" in message.text):
+        page.evaluate("new Image().src = 'http://elsewhere.invalid/x.png', 0")
+    assert "elsewhere.invalid" in window.refused[0]
+    window.context.close()
+
+
+def test_the_password_of_the_login_page_lets_in_and_log_out_lets_out(site, member):
+    window = site.window()
+    window.log_in(PASSWORD)
+    page = window.context.new_page()
+    page.goto("/lab")
+    page.wait_for_selector("#jupyterlab-splash", state="detached")
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.get_by_role("menuitem", name="Log Out", exact=True).click()
+    page.wait_for_url("**/logout*")
+    page.goto("/lab")
+    page.wait_for_selector("#password_input")
+    assert window.refused == []
+    window.context.close()
+
+
+def test_the_session_is_kept_from_scripts_and_from_other_sites(site, member):
+    cookies = {cookie["name"]: cookie for cookie in member.context.cookies()}
+    (session,) = [cookies[name] for name in cookies if name.startswith("username-")]
+    assert session["httpOnly"] and session["sameSite"] == "Lax"
+    assert all(cookie["secure"] == site.url.startswith("https") for cookie in cookies.values())
+
+
+def test_kernels_are_reached_by_the_pages_own_scheme(site, lab):
+    with lab.page.expect_websocket(lambda socket: "/channels" in socket.url) as opened:
+        lab.notebook()
+    assert opened.value.url.startswith(site.url.replace("http", "ws", 1))
+
+
+FRAME = "url => document.body.append(Object.assign(document.createElement('iframe'), {src: url}))"
+
+
+def test_the_site_may_be_framed_by_itself_and_by_no_other(site):
+    window = site.window()
+    page = window.context.new_page()
+    page.route("http://elsewhere.test/", lambda route: route.fulfill(body="<p>mine"))
+    for start, framed in ((f"{site.url}/login", True), ("http://elsewhere.test/", False)):
+        page.goto(start)
+        with page.expect_event("framenavigated", lambda frame: frame.parent_frame):
+            page.evaluate(FRAME, f"{site.url}/login")
+        url = page.frames[1].url
+        assert url == (f"{site.url}/login" if framed else "chrome-error://chromewebdata/")
+    window.context.close()

@@ -1,0 +1,88 @@
+"""JupyterLab is whole in a browser: what one does there all day works, and nothing is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+from playwright.sync_api import expect
+
+MATH = "mjx-container"
+
+
+def test_a_notebook_computes(lab):
+    lab.notebook()
+    expect(lab.run("6*7")).to_have_text("42")
+
+
+def test_a_markdown_cell_shows_math_and_a_diagram(lab):
+    page = lab.notebook()
+    page.keyboard.press("Escape")
+    page.keyboard.press("m")
+    lab.type("$$e^{i\\pi}+1=0$$\n\n```mermaid\ngraph TD; A-->B;\n```\n")
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_selector(f".jp-MarkdownOutput {MATH}")
+    page.wait_for_selector(".jp-MarkdownOutput .jp-RenderedMermaid img")
+
+
+def test_an_interactive_widget_moves(lab):
+    page = lab.notebook()
+    lab.run("import ipywidgets; s = ipywidgets.IntSlider(7); s")
+    page.locator(".widget-slider .noUi-handle").press("ArrowRight")
+    expect(page.locator(".widget-readout")).to_have_text("8")
+    expect(lab.run("s.value")).to_have_text("8")
+
+
+def test_the_debugger_shows_a_variable(lab):
+    page = lab.notebook()
+    page.click(".jp-DebuggerBugButton")
+    page.wait_for_selector(
+        ".jp-DebuggerBugButton[aria-pressed=true], .jp-DebuggerBugButton .jp-mod-on"
+    )
+    lab.run("answer = 6 * 7; answer")
+    page.locator(".jp-DebuggerVariables").get_by_text("answer").wait_for()
+
+
+def test_a_terminal_echoes(lab):
+    page = lab.open()
+    with page.expect_websocket(lambda socket: "/terminals/" in socket.url) as opened:
+        page.locator(".jp-LauncherCard", has_text="Terminal").click()
+    page.wait_for_selector(".jp-Terminal .xterm-screen")
+    with opened.value.expect_event("framereceived", lambda frame: "so 42" in str(frame)):
+        page.click(".jp-Terminal .xterm-screen")
+        page.keyboard.type("echo so $((6*7))\n")
+
+
+def test_a_file_is_uploaded_and_downloaded(lab, tmp_path):
+    page, path = lab.open(), tmp_path / "upload.bin"
+    path.write_bytes(random.Random(1).randbytes(3_000_000))  # JupyterLab sends it in three parts
+    with page.expect_file_chooser() as chooser:
+        page.locator(".jp-FileBrowser").get_by_title("Upload Files").click()
+    chooser.value.set_files(path)
+    item = page.locator(".jp-DirListing-item", has_text="upload.bin")
+    item.wait_for()
+    item.click(button="right")
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name="Download", exact=True).click()
+    there = lab.host.exec("sha256sum /home/david/project/upload.bin").split()[0]
+    assert there == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert download.value.path().read_bytes() == path.read_bytes()
+
+
+def test_the_settings_editor_opens(lab):
+    page = lab.open()
+    lab.menu("Settings", "Settings Editor")
+    page.locator(".jp-PluginList-entry", has_text="Notebook").first.click()
+    page.wait_for_selector(".jp-SettingsForm input")
+
+
+def test_the_contextual_help_opens(lab):
+    page = lab.notebook()
+    lab.menu("Help", "Show Contextual Help")
+    lab.type("len")
+    page.locator(".jp-Inspector-content", has_text="number of items").wait_for()
+
+
+def test_the_notebook_without_lab_opens(lab):
+    lab.page.goto("/tree")
+    lab.page.wait_for_selector(".jp-DirListing-content")
