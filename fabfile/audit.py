@@ -34,6 +34,16 @@ def by_sandbox(settings: Settings) -> str:
     return "lab.sandbox: standard" if settings.sandbox == "standard" else ""
 
 
+def by_limit(settings: Settings) -> str:
+    """Somebody wanted no limit of memory."""
+    return "lab.memory_limit: infinity" if settings.memory_limit == "infinity" else ""
+
+
+def by_rate(settings: Settings) -> str:
+    """So many logins a minute that ten in a row are not too many."""
+    return f"lab.login_rate: {settings.login_rate}" if settings.login_rate > 60 else ""
+
+
 @dataclass(frozen=True)
 class Threat:
     """What may happen, and what ends it: a task.
@@ -53,7 +63,7 @@ THREATS = {
     "squat": Threat("another user takes JupyterLab's place, and the password", "full", by_port),
     "kernels": Threat("another user reads what a kernel computes", "full"),
     "files": Threat("another user reads the hash, the token, or notebooks", "full"),
-    "guesses": Threat("somebody guesses the password", "nginx"),
+    "guesses": Threat("somebody guesses the password", "nginx", by_rate),
     "names": Threat("JupyterLab answers to names that are not its own", "nginx"),
     "logs": Threat("a token is read in a log", "full"),
     "version": Threat("a stranger learns which versions run", "nginx"),
@@ -64,7 +74,7 @@ THREATS = {
     "certificate": Threat("the certificate ends", "tls"),
     "sandbox": Threat("code in a notebook reaches what it does not need", "systemd"),
     "root": Threat("code in a notebook becomes root by sudo", "full", by_sandbox),
-    "memory": Threat("a kernel takes all the memory of the server", "systemd"),
+    "memory": Threat("a kernel takes all the memory of the server", "systemd", by_limit),
     "hole": Threat("the server has a hole that everybody knows", "jupyter"),
 }
 
@@ -98,6 +108,10 @@ def audit(c):
     What the settings leave open on purpose is told, too, with the setting, and is no failure.
     """
     settings = load(c.config)
+    if c.config.run.dry:
+        for threat in THREATS.values():
+            say(f"  would try whether {threat.what}")
+        return
     wire.open_connection(c, settings)
     host, _ = read(c, [], settings.user)
     words = list(channel.apply(c, script(settings, host), host.root))

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
+import socket
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -24,15 +27,20 @@ DAYS = 397  # as long as browsers let a public CA's be
 CLOCKS = timedelta(minutes=5)  # they differ
 MAKING = threading.Lock()  # a fleet's hosts share one CA, also when it is new
 FOUND: dict[Path, Authority] = {}
+SAVED: set[Path] = set()
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA: its certificate, the key that signs, and the folder that it is kept in."""
+    """A CA: its certificate, the key that signs, and the folder that it is kept in.
+
+    :param new: not there yet when it was looked for.
+    """
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
     folder: Path
+    new: bool = False
 
     @property
     def pem(self) -> str:
@@ -67,16 +75,24 @@ class Authority:
         return pem(builder.sign(self.key, hashes.SHA256())) + self.pem, key_pem(key)
 
     def save(self) -> bool:
-        """Write it into its folder, the key first; say whether it was new."""
-        if (self.folder / "ca.pem").exists():
-            return False
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write(self.folder / "ca.key", key_pem(self.key), 0o600)
-            write(self.folder / "ca.pem", self.pem, 0o644)
-        except OSError as problem:
-            raise Exit(f"lab.ca_folder: {problem.filename}: {problem.strerror}") from None
-        return True
+        """Put its folder there, whole; say whether this was the one to do it.
+
+        :raises Exit: when another process was first, or nothing can be written there.
+        """
+        with MAKING:
+            if not self.new or self.folder in SAVED:
+                return False
+            part = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
+            try:
+                part.mkdir(mode=0o700, parents=True)
+                write(part / "ca.key", key_pem(self.key), 0o600)
+                write(part / "ca.pem", self.pem, 0o644)
+                part.rename(self.folder)  # only where nothing is, or an empty folder
+            except OSError as problem:
+                shutil.rmtree(part, ignore_errors=True)
+                raise Exit(f"lab.ca_folder: {self.folder}: {problem.strerror}") from None
+            SAVED.add(self.folder)
+            return True
 
 
 def find(folder: Path) -> Authority:
@@ -93,15 +109,17 @@ def find(folder: Path) -> Authority:
 def load(folder: Path) -> Authority | None:
     """Read the CA of a folder, None where there is none, and check it."""
     certificate, key = folder / "ca.pem", folder / "ca.key"
-    if not certificate.exists():  # a key alone is of a run that was cut off
-        return None
     try:
+        if not certificate.exists() and not key.exists():
+            return None
         loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
         signer = serialization.load_pem_private_key(key.read_bytes(), password=None)
         mode = key.stat().st_mode
+        if not isinstance(signer, ec.EllipticCurvePrivateKey):
+            raise ValueError(type(signer))
     except OSError as problem:
         raise Exit(f"lab.ca_folder: {problem.filename}: {problem.strerror}") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise Exit(f"lab.ca_folder: ca.pem or ca.key in {folder} is damaged: restore it") from None
     if loaded.public_key() != signer.public_key():
         raise Exit(f"lab.ca_folder: ca.key in {folder} is not the one of ca.pem: restore it")
@@ -114,10 +132,11 @@ def load(folder: Path) -> Authority | None:
     return Authority(loaded, signer, folder)
 
 
-def make(folder: Path) -> Authority:
-    """Make a CA, which may sign servers and no other CA."""
+def make(folder: Path, called: str = "") -> Authority:
+    """Make a CA, which may sign servers and no other CA. :param called: its name."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = common_name(f"JupyterLab servers of {getpass.getuser()}")
+    whose = f"JupyterLab servers of {getpass.getuser()}@{socket.gethostname()}"
+    name = common_name(called or whose)
     builder = begin(name, name, key, CA_DAYS)
     for extension, critical in (
         (x509.BasicConstraints(ca=True, path_length=0), True),
@@ -125,7 +144,7 @@ def make(folder: Path) -> Authority:
         (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
     ):
         builder = builder.add_extension(extension, critical)
-    return Authority(builder.sign(key, hashes.SHA256()), key, folder)
+    return Authority(builder.sign(key, hashes.SHA256()), key, folder, new=True)
 
 
 def begin(subject: x509.Name, issuer: x509.Name, key, days: int) -> x509.CertificateBuilder:
@@ -155,12 +174,9 @@ def usage(*chosen: str) -> x509.KeyUsage:
 
 
 def write(path: Path, text: str, mode: int) -> None:
-    """Write a file whole or not at all, and never readable by more than its mode says."""
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+    """Write a new file, never readable by more than its mode says."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
         file.write(text)
-    part.rename(path)
 
 
 def pem(certificate: x509.Certificate) -> str:

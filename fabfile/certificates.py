@@ -73,7 +73,7 @@ def given(settings: Settings) -> tuple[str, str]:
             raise Exit(f"lab.{name}: {path} is no PEM file: convert it with openssl") from None
     chain, key = texts
     leaf = parsed(chain)
-    if leaf is None:
+    if leaf is None or not whole(chain):
         raise Exit(f"lab.tls_certificate: {settings.tls_certificate} is no PEM certificate")
     try:
         secret = serialization.load_pem_private_key(key.encode(), password=None)
@@ -92,6 +92,17 @@ def given(settings: Settings) -> tuple[str, str]:
         end = f"{leaf.not_valid_after_utc:%Y-%m-%d}"
         raise Exit(f"lab.tls_certificate: it ended on {end}: have it renewed first")
     return chain, key
+
+
+def whole(chain: str) -> bool:
+    """Whether every certificate of a chain can be read."""
+    from cryptography import x509
+
+    try:
+        found = x509.load_pem_x509_certificates(chain.encode())
+    except ValueError:
+        return False
+    return len(found) == chain.count("BEGIN CERTIFICATE")
 
 
 def trust(settings: Settings) -> ssl.SSLContext:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
-OLDEST = {"debian": 12, "ubuntu": 22}
+OLDEST = {"debian": 12, "ubuntu": 24}
 
 
 @dataclass(frozen=True)

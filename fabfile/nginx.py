@@ -36,14 +36,16 @@ HELP = " ".join(
 )
 
 
-def policy(settings: Settings) -> str:
+def policy(settings: Settings, host: str, secure: bool) -> str:
     """The Content-Security-Policy under which JupyterLab is whole.
 
+    :param host: the name as a browser sends it.
+    :param secure: whether it comes by HTTPS.
     :returns: directives as W3C's CSP3 has them. Its templates and widgets need inline scripts and
         eval; its viewers blob: and data:, that of PDF files as an object; its help frames.
     """
     more = "".join(f" {origin}" for origin in settings.content_from)
-    wire = f"{'ws' if settings.tls == 'off' else 'wss'}://{settings.host}"
+    wire = f"{'wss' if secure else 'ws'}://{host}"
     directives = {
         "default-src": "'self'",
         "script-src": f"'self' 'unsafe-inline' 'unsafe-eval'{more}",
@@ -66,16 +68,18 @@ def items(settings: Settings, host: Host) -> list[Item]:
     """The package, the site, its link, and Nginx running with them."""
     certificate = certificates.served(settings, host)
     plain = settings.domain + ("" if settings.http_port == 80 else f":{settings.http_port}")
+    name = settings.host if certificate else plain
     site = render(
         "site.conf.j2",
         settings=settings,
         socket=SOCKET,
-        host=settings.host if certificate else plain,
+        host=name,
         certificate=certificate,
         webroot=certificates.WEBROOT,
-        policy=policy(settings),
+        policy=policy(settings, name, bool(certificate)),
     )
     needs = {"needs": ("nginx",)}
+    pair = (own, f"{own[:-4]}.key") if certificate == (own := certificates.own(settings)) else ()
     gone = {"unit": "nginx.service", **needs}
     wanted = [
         Packages(step="nginx", names=("nginx",), show=("nginx",), recommends=settings.recommends),
@@ -88,7 +92,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
             reads=(SITE, ENABLED, *certificates.files(settings)),
             verb="reload",
             since="StateChangeTimestamp",
-            fix=call("reload_nginx", ENABLED, FORMER, WELCOME, SITE),
+            fix=call("reload_nginx", ENABLED, FORMER, WELCOME, SITE, *pair),
             **needs,
         ),
         Port(port=settings.http_port, unit="nginx.service"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import ipaddress
 import secrets
 import socket
 import ssl
@@ -35,18 +36,21 @@ def check(c, settings: Settings, root: bool) -> None:
     domain, nonce = settings.domain, secrets.token_hex(16)
     anyway = f"; or ask all the same: fab -H {name_of(c)} tls --no-preflight"
     script = shell("preflight.sh") + call("offer", f"{WEBROOT}{PLACE}", nonce, domain)
-    there = [line.removeprefix("address ") for line in channel.apply(c, script, root)
-             if line.startswith("address ")]  # fmt: skip
-    here = addresses(domain)
-    if not there or not here:
-        who = "the server does not know" if here else "there is no address for"
+    told = list(channel.apply(c, script, root))
+    if "offered" not in told:
+        raise Exit(f"{name_of(c)}: {told[-1]}: mend that, then run again")
+    # The server's view counts, too: this machine may have the name in its own hosts file.
+    there = [line.removeprefix("address ") for line in told if line.startswith("address ")]
+    known = [a for a in dict.fromkeys(addresses(domain) + there) if not loopback(a)]
+    if not known or not there:
+        who = "the server does not know" if known else "there is no address for"
         raise Exit(f"{who} the name {domain}: give it one in the DNS, and wait until it is known"
                    f"{anyway}")  # fmt: skip
-    for address in here:
+    for address in filter(routed, known):
         answer = fetched(address, domain)
         if answer != nonce:
             raise Exit(f"{domain} leads to {address}, and port 80 there is not this server's "
-                       f"({answer}): correct the DNS or open the port{anyway}")  # fmt: skip
+                       f"({answer!r}): correct the DNS or open the port{anyway}")  # fmt: skip
         closed = shut(address, domain, settings.https_port)
         if closed:
             raise Exit(f"port {settings.https_port} of {address} is shut ({closed}): open it in a "
@@ -55,17 +59,23 @@ def check(c, settings: Settings, root: bool) -> None:
 
 
 def addresses(domain: str) -> list[str]:
-    """The addresses of a name, as this machine knows them; one it has no route to is left out."""
+    """The addresses of a name, as this machine knows them."""
     try:
         found = socket.getaddrinfo(domain, 80, type=socket.SOCK_STREAM)
     except OSError:
         return []
-    known = list(dict.fromkeys(place[0] for *_, place in found))
-    return [address for address in known if ":" not in address or routed(address)] or known
+    return list(dict.fromkeys(place[0] for *_, place in found))
+
+
+def loopback(address: str) -> bool:
+    """Whether it is no address for others, as Debian's installer gives a server its own name."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def routed(address: str) -> bool:
-    """Whether this machine has a way to an IPv6 address; a datagram's connect sends nothing."""
+    """Whether this machine has a way there, if it is IPv6; a datagram's connect sends nothing."""
+    if ":" not in address:
+        return True
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as wire:
         try:
             wire.connect((address, 80))

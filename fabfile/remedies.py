@@ -38,6 +38,10 @@ REMEDIES = (
         "no version fits all of lab.packages: correct that list, then run again",
     ),
     (
+        r"cannot load certificate.*|key values mismatch",
+        "remove that certificate on the server, then run again: another is made",
+    ),
+    (
         r"port (\d+) is taken by .*",
         "stop that program, or choose another lab.http_port or lab.port",
     ),

@@ -6,7 +6,7 @@ import time
 
 from invoke import Exit
 
-from . import output, remote
+from . import output, remote, tls
 from .converge import look
 from .full import STEPS
 from .plan import facts_of, name
@@ -24,12 +24,15 @@ def status(c, drift=False):
     host, items, answers, changes = look(c, load(c.config), STEPS)
     for step in STEPS:
         report.shown(name(step), facts_of(items, answers, name(step)))
-    if changes:
+    pending = tls.pending(items, answers)
+    if changes or pending:
         report.plan(host, changes, len(items), {})
+        if pending:
+            report.line(f"  would {pending}")
     else:
         report.end_host(0, len(items), time.monotonic() - began)
     if host.turn:
         how = "did not end well, or is still at work" if host.unsettled else "ended well"
         report.note(f"the last run, by {host.turn.removesuffix(', done')}, {how}")
-    if drift and changes:
+    if drift and (changes or pending):
         raise Exit(code=2)

@@ -43,6 +43,9 @@ def items(settings: Settings, host: Host) -> list[Item]:
             fix=call("start_service", NAME, UNIT, target, settings.start_timeout),
         ),
     ]
+    if settings.sandbox == "strict":  # which can only make read-only what is there
+        mine = {"owner": host.user, "group": host.group}
+        wanted.insert(1, Directory(path=host.under("~/.ssh"), mode="0700", **mine))
     if settings.port:
         wanted.append(Port(port=settings.port, unit=NAME))
     return wanted

@@ -12,7 +12,7 @@ from invoke import Exit
 
 from . import certificates, channel, nginx, preflight, remote, wire
 from .certificates import FOLDER, WEBROOT
-from .converge import State, converge
+from .converge import State, converge, look
 from .host import Host
 from .items import Directory, File, Given, Issued, Item, Packages, Service, call
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
@@ -21,6 +21,7 @@ from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
 
+OURS = "JupyterLab servers of "  # how a private CA begins its name
 HOOK = "/usr/local/sbin/jupyterlab-certificate"
 
 
@@ -61,11 +62,20 @@ def given(settings: Settings) -> Given:
 
 
 def ours(ca, domain: str):
-    """Give a check of a certificate's text: one of our CA, for this name, that still lasts."""
+    """Give a check of a certificate's text: one of our CA, for this name, that still lasts.
+
+    It refuses to put one of a CA that is made just now into the place of a good one.
+    """
 
     def check(text: str) -> bool:
         there = parsed(text)
-        return bool(there and covers(there, domain) and ca.signed(there) and lasts(there))
+        if not there or not covers(there, domain) or not lasts(there):
+            return False
+        if ca.new and issuer(there).startswith(OURS) and not ca.signed(there):
+            raise Exit(f"the server has a certificate by {issuer(there)}, and {ca.folder} has no "
+                       "CA: copy that folder from where it was made; or remove the certificate "
+                       f"from {FOLDER} on the server, to begin anew")  # fmt: skip
+        return ca.signed(there)
 
     return check
 
@@ -75,7 +85,7 @@ def issued(settings: Settings, now: bool = False) -> Issued:
     return Issued(
         step="tls",
         path=certificates.issued(settings),
-        domain=settings.domain,
+        domain=settings.domain.lower(),  # as certbot has it
         email=settings.tls_email,
         server=settings.acme_server,
         webroot=WEBROOT,
@@ -99,6 +109,8 @@ def serve(c, *steps, checked: bool = True) -> State:
     settings, dry = load(c.config), c.config.run.dry
     if settings.tls == "self-signed" and not dry:
         ca = certificates.authority(settings)
+        if ca.new:
+            look(c, settings, steps)  # which may refuse it
         if ca.save():
             say(f"  tls      your private CA is new: import {ca.folder}/ca.pem into browsers")
     state = converge(c, *steps)
@@ -115,6 +127,14 @@ def serve(c, *steps, checked: bool = True) -> State:
         converge(c, ask_now)
         converge(c, nginx.items)
     return state
+
+
+def pending(items, answers) -> str:
+    """Say which certificate of an ACME server is still to come, and why; nothing when none is."""
+    for item, lines in zip(items, answers, strict=True):
+        if isinstance(item, Issued) and item.due(lines):
+            return f"obtain a certificate for {item.domain}: {item.due(lines)}"
+    return ""
 
 
 @remote.task

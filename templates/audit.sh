@@ -50,7 +50,9 @@ if [ "$pid" = 0 ]; then
     told running open "$unit does not run"
     exit 0
 fi
-command -v curl >/dev/null || { told running open 'curl is missing, which asks'; exit 0; }
+for tool in curl openssl python3; do
+    command -v "$tool" >/dev/null || { told running open "$tool is missing, which asks"; exit 0; }
+done
 status=$(stranger "$site/login")
 if [ "$status" != 200 ]; then
     told running open "$site/login answers $status"
@@ -76,7 +78,7 @@ else
 fi
 
 # A kernel, asked for with the token that the server itself keeps for its user.
-token=$(sed -n 's/.*"token": "\([^"]*\)".*/\1/p' "$runtime/jpserver-$pid.json" 2>/dev/null)
+token=$(runuser -u "$account" -- timeout 5 sed -n 's/.*"token": "\([^"]*\)".*/\1/p' "$runtime/jpserver-$pid.json" 2>/dev/null)
 (umask 077; printf 'header = "Authorization: token %s"\n' "$token" >"$work/token")
 if [ "$(ask -K "$work/token" -X POST "$site/api/kernels")" = 201 ]; then
     kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
@@ -148,31 +150,36 @@ judged headers "${found:+missing:$found}" "all headers are there"
 
 stranger -K "$work/token" "$site/lab" >/dev/null
 cookies=$(header set-cookie)
+[ -n "$cookies" ] || told cookies open "no cookie was set: this could not be tried"
 found=$(printf '%s\n' "$cookies" | grep -iv samesite | cut -d= -f1)
 found="$found $(printf '%s\n' "$cookies" | grep '^username' | grep -iv httponly | cut -d= -f1)"
 [ "$scheme" = http ] || found="$found $(printf '%s\n' "$cookies" | grep -iv secure | cut -d= -f1)"
-judged cookies "$(echo $found)" "$(printf '%s\n' "$cookies" | sed 's/=[^;]*;/:/' | tr '\n' ' ')"
+[ -z "$cookies" ] || judged cookies "$(echo $found)" "$(printf '%s\n' "$cookies" | sed 's/=[^;]*;/:/' | tr '\n' ' ')"
 
 if [ "$scheme" = http ]; then
     told clear open "$site is plain HTTP"
 else
     judged clear "$(curl -s -o "$work/body" -w '%{http_code}' --resolve "$domain:$http_port:127.0.0.1" \
         --noproxy '*' --max-time 5 "http://$domain:$http_port/login" | grep 200)" "plain HTTP is only led to HTTPS"
+    found=
     for version in tls1 tls1_1; do
         ! openssl s_client -"$version" -cipher 'ALL:@SECLEVEL=0' -connect "127.0.0.1:$port" -servername "$domain" \
             </dev/null 2>/dev/null | grep -q '^ *Cipher *: *[A-Z]' || found="$found $version"
     done
     judged oldtls "$(echo $found)" "TLS 1.0 and 1.1 are refused"
-    end=$(openssl s_client -connect "127.0.0.1:$port" -servername "$domain" </dev/null 2>/dev/null \
-        | openssl x509 -noout -enddate 2>/dev/null)
-    days=$((($(date -d "${end#*=}" +%s) - $(date +%s)) / 86400))
-    judged certificate "$([ "$days" -ge 10 ] || echo "it ends in $days days")" "$days days left"
+    openssl s_client -connect "127.0.0.1:$port" -servername "$domain" </dev/null >"$work/shown" 2>/dev/null
+    begun=$(date -d "$(openssl x509 -in "$work/shown" -noout -startdate | cut -d= -f2)" +%s)
+    end=$(date -d "$(openssl x509 -in "$work/shown" -noout -enddate | cut -d= -f2)" +%s)
+    left=$((end - $(date +%s))) some=$(((end - begun) / 8))
+    [ "$some" -lt 864000 ] || some=864000 # ten days, or an eighth of one that is short-lived
+    judged certificate "$([ "$left" -ge "$some" ] || echo "it ends in $((left / 86400)) days")" "$((left / 86400)) days left"
 fi
 
 # --- code in a notebook --------------------------------------------------------------------------
 
 exposure=$(systemd-analyze security --no-pager "$unit" 2>/dev/null | sed -n 's/.*exposure level[^:]*: \([0-9.]*\) .*/\1/p')
-judged sandbox "$(awk -v a="$exposure" -v b="$exposed" 'BEGIN { if (a > b) print "exposure " a " by systemd-analyze security" }')" \
+judged sandbox "$(awk -v a="${exposure:-unknown}" -v b="$exposed" \
+    'BEGIN { if (a == "unknown" || a + 0 > b + 0) print "exposure " a " by systemd-analyze security" }')" \
     "exposure $exposure, at most $exposed by systemd-analyze security"
 if grep -q '^NoNewPrivs:\s*1' "/proc/$pid/status"; then
     told root closed "no new privileges: sudo does nothing there"

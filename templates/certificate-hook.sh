@@ -13,19 +13,22 @@ exchange() {
     mv -f -- "$place.$1.new" "$place.$1"
 }
 
-# The former stay beside them until Nginx accepts. Meanwhile the certificate is for root alone: who
-# reads it sees that this was cut off.
-for file in key pem; do
-    [ ! -e "$place.$file" ] || cp -p -- "$place.$file" "$place.$file.former"
-done
+# What Nginx accepts is never lost: the former stay until it accepts these, also those of a run that
+# was killed. Meanwhile the certificate is for root alone: who reads it sees that this was cut off.
+if [ ! -e "$place.pem.former" ] && [ -e "$place.pem" ]; then
+    cp -p -- "$place.key" "$place.key.former"
+    cp -p -- "$place.pem" "$place.pem.former"
+fi
 [ ! -e "$place.pem" ] || chmod 0600 "$place.pem"
+sound=yes
+nginx -t -q || sound=no # for another reason: these are for when it is mended
 exchange key privkey.pem 0600
 exchange pem fullchain.pem 0644
-if ! nginx -t -q; then # the certificate before goes on being served
-    for file in key pem; do
-        [ ! -e "$place.$file.former" ] || mv -f -- "$place.$file.former" "$place.$file"
+if [ "$sound" = yes ] && ! nginx -t -q; then
+    for ending in key pem; do
+        [ ! -e "$place.$ending.former" ] || mv -f -- "$place.$ending.former" "$place.$ending"
     done
     exit 1
 fi
-rm -f -- "$place".*.former
-systemctl reload nginx
+rm -f -- "$place.key.former" "$place.pem.former"
+[ "$sound" = yes ] && systemctl reload nginx

@@ -53,17 +53,24 @@ clear_away() {
     rm -f -- "$(dirname -- "$1")"/.new.??????
 }
 
-# put_file PATH OWNER GROUP MODE <content: whole or not at all.
+# owner_does OWNER COMMAND...: what is in a folder of somebody's is written as them, because they could
+# put a link there in between, and lead root anywhere.
+owner_does() {
+    owner=$1
+    shift
+    if [ "$owner" = "$(id -un)" ]; then "$@"; else runuser -u "$owner" -- "$@"; fi
+}
+
+# put_file PATH OWNER GROUP MODE <content: whole or not at all. The group is the owner's own.
 put_file() {
     keep "$1"
-    clear_away "$1"
-    new=$(mktemp -- "$(dirname -- "$1")/.new.XXXXXX")
-    trap 'rm -f -- "$new"' EXIT
-    cat >"$new"
-    chown -- "$2:$3" "$new"
-    chmod -- "$4" "$new"
-    sync -- "$new"
-    mv -fT -- "$new" "$1"
+    owner_does "$2" sh -c '
+        umask 077
+        rm -f -- "$(dirname -- "$1")"/.new.?????? # of a run that was killed
+        new=$(mktemp -- "$(dirname -- "$1")/.new.XXXXXX") || exit
+        trap "rm -f -- \"\$new\"" EXIT
+        cat >"$new" && chmod -- "$2" "$new" && sync -- "$new" && mv -fT -- "$new" "$1"
+    ' sh "$1" "$4"
 }
 
 # doubt PATH: for root alone until its other half is new, too; who reads it sees a run that was cut off.
@@ -74,7 +81,12 @@ doubt() {
 # put_rights PATH OWNER GROUP MODE: of a file whose content is right.
 put_rights() {
     chown -h -- "$2:$3" "$1"
-    chmod -- "$4" "$1"
+    owner_does "$2" chmod -- "$4" "$1"
+}
+
+# touch_as OWNER PATH
+touch_as() {
+    owner_does "$1" touch -- "$2"
 }
 
 # put_link PATH TARGET
@@ -99,10 +111,20 @@ put_directory() {
         echo "$1 is a link to what does not belong to $2: remove it"
         return 1
     fi
-    # the folders above it are the owner's, too, where the owner may make them
-    [ -d "$1" ] || runuser -u "$2" -- mkdir -p -- "$1" 2>/dev/null || mkdir -p -- "$1"
-    chown -- "$2:$3" "$1"
-    chmod -- "$4" "$1"
+    # Where it can be the owner who makes it and the folders above, it is. Else the folder above is
+    # root's, and nobody can put a link there.
+    if [ "$3" != "$(id -gn -- "$2")" ] || ! owner_does "$2" sh -c '
+        mkdir -p -- "$1" && [ -O "$1" ] && chmod -- "$2" "$1"
+    ' sh "$1" "$4" 2>/dev/null; then
+        mkdir -p -- "$1"
+        chown -h -- "$2:$3" "$1"
+        if [ "$3" = "$(id -gn -- "$2")" ]; then owner_does "$2" chmod -- "$4" "$1"; else chmod -- "$4" "$1"; fi
+    fi
+}
+
+# trim_token PATH OWNER GROUP: without the blanks that an editor leaves.
+trim_token() {
+    owner_does "$2" cat -- "$1" | tr -d '[:space:]' | put_file "$1" "$2" "$3" 0600
 }
 
 # put_token PATH OWNER GROUP: 192 random bits that only this server has seen.

@@ -3,8 +3,8 @@
 # offer PATH TEXT DOMAIN: as root.
 offer() {
     umask 022
-    mkdir -p -- "$(dirname -- "$1")"
-    printf '%s' "$2" >"$1"
+    mkdir -p -- "$(dirname -- "$1")" && printf '%s' "$2" >"$1" || return
+    echo offered
     getent ahosts "$3" | awk '$2 == "STREAM" { print "address", $1 }'
 }
 

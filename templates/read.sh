@@ -68,7 +68,7 @@ show_folder() {
 
 # show_acme_server: which one certbot has our certificate from.
 show_acme_server() {
-    sed -n 's/^server = //p' /etc/letsencrypt/renewal/jupyterlab.conf 2>/dev/null || true
+    sed -n 's/^server = //p' /etc/letsencrypt/renewal/jupyterlab-fab.conf 2>/dev/null || true
 }
 
 # show_served DOMAIN PORT: the certificate that Nginx serves, in base64.

@@ -38,30 +38,31 @@ reload_nginx() {
 obtain_certificate() {
     certbot=/etc/letsencrypt contact="--email=$2" force=
     [ -n "$2" ] || contact=--register-unsafely-without-email
-    if [ ! -s "$certbot/renewal/jupyterlab.conf" ]; then # what a killed first run left behind
-        rm -rf "$certbot/renewal/jupyterlab.conf" "$certbot/live/jupyterlab" "$certbot/archive/jupyterlab"
-    elif ! grep -qxF "server = $3" "$certbot/renewal/jupyterlab.conf"; then
+    if [ ! -s "$certbot/renewal/jupyterlab-fab.conf" ]; then # what a killed first run left behind
+        rm -rf "$certbot/renewal/jupyterlab-fab.conf" "$certbot/live/jupyterlab-fab" "$certbot/archive/jupyterlab-fab"
+    elif ! grep -qxF "server = $3" "$certbot/renewal/jupyterlab-fab.conf"; then
         force='--force-renewal --break-my-certs' # a test server's, too, takes the place of another's
     fi
     tries=12
     until certbot certonly --non-interactive --agree-tos "$contact" --server="$3" $force \
-        --webroot --webroot-path="$4" --cert-name=jupyterlab --domain="$1" --key-type=ecdsa \
+        --webroot --webroot-path="$4" --cert-name=jupyterlab-fab --domain="$1" --key-type=ecdsa \
         --renew-with-new-domains --keep-until-expiring --deploy-hook="$5" >"$run/certbot" 2>&1; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ] || ! grep -q 'Another instance of Certbot' "$run/certbot"; then
-            grep -v 'can.t set attribute' "$run/certbot" # Debian's certbot hides behind it what was said
+            # Debian's certbot hides behind such a line what was said
+            grep -v 'can.t set attribute' "$run/certbot" || true
             sed -n 's/^acme.messages.Error: //p' /var/log/letsencrypt/letsencrypt.log | tail -n 1
             return 1
         fi
         sleep 5
     done
     cat -- "$run/certbot"
-    RENEWED_LINEAGE=$certbot/live/jupyterlab RENEWED_DOMAINS=$1 "$5" # certbot forgets one that failed
+    RENEWED_LINEAGE=$certbot/live/jupyterlab-fab RENEWED_DOMAINS=$1 "$5" # certbot forgets one that failed
 }
 
 # restart_fail2ban JAIL LOG: and see that the jail is at work.
 restart_fail2ban() {
-    [ -e "$2" ] || : >"$2" # of an Nginx that nobody has asked yet
+    [ -e "$2" ] || install -o www-data -g adm -m 0640 /dev/null "$2" # nobody has asked Nginx yet
     systemctl enable -q fail2ban
     systemctl restart fail2ban
     tries=100

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from .base import Change, call, look
 from .paths import PathItem, decode
 
-DUE = timedelta(days=20)  # certbot's timer has had ten days by then
+DUE = timedelta(days=20)  # certbot's timer has had ten days by then; less for what is short-lived
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +93,8 @@ class Issued(Certificate):
         return f"{super().read()}\nshow_acme_server"
 
     def due(self, lines):
-        if lines[-1] not in ("", self.server) and len(lines) > 2:
-            return f"the present one is of {lines[-1]}"
+        if lines[0].startswith("regular") and lines[2:] != [self.server]:
+            return f"the present one is of {lines[2] if lines[2:] else 'nobody who renews it'}"
         if lines[0].startswith("regular") and self.rights_differ(lines):
             return "the present one was not put there whole"
         return super().due(lines)
@@ -136,7 +136,13 @@ def covers(certificate, domain: str) -> bool:
 
 def lasts(certificate) -> bool:
     """Whether there is time enough until it ends."""
-    return certificate.not_valid_after_utc >= datetime.now(UTC) + DUE
+    end, lifetime = certificate.not_valid_after_utc, validity(certificate)
+    return end >= datetime.now(UTC) + min(DUE, lifetime / 4)
+
+
+def validity(certificate) -> timedelta:
+    """How long it is valid in all."""
+    return certificate.not_valid_after_utc - certificate.not_valid_before_utc
 
 
 def issuer(certificate) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from invoke import Exit
 
 from ..credentials import Secret, fits, hash_password
-from .base import Change, call, quote
+from .base import Change, call
 from .paths import PathItem, decode
 
 
@@ -24,7 +24,7 @@ class Token(PathItem):
             fix = call("put_token", self.path, self.owner, self.group)
             return Change("make a login token", fix, (self.path,))
         if token != decode(lines):  # Jupyter would take the line end for a part of it
-            fix = f"tr -d '[:space:]' <{quote(self.path)} | {call('put_file', self.path, *rights)}"
+            fix = call("trim_token", self.path, self.owner, self.group)
             return Change("take the blanks from the login token", fix, (self.path,))
         if self.rights_differ(lines):
             return Change(f"set rights of {self.path}", call("put_rights", self.path, *rights))
@@ -72,7 +72,7 @@ class Password(PathItem):
         text = json.dumps(config, indent=2) + "\n"
         fix = "\n".join(
             [
-                call("touch", "--", self.stamp),
+                call("touch_as", self.owner, self.stamp),
                 call("put_file", self.path, self.owner, self.group, self.mode, text=text),
             ]
         )

@@ -54,6 +54,7 @@ def test_a_terminal_echoes(lab):
 
 
 def test_a_file_is_uploaded_and_downloaded(lab, tmp_path):
+    lab.host.exec("rm -f /home/david/project/upload.bin")  # of the other scheme
     page, path = lab.open(), tmp_path / "upload.bin"
     path.write_bytes(random.Random(1).randbytes(3_000_000))  # JupyterLab sends it in three parts
     with page.expect_file_chooser() as chooser:

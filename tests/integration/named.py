@@ -31,7 +31,7 @@ class Named:
             "SSL_CERT_FILE": str(folder / "trusted.pem"),
         }
         (folder / "trusted.pem").write_text(acme.root_certificate())
-        self.give(*authority.make(folder).issue(DOMAIN))
+        self.give(*authority.make(folder, "A company").issue(DOMAIN))
 
     def lead(self, address: str | None) -> None:
         """Lead the operator's name to an address, or nowhere."""

@@ -95,18 +95,43 @@ def test_a_renewal_that_fails_leaves_the_certificate(site, acme):
     assert site.served().serial_number == serial
 
 
-def test_a_renewal_that_nginx_rejects_leaves_the_certificate(site):
+def test_a_renewal_while_nginx_has_another_trouble_is_served_when_that_is_mended(site):
     serial = site.served().serial_number
     broken = "/etc/nginx/conf.d/broken.conf"
     site.host.exec(f"echo bogus >{broken}")
     site.host.exec(RENEW, check=False)
-    site.host.exec(f"rm {broken}; systemctl restart nginx")
     assert site.served().serial_number == serial
+    site.host.exec(f"rm {broken}; systemctl restart nginx")
+    assert site.served().serial_number != serial
+
+
+RENEWED = f"RENEWED_LINEAGE=/root/lineage RENEWED_DOMAINS={DOMAIN}"
+
+
+def test_a_certificate_that_nginx_rejects_is_not_taken(site):
+    serial = site.served().serial_number
+    site.host.exec(
+        "mkdir -p /root/lineage; cd /root/lineage; openssl genrsa -out privkey.pem 2>&1\n"
+        "echo nonsense >fullchain.pem"
+    )
+    site.host.exec(f"{RENEWED} /usr/local/sbin/jupyterlab-certificate", check=False)
+    site.host.exec("nginx -t 2>&1 && systemctl restart nginx")
+    assert site.served().serial_number == serial
+    assert "former" not in site.host.exec(f"ls {PLACE}")
+
+
+def test_one_that_nobody_renews_is_told_as_drift_and_obtained(site):
+    assert site.fab("letsencrypt", "status", "--drift").returncode == 0
+    site.host.exec("certbot delete -q --cert-name jupyterlab-fab")
+    done = site.fab("letsencrypt", "status", "--drift")
+    assert done.returncode == 2 and "would obtain a certificate" in done.stdout
+    well(site.fab("letsencrypt", "full", "--no-verify"))
+    assert site.fab("letsencrypt", "status", "--drift").returncode == 0
 
 
 # --- from each to each ---------------------------------------------------------------------------
 
-ISSUERS = {"self-signed": "JupyterLab servers of", "letsencrypt": "Pebble", "files": "JupyterLab"}
+ISSUERS = {"self-signed": "JupyterLab servers of", "letsencrypt": "Pebble", "files": "A company"}
 ALL = ("off", "self-signed", "letsencrypt", "files")
 TOUR = (
     *("letsencrypt", "files", "off", "letsencrypt", "self-signed", "off", "files"),
@@ -136,7 +161,7 @@ def test_a_switch_from(site, before, after):
 def test_a_switch_that_fails_leaves_the_certificate_before(site, acme):
     well(site.fab("self-signed", "full", "--no-verify"))
     serial = site.served().serial_number
-    site.host.exec(f"rm {PLACE}/{DOMAIN}.acme.*; certbot delete -q --cert-name jupyterlab")
+    site.host.exec(f"rm {PLACE}/{DOMAIN}.acme.*; certbot delete -q --cert-name jupyterlab-fab")
     acme.resolve(DOMAIN, "127.0.0.1")
     refused(site.fab("letsencrypt", "full"), "could not obtain a certificate")
     assert site.served().serial_number == serial
@@ -181,6 +206,15 @@ def test_the_key_of_the_server_is_roots_alone_and_in_no_output(site):
     secret = key.content_string.splitlines()[1]
     assert len(secret) == 64 and secret not in out
     assert "PRIVATE KEY" not in out
+
+
+def test_another_operator_without_the_ca_is_refused(site, tmp_path):
+    well(site.fab("self-signed", "full", "--no-verify"))
+    serial = site.served().serial_number
+    other = {"FABRIC_LAB_CA_FOLDER": str(tmp_path / "none")}
+    refused(site.fab("self-signed", "full", **other), "copy that folder from where it was made")
+    assert not (tmp_path / "none").exists()
+    assert site.served().serial_number == serial
 
 
 def test_a_script_has_no_key_in_it(site):
@@ -234,6 +268,7 @@ def with_passphrase(key: str) -> str:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
+        pytest.param(lambda c, k, f: (c + c[:200], k), "no PEM certificate", id="a torn chain"),
         pytest.param(lambda c, k, f: authority.make(f).issue("x.org"), "not for lab.", id="name"),
         pytest.param(lambda c, k, f: long_over(f), "it ended on", id="ended"),
         pytest.param(
@@ -245,7 +280,7 @@ def with_passphrase(key: str) -> str:
     ],
 )
 def test_a_file_that_would_not_do_is_refused_before_anything_is_changed(site, spoil, told):
-    chain, key = authority.make(site.folder).issue(DOMAIN)
+    chain, key = authority.make(site.folder, "A company").issue(DOMAIN)
     well(site.fab("self-signed", "full", "--no-verify"))
     serial = site.served().serial_number
     site.give(*spoil(chain, key, site.folder))
@@ -257,7 +292,7 @@ def test_a_file_that_would_not_do_is_refused_before_anything_is_changed(site, sp
 
 def test_the_operators_new_certificate_takes_the_place_of_the_old(site):
     for _ in range(2):
-        pair = authority.make(site.folder).issue(DOMAIN)
+        pair = authority.make(site.folder, "A company").issue(DOMAIN)
         site.give(*pair)
         well(site.fab("files", "full"))
         assert site.served() == x509.load_pem_x509_certificate(pair[0].encode())

@@ -16,6 +16,7 @@ DOMAIN = "lab.example.org"
 @pytest.fixture
 def folder(tmp_path):
     authority.FOUND.clear()
+    authority.SAVED.clear()
     return tmp_path / "deep" / "ca"
 
 
@@ -44,10 +45,24 @@ def test_a_fleet_shares_one(folder):
     assert len({ca.pem for ca in found}) == 1
 
 
-def test_a_key_without_a_certificate_is_of_a_run_that_was_cut_off(folder):
-    folder.mkdir(parents=True)
-    (folder / "ca.key").write_text("half")
-    assert authority.find(folder).save()
+def test_who_is_second_does_not_replace_the_first(folder):
+    first, second = authority.make(folder), authority.make(folder)
+    assert first.save()
+    authority.SAVED.clear()  # as if by another process
+    with pytest.raises(Exit, match="not empty"):
+        second.save()
+    assert (folder / "ca.pem").read_text() == first.pem
+    assert [path.name for path in folder.parent.iterdir()] == ["ca"]
+
+
+def test_the_threads_of_a_fleet_save_one(folder):
+    ca, saved = authority.find(folder), []
+    hosts = [threading.Thread(target=lambda: saved.append(ca.save())) for _ in range(8)]
+    for host in hosts:
+        host.start()
+    for host in hosts:
+        host.join()
+    assert sorted(saved) == [False] * 7 + [True]
 
 
 def test_what_it_issues_is_for_one_name_and_no_ca(folder):
@@ -68,12 +83,20 @@ def test_what_it_issues_is_for_one_name_and_no_ca(folder):
     "spoil, told",
     [
         (lambda f: (f / "ca.key").unlink(), "ca.key: No such file"),
+        (lambda f: (f / "ca.pem").unlink(), "ca.pem: No such file"),
         (lambda f: (f / "ca.key").write_text("nonsense"), "is damaged: restore it"),
         (lambda f: (f / "ca.pem").write_text("nonsense"), "is damaged: restore it"),
         (lambda f: (f / "ca.key").chmod(0o644), "others may read"),
         (lambda f: (f / "ca.pem").write_text(authority.make(f).pem), "is not the one of ca.pem"),
     ],
-    ids=["no key", "a damaged key", "a damaged certificate", "a readable key", "another's"],
+    ids=[
+        "no key",
+        "no certificate",
+        "a damaged key",
+        "a damaged certificate",
+        "a readable key",
+        "another's",
+    ],
 )
 def test_a_ca_that_cannot_be_used_is_refused_and_left_alone(folder, spoil, told):
     authority.find(folder).save()

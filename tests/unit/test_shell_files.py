@@ -3,7 +3,11 @@
 import base64
 import os
 import re
+import shutil
 import stat
+import subprocess
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -96,9 +100,54 @@ def test_a_file_is_put_with_owner_group_and_mode(etc, apply, name, before):
 
 
 @root_only
-def test_a_file_is_given_to_its_owner(etc, apply):
-    well(apply(call("put_file", etc / "x", "nobody", "nogroup", "0600", text="x")))
-    assert ((etc / "x").owner(), (etc / "x").group()) == ("nobody", "nogroup")
+def test_a_file_is_written_by_its_owner(apply):
+    with theirs() as folder:
+        well(apply(call("put_file", folder / "x", "nobody", "nogroup", "0600", text="x")))
+        assert ((folder / "x").owner(), (folder / "x").group()) == ("nobody", "nogroup")
+
+
+@contextmanager
+def theirs():
+    """A folder of somebody else's, who can reach it."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        shutil.chown(name, "nobody", "nogroup")
+        yield Path(name)
+
+
+LURE = """while :; do
+    for new in "$1"/.new.*; do [ -e "$new" ] && ln -sf "$2" "$new"; done 2>/dev/null
+done"""
+
+
+@root_only
+def test_a_link_in_a_folder_of_somebodys_leads_root_nowhere(apply, tmp_path):
+    secret = Path(tempfile.mkstemp(dir="/var/tmp")[1])
+    with theirs() as folder:
+        as_nobody = "runuser", "-u", "nobody", "--", "sh", "-c", LURE, "sh", folder, secret
+        lure = subprocess.Popen(as_nobody)
+        try:
+            for _ in range(20):
+                apply(call("put_file", folder / "x", "nobody", "nogroup", "0600", text="evil"))
+        finally:
+            lure.terminate()  # runuser hands it on
+            lure.wait()
+    assert (secret.read_text(), secret.owner()) == ("", "root")
+    secret.unlink()
+
+
+@root_only
+def test_rights_and_times_are_the_owners_own_doing(apply, tmp_path):
+    (tmp_path / "roots").write_text("")
+    (tmp_path / "roots").chmod(0o600)
+    with theirs() as folder:
+        (folder / "x").symlink_to(tmp_path / "roots")
+        apply(call("put_rights", folder / "x", "nobody", "nogroup", "0666"))
+        apply(call("put_directory", folder / "x", "nobody", "nogroup", "0777"))
+        (folder / "y").symlink_to(tmp_path / "none")
+        apply(call("touch_as", "nobody", folder / "y"))
+    assert (tmp_path / "roots").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "roots").owner() == "root"
+    assert not (tmp_path / "none").exists()
 
 
 def test_whoever_reads_meanwhile_has_the_old_file_whole(etc, apply):
