@@ -16,10 +16,10 @@ from outcomes import nothing_to_change, well
 STEPS = {
     "install python3": (0, 3.0),
     "install nginx": (1, 6.0),
-    "make the project": ("chown", "/home/david/project"),
+    "make the project": ("chmod", "/home/david/project"),
     "fill the venv": (3, 2.5),
-    "make .jupyter": ("chown", "/home/david/.jupyter"),
-    "make .ipython": ("chown", "/home/david/.ipython"),
+    "make .jupyter": ("chmod", "/home/david/.jupyter"),
+    "make .ipython": ("chmod", "/home/david/.ipython"),
     "write the configuration": ("mv", "/home/david/.jupyter/jupyter_lab_config.py"),
     "make the token": ("mv", "/home/david/.jupyter/jupyterlab_token"),
     "write the tmpfiles": ("mv", "/etc/tmpfiles.d/jupyterlab.conf"),
@@ -85,10 +85,10 @@ ACTS = {
 PAUSE = r"""#!/bin/sh
 case "$*" in
     *'{needle}')
-        if [ ! -e /run/met ]; then
-            touch /run/met
+        if [ ! -e /tmp/met ]; then
+            touch /tmp/met
             n=400
-            until [ -e /run/go ] || [ "$n" = 0 ]; do sleep 0.05; n=$((n - 1)); done
+            until [ -e /tmp/go ] || [ "$n" = 0 ]; do sleep 0.05; n=$((n - 1)); done
         fi ;;
 esac
 exec /usr/bin/{command} "$@"
@@ -162,9 +162,9 @@ def paused(host, where):
     text = PAUSE.replace("{needle}", needle).replace("{command}", command)
     host.exec(f"cat >{wrapper} <<'END'\n{text}END\nchmod 755 {wrapper}")
     try:
-        yield "until [ -e /run/met ]; do sleep 0.02; done"
+        yield "until [ -e /tmp/met ]; do sleep 0.02; done"
     finally:
-        host.exec(f"rm -f {wrapper}; touch /run/go; sleep 0.2; rm -f /run/met /run/go")
+        host.exec(f"rm -f {wrapper}; touch /tmp/go; sleep 0.2; rm -f /tmp/met /tmp/go")
 
 
 def interrupt(server, way: str, where, env=None) -> bool:
@@ -179,7 +179,7 @@ def interrupt(server, way: str, where, env=None) -> bool:
                 cut_off(server, "-I")
             else:
                 server.host.exec(ACTS[way], check=False)
-            server.host.exec("touch /run/go")
+            server.host.exec("touch /tmp/go")
             output, _ = client.communicate(timeout=300)
             assert "Traceback" not in output, output
         finally:

@@ -114,19 +114,28 @@ def theirs():
         yield Path(name)
 
 
-LURE = """while :; do
-    for new in "$1"/.new.*; do [ -e "$new" ] && ln -sf "$2" "$new"; done 2>/dev/null
-done"""
+LURE = """
+import os, sys
+folder, secret = sys.argv[1:]
+while os.path.isdir(folder):
+    for name in os.listdir(folder):
+        if name.startswith(".new."):
+            try:
+                os.unlink(f"{folder}/{name}")
+                os.symlink(secret, f"{folder}/{name}")
+            except OSError:
+                pass
+"""
 
 
 @root_only
 def test_a_link_in_a_folder_of_somebodys_leads_root_nowhere(apply, tmp_path):
     secret = Path(tempfile.mkstemp(dir="/var/tmp")[1])
     with theirs() as folder:
-        as_nobody = "runuser", "-u", "nobody", "--", "sh", "-c", LURE, "sh", folder, secret
+        as_nobody = "runuser", "-u", "nobody", "--", "python3", "-c", LURE, folder, secret
         lure = subprocess.Popen(as_nobody)
         try:
-            for _ in range(20):
+            for _ in range(60):
                 apply(call("put_file", folder / "x", "nobody", "nogroup", "0600", text="evil"))
         finally:
             lure.terminate()  # runuser hands it on
