@@ -85,16 +85,18 @@ def test_another_installer_alone_changes_nothing(site, done):
     nothing_to_change(site.fab("full"))
 
 
-def test_five_megabytes_are_uploaded(site, done):
+@pytest.mark.parametrize("how", ["header", "query"])
+def test_five_megabytes_are_uploaded(site, done, how):
     token = site.host.exec("cat /home/david/.jupyter/jupyterlab_token")
     content = "0123456789abcdef" * 65536 * 5
     answer = Visitor(site).client.put(
-        "/api/contents/large.txt",
-        headers={"Authorization": f"token {token}"},
+        f"/api/contents/{how}.txt",
+        headers={"Authorization": f"token {token}"} if how == "header" else {},
+        params={"token": token} if how == "query" else {},
         json={"type": "file", "format": "text", "content": content},
     )
     assert answer.status_code == 201, answer.text
-    assert site.infra.file("/home/david/project/large.txt").content_string == content
+    assert site.infra.file(f"/home/david/project/{how}.txt").content_string == content
 
 
 def test_an_option_of_pip_that_uv_has_no_word_for(site, done):
