@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import time
-import uuid
 from contextlib import contextmanager
 
 import httpx
-import websocket
+from notebook import Notebook
 from visitor import DOMAIN, Visitor
 
 STYLE = "/static/style/bootstrap.min.css"  # answered to anybody
@@ -71,41 +70,8 @@ def log_in(server, secret: str, **more: str) -> tuple[bool, httpx.Response]:
 @contextmanager
 def kernel(server):
     """A kernel of the owner's: gives a function that runs code in it and returns what it prints."""
-    api = owner(server)
-    started = api.post("/api/kernels", json={})
-    assert started.status_code == 201, started.text
-    path = f"/api/kernels/{started.json()['id']}"
-    wire = websocket.create_connection(
-        f"ws://{server.host.address}{path}/channels",
-        host=DOMAIN,
-        origin=f"http://{DOMAIN}",
-        header=[f"Authorization: {api.headers['Authorization']}"],
-        timeout=PATIENCE,
-        http_no_proxy=["*"],
-    )
-    try:
-        yield lambda code: run(wire, code)
-    finally:
-        wire.close()
-        api.delete(path)
-
-
-def run(wire: websocket.WebSocket, code: str) -> str:
-    """Run code in a kernel; an exception comes as text, too."""
-    number, printed = uuid.uuid4().hex, ""
-    header = {"msg_id": number, "msg_type": "execute_request", "session": number}
-    header |= {"username": "", "version": "5.3", "date": ""}
-    content = {"code": code, "silent": False, "store_history": True}
-    request = {"header": header, "parent_header": {}, "metadata": {}, "channel": "shell"}
-    wire.send(json.dumps({**request, "content": content}))
-    while True:
-        message = json.loads(wire.recv())
-        if message["parent_header"].get("msg_id") != number:
-            continue
-        content = message["content"]
-        printed += content.get("text", "") + content.get("evalue", "")
-        if content.get("execution_state") == "idle":
-            return printed
+    with Notebook(server.host, token(server)).kernel() as started:
+        yield started.run
 
 
 def request(path: str, *headers: str, method: str = "POST", version: str = "1.1", body: str = ""):

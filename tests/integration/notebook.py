@@ -16,11 +16,14 @@ SECONDS = 120
 
 
 class Notebook:
-    """Speaks the two websocket protocols of JupyterLab, with the server's own token."""
+    """Speaks the two websocket protocols of JupyterLab.
 
-    def __init__(self, host):
+    :param token: another one than the server's own in its file.
+    """
+
+    def __init__(self, host, token: str = ""):
         self.address = host.address
-        self.token = host.exec(f"cat {TOKEN}").strip()
+        self.token = token or host.exec(f"cat {TOKEN}").strip()
         self.client = httpx.Client(
             base_url=f"http://{self.address}/api",
             headers={"Host": DOMAIN, "Authorization": f"token {self.token}"},
