@@ -41,9 +41,10 @@ def check(c, settings: Settings, root: bool) -> None:
         raise Exit(f"{name_of(c)}: {told[-1]}: mend that, then run again")
     # The server's view counts, too: this machine may have the name in its own hosts file.
     there = [line.removeprefix("address ") for line in told if line.startswith("address ")]
-    known = [a for a in dict.fromkeys(addresses(domain) + there) if not loopback(a)]
-    if not known or not there:
-        who = "the server does not know" if known else "there is no address for"
+    here = addresses(domain)
+    known = [a for a in dict.fromkeys(here + there) if not loopback(a)]
+    if not (known and here and there):
+        who = "the server does not know" if known and here else "there is no address for"
         raise Exit(f"{who} the name {domain}: give it one in the DNS, and wait until it is known"
                    f"{anyway}")  # fmt: skip
     for address in filter(routed, known):
