@@ -49,7 +49,7 @@ HARMS = {
 }
 SECURE_HARMS = {
     "oldtls": edited(
-        "s/TLSv1.2 TLSv1.3/TLSv1 TLSv1.1/", "s/ssl_ciphers .*/ssl_ciphers ALL:@SECLEVEL=0;/"
+        "s/TLSv1.2 TLSv1.3/TLSv1 TLSv1.1 TLSv1.2/", "s/ssl_ciphers .*/ssl_ciphers ALL:@SECLEVEL=0;/"
     ),
     "clear": edited("s#return 301 .*#proxy_pass http://jupyterlab; proxy_set_header Host $host;#"),
     "headers": edited("/Strict-Transport/d"),
