@@ -34,10 +34,16 @@ header() {
     sed -n "s/^$1: *//Ip" "$work/headers" | tr -d '\r'
 }
 
+# shown OPENSSL-ARGUMENT...: what openssl sees of a handshake with Nginx.
+shown() {
+    openssl s_client "$@" -connect "127.0.0.1:$port" -servername "$domain" </dev/null 2>/dev/null
+}
+
 # listening: the TCP ports at which its user listens.
 listening() {
-    awk -v own="$(id -u -- "$account")" '$4 == "0A" && $8 == own { print $2 }' /proc/net/tcp /proc/net/tcp6 \
-        | while IFS=: read -r address port; do printf '%d\n' "0x$port"; done | sort -u
+    awk -v own="$(id -u -- "$account")" '$4 == "0A" && $8 == own { print $2 }' \
+        /proc/net/tcp /proc/net/tcp6 \
+        | while IFS=: read -r address number; do printf '%d\n' "0x$number"; done | sort -u
 }
 
 # stranger: without the cookies of before.
@@ -74,11 +80,14 @@ if [ -n "$door" ]; then
     told squat open "anybody may listen at port $door while it restarts"
 else
     folder=$(dirname -- "$socket")
-    judged squat "$(other test -w "$folder" && echo "nobody may write to $folder")" "$folder is not writable for nobody"
+    judged squat "$(other test -w "$folder" && echo "nobody may write to $folder")" \
+        "$folder is not writable for nobody"
 fi
 
 # A kernel, asked for with the token that the server itself keeps for its user.
-token=$(runuser -u "$account" -- timeout 5 sed -n 's/.*"token": "\([^"]*\)".*/\1/p' "$runtime/jpserver-$pid.json" 2>/dev/null)
+# Read as that user: what is in their folders could lead root elsewhere.
+token=$(runuser -u "$account" -- timeout 5 \
+    sed -n 's/.*"token": "\([^"]*\)".*/\1/p' "$runtime/jpserver-$pid.json" 2>/dev/null)
 (umask 077; printf 'header = "Authorization: token %s"\n' "$token" >"$work/token")
 if [ "$(ask -K "$work/token" -X POST "$site/api/kernels")" = 201 ]; then
     kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
@@ -92,10 +101,12 @@ else
 fi
 
 found=
-for file in "$home"/.ipython/profile_default/history.sqlite "$home"/.jupyter/*.json "$home"/.jupyter/*.py "$home"/.jupyter/jupyterlab_token "$runtime"/*cookie_secret; do
+for file in "$home"/.jupyter/*.json "$home"/.jupyter/*.py "$home/.jupyter/jupyterlab_token" \
+    "$runtime"/*cookie_secret "$home/.ipython/profile_default/history.sqlite"; do
     ! other test -r "$file" 2>/dev/null || found="$found $file"
 done
-for notebook in $(other find "$project" -name venv -prune -o -name '*.ipynb' -readable -print 2>/dev/null | head -n 3); do
+for notebook in $(other find "$project" -name venv -prune -o -name '*.ipynb' -readable -print \
+    2>/dev/null | head -n 3); do
     found="$found $notebook"
 done
 mask=$(sed -n 's/^Umask:\s*//p' "/proc/$pid/status")
@@ -108,9 +119,11 @@ stranger "$site/login" >/dev/null
 xsrf=$(awk '$6 == "_xsrf" { print $7 }' "$work/cookies")
 checked=0
 for guess in 1 2 3 4 5 6 7 8 9 10; do
-    [ "$(ask --data-urlencode "_xsrf=$xsrf" -d "password=guess-$guess" "$site/login")" = 429 ] || checked=$((checked + 1))
+    answer=$(ask --data-urlencode "_xsrf=$xsrf" -d "password=guess-$guess" "$site/login")
+    [ "$answer" = 429 ] || checked=$((checked + 1))
 done
-judged guesses "$([ "$checked" -lt 10 ] || echo "10 guesses in a row, and each was checked")" "of 10 guesses $checked were checked"
+judged guesses "$([ "$checked" -lt 10 ] || echo "10 guesses in a row, and each was checked")" \
+    "of 10 guesses $checked were checked"
 
 found=
 for name in other-name.invalid "$(hostname -I | cut -d' ' -f1)"; do
@@ -145,46 +158,55 @@ header content-security-policy | grep -q 'frame-ancestors' || found="$found fram
 for name in x-content-type-options referrer-policy permissions-policy; do
     [ -n "$(header "$name")" ] || found="$found $name"
 done
-[ "$scheme" = http ] || [ -n "$(header strict-transport-security)" ] || found="$found strict-transport-security"
+[ "$scheme" = http ] || [ -n "$(header strict-transport-security)" ] \
+    || found="$found strict-transport-security"
 judged headers "${found:+missing:$found}" "all headers are there"
 
 stranger -K "$work/token" "$site/lab" >/dev/null
 cookies=$(header set-cookie)
-[ -n "$cookies" ] || told cookies open "no cookie was set: this could not be tried"
-found=$(printf '%s\n' "$cookies" | grep -iv samesite | cut -d= -f1)
-found="$found $(printf '%s\n' "$cookies" | grep '^username' | grep -iv httponly | cut -d= -f1)"
-[ "$scheme" = http ] || found="$found $(printf '%s\n' "$cookies" | grep -iv secure | cut -d= -f1)"
-[ -z "$cookies" ] || judged cookies "$(echo $found)" "$(printf '%s\n' "$cookies" | sed 's/=[^;]*;/:/' | tr '\n' ' ')"
+# lacking WORD [NAME]: the cookies, or those whose names begin so, that are set without it.
+lacking() {
+    printf '%s\n' "$cookies" | grep "^${2:-}" | grep -iv "; $1" | cut -d= -f1
+}
+if [ -n "$cookies" ]; then
+    found="$(lacking samesite) $(lacking httponly username)"
+    [ "$scheme" = http ] || found="$found $(lacking secure)"
+    judged cookies "$(echo $found)" "$(printf '%s\n' "$cookies" | head -n 1 | cut -d';' -f3-)"
+else
+    told cookies open "no cookie was set: this could not be tried"
+fi
 
 if [ "$scheme" = http ]; then
     told clear open "$site is plain HTTP"
 else
-    judged clear "$(curl -s -o "$work/body" -w '%{http_code}' --resolve "$domain:$http_port:127.0.0.1" \
-        --noproxy '*' --max-time 5 "http://$domain:$http_port/login" | grep 200)" "plain HTTP is only led to HTTPS"
+    answer=$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port/login")
+    judged clear "$(printf '%s' "$answer" | grep 200)" "plain HTTP is only led to HTTPS"
     found=
     for version in tls1 tls1_1; do
-        ! openssl s_client -"$version" -cipher 'ALL:@SECLEVEL=0' -connect "127.0.0.1:$port" -servername "$domain" \
-            </dev/null 2>/dev/null | grep -q '^ *Cipher *: *[A-Z]' || found="$found $version"
+        ! shown -"$version" -cipher 'ALL:@SECLEVEL=0' | grep -q '^ *Cipher *: *[A-Z]' \
+            || found="$found $version"
     done
     judged oldtls "$(echo $found)" "TLS 1.0 and 1.1 are refused"
-    openssl s_client -connect "127.0.0.1:$port" -servername "$domain" </dev/null >"$work/shown" 2>/dev/null
-    begun=$(date -d "$(openssl x509 -in "$work/shown" -noout -startdate | cut -d= -f2)" +%s)
-    end=$(date -d "$(openssl x509 -in "$work/shown" -noout -enddate | cut -d= -f2)" +%s)
+    begun=$(date -d "$(shown | openssl x509 -noout -startdate | cut -d= -f2)" +%s)
+    end=$(date -d "$(shown | openssl x509 -noout -enddate | cut -d= -f2)" +%s)
     left=$((end - $(date +%s))) some=$(((end - begun) / 8))
     [ "$some" -lt 864000 ] || some=864000 # ten days, or an eighth of one that is short-lived
-    judged certificate "$([ "$left" -ge "$some" ] || echo "it ends in $((left / 86400)) days")" "$((left / 86400)) days left"
+    judged certificate "$([ "$left" -ge "$some" ] || echo "it ends in $((left / 86400)) days")" \
+        "$((left / 86400)) days left"
 fi
 
 # --- code in a notebook --------------------------------------------------------------------------
 
-exposure=$(systemd-analyze security --no-pager "$unit" 2>/dev/null | sed -n 's/.*exposure level[^:]*: \([0-9.]*\) .*/\1/p')
-judged sandbox "$(awk -v a="${exposure:-unknown}" -v b="$exposed" \
-    'BEGIN { if (a == "unknown" || a + 0 > b + 0) print "exposure " a " by systemd-analyze security" }')" \
-    "exposure $exposure, at most $exposed by systemd-analyze security"
+exposure=$(systemd-analyze security --no-pager "$unit" 2>/dev/null \
+    | sed -n 's/.*exposure level[^:]*: \([0-9.]*\) .*/\1/p')
+more=$(awk -v a="${exposure:-10}" -v b="$exposed" 'BEGIN { if (a + 0 > b + 0) print "too much" }')
+judged sandbox "${more:+exposure ${exposure:-unknown} by systemd-analyze security}" \
+    "exposure $exposure by systemd-analyze security, at most $exposed"
 if grep -q '^NoNewPrivs:\s*1' "/proc/$pid/status"; then
     told root closed "no new privileges: sudo does nothing there"
 else
-    judged root "$(sudo -n -l -U "$account" 2>/dev/null | grep -m1 -o 'NOPASSWD: .*')" "$account may not use sudo without a password"
+    judged root "$(sudo -n -l -U "$account" 2>/dev/null | grep -m1 -o 'NOPASSWD: .*')" \
+        "$account may not use sudo without a password"
 fi
 limit=$(systemctl show -p MemoryMax --value "$unit")
 case $limit in
