@@ -111,7 +111,7 @@ for notebook in $(other find "$project" -name venv -prune -o -name '*.ipynb' -re
 done
 mask=$(sed -n 's/^Umask:\s*//p' "/proc/$pid/status")
 [ "${mask#0?}" = 77 ] || found="$found new files (umask $mask)"
-judged files "${found:+nobody may read$found}" "nobody reads neither hash, token nor notebooks; umask $mask"
+judged files "${found:+nobody may read$found}" "as nobody: no hash, token or notebook can be read; umask $mask"
 
 # --- the network -------------------------------------------------------------------------------
 
@@ -171,7 +171,7 @@ lacking() {
 if [ -n "$cookies" ]; then
     found="$(lacking samesite) $(lacking httponly username)"
     [ "$scheme" = http ] || found="$found $(lacking secure)"
-    judged cookies "$(echo $found)" "$(printf '%s\n' "$cookies" | head -n 1 | cut -d';' -f3-)"
+    judged cookies "$(echo $found)" "$(printf '%s\n' "$cookies" | head -n 1 | sed 's/.*GMT; //')"
 else
     told cookies open "no cookie was set: this could not be tried"
 fi
