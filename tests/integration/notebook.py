@@ -46,7 +46,7 @@ class Notebook:
             host=DOMAIN,
             origin=f"http://{DOMAIN}",
             header=[f"Authorization: token {self.token}"],
-            timeout=SECONDS,
+            timeout=20,
             http_no_proxy=["*"],
         )
         try:
@@ -64,6 +64,13 @@ class Notebook:
         finally:
             self.ask("DELETE", f"kernels/{kernel}")
 
+    def wait_idle(self, kernel: str) -> None:
+        """Wait until a kernel that was started again has nothing to do."""
+        deadline = time.monotonic() + SECONDS
+        while self.ask("GET", f"kernels/{kernel}")["execution_state"] != "idle":
+            assert time.monotonic() < deadline, f"the kernel is not idle within {SECONDS} s"
+            time.sleep(0.2)
+
     def cell(self, code: str) -> str:
         """Run one cell in a kernel of its own and give what it prints, or its error."""
         with self.kernel() as kernel:
@@ -79,13 +86,21 @@ class Notebook:
             with self.wire(f"terminals/websocket/{name}") as wire:
                 wire.send(json.dumps(["stdin", f"{say}; {{ {command}; }}; {say}=$?=\r"]))
                 while f"{mark}=" not in seen and time.monotonic() < deadline:
-                    kind, *words = json.loads(wire.recv())
+                    kind, *words = heard(wire) or ["silence"]
                     seen += words[0] if kind == "stdout" else ""
         finally:
             self.ask("DELETE", f"terminals/{name}")
         assert f"{mark}=" in seen, f"no end of {command!r}: {seen}"
         _, shown, code = seen.replace("\r", "").split(mark)
         return int(code.split("=")[1]), shown.removeprefix("\n")
+
+
+def heard(wire):
+    """The next message, or None after 20 s of silence."""
+    try:
+        return json.loads(wire.recv())
+    except websocket.WebSocketTimeoutException:
+        return None
 
 
 class Kernel:
@@ -105,9 +120,13 @@ class Kernel:
         return request
 
     def messages(self):
-        """Give kind, content and cause of every message, as they come."""
+        """Give kind, content and cause of every message as it comes, while patience lasts."""
+        deadline = time.monotonic() + SECONDS  # pings of the server would keep a mere timeout off
         while True:
-            message = json.loads(self.wire.recv())
+            assert time.monotonic() < deadline, f"no answer within {SECONDS} s"
+            message = heard(self.wire)
+            if message is None:
+                continue
             yield message["msg_type"], message["content"], message["parent_header"].get("msg_id")
 
     def run(self, code: str) -> str:
