@@ -24,11 +24,14 @@ sound=yes
 nginx -t -q || sound=no # for another reason: these are for when it is mended
 exchange key privkey.pem 0600
 exchange pem fullchain.pem 0644
-if [ "$sound" = yes ] && ! nginx -t -q; then
+if nginx -t -q; then
+    rm -f -- "$place.key.former" "$place.pem.former"
+    exec systemctl reload nginx
+fi
+if [ "$sound" = yes ]; then
     for ending in key pem; do
         [ ! -e "$place.$ending.former" ] || mv -f -- "$place.$ending.former" "$place.$ending"
     done
-    exit 1
 fi
 rm -f -- "$place.key.former" "$place.pem.former"
-[ "$sound" = yes ] && systemctl reload nginx
+exit 1
