@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from invoke import Exit
 
 from . import channel, jupyter, remote, wire
 from .converge import read
+from .items import assigned
 from .knobs import FLOOR
 from .output import count, say
 from .render import shell
@@ -26,7 +26,7 @@ def by_port(settings: Settings) -> str:
 
 def by_tls(settings: Settings) -> str:
     """Without HTTPS all that is said can be heard."""
-    return "lab.tls: off" if settings.tls == "off" else ""
+    return "lab.tls: off" if not settings.secure else ""
 
 
 def by_sandbox(settings: Settings) -> str:
@@ -81,7 +81,6 @@ THREATS = {
 
 def script(settings: Settings, host) -> str:
     """The shell that tries, on the server, as root."""
-    secure = settings.tls != "off"
     values = {
         "account": host.user,
         "home": host.home,
@@ -90,15 +89,14 @@ def script(settings: Settings, host) -> str:
         "venv": host.under(settings.venv),
         "socket": "" if settings.port else jupyter.SOCKET,
         "domain": settings.domain,
-        "scheme": "https" if secure else "http",
-        "port": settings.https_port if secure else settings.http_port,
+        "scheme": settings.scheme,
+        "port": settings.entrance,
         "http_port": settings.http_port,
         "exposed": EXPOSED[settings.sandbox],
         "publishers": shell("publishers.py"),
         "floor": FLOOR.partition(">=")[2],
     }
-    lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
-    return "\n".join([*lines, shell("audit.sh")])
+    return assigned(values) + shell("audit.sh")
 
 
 @remote.task

@@ -34,7 +34,7 @@ def served(settings: Settings, host: Host) -> str | None:
 
     Where Let's Encrypt has not given one yet, the one before stays; where none was, plain HTTP.
     """
-    if settings.tls == "off":
+    if not settings.secure:
         return None
     if settings.tls != "letsencrypt":
         return own(settings)
@@ -50,7 +50,7 @@ def expected(settings: Settings) -> str:
 
 def files(settings: Settings) -> list[str]:
     """The ones that Nginx may be reading, to look at their age."""
-    return [] if settings.tls == "off" else [own(settings), issued(settings)]
+    return [] if not settings.secure else [own(settings), issued(settings)]
 
 
 def given(settings: Settings) -> tuple[str, str]:

@@ -118,12 +118,31 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return (*self.packages, FLOOR)
 
     @property
-    def host(self) -> str:
+    def secure(self) -> bool:
+        """Whether it is to be served by HTTPS."""
+        return self.tls != "off"
+
+    @property
+    def scheme(self) -> str:
+        """How a browser asks."""
+        return "https" if self.secure else "http"
+
+    @property
+    def entrance(self) -> int:
+        """The port at which a browser asks."""
+        return self.https_port if self.secure else self.http_port
+
+    def named(self, secure: bool) -> str:
         """The name as a browser sends it: with the port, unless it is the usual one."""
-        port, usual = (self.http_port, 80) if self.tls == "off" else (self.https_port, 443)
+        port, usual = (self.https_port, 443) if secure else (self.http_port, 80)
         return self.domain if port == usual else f"{self.domain}:{port}"
+
+    @property
+    def host(self) -> str:
+        """The same, as it is to be served."""
+        return self.named(self.secure)
 
     @property
     def url(self) -> str:
         """Where people find it."""
-        return f"{'http' if self.tls == 'off' else 'https'}://{self.host}"
+        return f"{self.scheme}://{self.host}"

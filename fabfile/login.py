@@ -20,7 +20,7 @@ def tell(c: Connection, state: State) -> None:
     settings = load(c.config)
     token, lines = state.of(Token)
     say(f"\nJupyterLab is at {settings.url}/lab")
-    if settings.tls == "off":
+    if not settings.secure:
         say("  the password travels in clear, for all on the way to read: lab.tls gives HTTPS")
     if settings.tls == "self-signed":
         say(f"  browsers trust it once they have imported {settings.ca_folder}/ca.pem")

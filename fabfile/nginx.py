@@ -7,7 +7,7 @@ takes Debian's welcome page out of sites-enabled, as long as nobody has changed 
 from . import certificates
 from .converge import converge
 from .host import Host
-from .items import Absent, File, Item, Link, Packages, Port, Service, Welcome, call
+from .items import Absent, File, Item, Link, Packages, Port, Service, Welcome, call, key_of
 from .jupyter import SOCKET
 from .remote import task
 from .render import render
@@ -67,19 +67,20 @@ def policy(settings: Settings, host: str, secure: bool) -> str:
 def items(settings: Settings, host: Host) -> list[Item]:
     """The package, the site, its link, and Nginx running with them."""
     certificate = certificates.served(settings, host)
-    plain = settings.domain + ("" if settings.http_port == 80 else f":{settings.http_port}")
-    name = settings.host if certificate else plain
+    name = settings.named(bool(certificate))
     site = render(
         "site.conf.j2",
         settings=settings,
         socket=SOCKET,
         host=name,
         certificate=certificate,
+        key=key_of(certificate or ""),
         webroot=certificates.WEBROOT,
         policy=policy(settings, name, bool(certificate)),
     )
     needs = {"needs": ("nginx",)}
-    pair = (own, f"{own[:-4]}.key") if certificate == (own := certificates.own(settings)) else ()
+    own = certificates.own(settings)
+    pair = (own, key_of(own)) if certificate == own else ()
     gone = {"unit": "nginx.service", **needs}
     wanted = [
         Packages(step="nginx", names=("nginx",), show=("nginx",), recommends=settings.recommends),
@@ -97,7 +98,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         ),
         Port(port=settings.http_port, unit="nginx.service"),
     ]
-    if settings.tls != "off":
+    if settings.secure:
         wanted.append(Port(port=settings.https_port, unit="nginx.service"))
     return wanted
 

@@ -85,7 +85,7 @@ def refuse_at_odds(settings: Settings) -> None:
     if settings.tls == "letsencrypt" and "." not in settings.domain:
         raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: give "
                    "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
-    if settings.tls != "off" and settings.https_port == settings.http_port:
+    if settings.secure and settings.https_port == settings.http_port:
         raise Exit(
             f"lab.https_port: {settings.https_port} is lab.http_port already: choose another"
         )

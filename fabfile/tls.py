@@ -27,7 +27,7 @@ HOOK = "/usr/local/sbin/jupyterlab-certificate"
 
 def items(settings: Settings, host: Host) -> list[Item]:
     """What the certificate needs, and the certificate; nothing without HTTPS."""
-    if settings.tls == "off":
+    if not settings.secure:
         return []
     folder = Directory(path=FOLDER, needs=("nginx",))
     if settings.tls != "letsencrypt":
@@ -156,7 +156,7 @@ def show(c) -> None:
     :raises Exit: when it serves none.
     """
     settings = load(c.config)
-    if settings.tls == "off":
+    if not settings.secure:
         raise Exit("lab.tls is off: there is no certificate; choose self-signed or letsencrypt")
     wire.open_connection(c, settings)
     asked = call("show_served", settings.domain, settings.https_port)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import shlex
 import socket
 import time
 
@@ -12,7 +11,7 @@ from fabric import Connection
 from invoke import Exit
 
 from . import certificates, channel, jupyter, remote, wire
-from .items import quote
+from .items import assigned, quote
 from .output import SINK, say
 from .plan import whose
 from .render import shell
@@ -46,21 +45,19 @@ HOPS = {"jupyter": "JupyterLab itself", "nginx": "Nginx on the server", "here": 
 
 def script(settings: Settings) -> str:
     """The shell that asks, on the server."""
-    secure = settings.tls != "off"
     values = {
         "target": settings.port or jupyter.SOCKET,
         "domain": settings.domain,
-        "scheme": "https" if secure else "http",
-        "port": settings.https_port if secure else settings.http_port,
+        "scheme": settings.scheme,
+        "port": settings.entrance,
         "http_port": settings.http_port,
         "certificate": certificates.expected(settings),
         "what": "the password" if settings.password else "the token",
         "kernel_py": shell("kernel.py"),
     }
     paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}
-    lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
-    lines += [f"{name}={quote(path)}" for name, path in paths.items()]
-    return whose(settings.user) + "\n".join([*lines, shell("verify.sh")])
+    lines = [f"{name}={quote(path)}" for name, path in paths.items()]
+    return whose(settings.user) + assigned(values) + "\n".join([*lines, shell("verify.sh")])
 
 
 def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
@@ -70,8 +67,7 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     :returns: check, ok / FAIL / skip, seconds, detail.
     """
     check, began = f"the name {settings.domain} leads to the login page", time.monotonic()
-    secure = settings.tls != "off"
-    where = address or settings.domain, settings.https_port if secure else settings.http_port
+    where = address or settings.domain, settings.entrance
     try:
         socket.getaddrinfo(*where)
     except OSError:
@@ -79,7 +75,7 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     try:
         with contextlib.closing(http.client.HTTPConnection(*where, timeout=10)) as wire:
             wire.connect()
-            if secure:
+            if settings.secure:
                 context = certificates.trust(settings)
                 wire.sock = context.wrap_socket(wire.sock, server_hostname=settings.domain)
             wire.request("GET", "/lab", headers={"Host": settings.host})

@@ -6,8 +6,8 @@ a Change (None when all is as wanted) whose shell calls a function of plan.apply
 """
 
 from .absent import Absent, Welcome
-from .base import Change, Item, call, here, look, quote
-from .certificate import Certificate, Given, Issued
+from .base import Change, Item, assigned, call, here, look, quote
+from .certificate import Certificate, Given, Issued, key_of
 from .login import Password, Token
 from .paths import Directory, File, Link, Needs, PathItem, decode
 from .services import Port, Service, moment
@@ -16,5 +16,6 @@ from .software import Packages, Venv
 __all__ = [
     "Absent", "Certificate", "Change", "Directory", "File", "Given", "Issued", "Item", "Link",
     "Needs", "Packages", "Password", "PathItem", "Port", "Service", "Token", "Venv", "Welcome",
-    "call", "covers", "decode", "here", "lasts", "look", "moment", "parsed", "quote",
+    "assigned", "call", "covers", "decode", "here", "key_of", "lasts", "look", "moment", "parsed",
+    "quote",
 ]  # fmt: skip

@@ -25,6 +25,11 @@ def call(function: str, *arguments: object, text: str | None = None) -> str:
     return line if text is None else f"{line} {here(text)}"
 
 
+def assigned(values: dict[str, object]) -> str:
+    """Write the lines that give literal values to the shell's variables."""
+    return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items())
+
+
 def here(text: str) -> str:
     """Write a here-document; its end is a word that the text does not have as a line."""
     end = "END"

@@ -21,7 +21,7 @@ class Certificate(PathItem):
     @property
     def key(self) -> str:
         """The path of its key."""
-        return f"{self.path.removesuffix('.pem')}.key"
+        return key_of(self.path)
 
     def due(self, lines: list[str]) -> str:
         """Say why another one is needed; nothing when this one will do."""
@@ -105,6 +105,11 @@ class Issued(Certificate):
         told = self.domain, self.email, self.server, self.webroot, self.hook
         say = f"obtain a certificate for {self.domain}"
         return Change(say, call("obtain_certificate", *told), (self.path,))
+
+
+def key_of(path: str) -> str:
+    """The path of the key that goes with a certificate."""
+    return f"{path.removesuffix('.pem')}.key"
 
 
 def parsed(text: str):

@@ -3,31 +3,19 @@
 import socket
 import ssl
 import threading
-from contextlib import contextmanager
 
 import pytest
+from answers import answering
 
 from fabfile import authority, preflight
 
 
-@contextmanager
-def answering(monkeypatch, text: bytes):
-    """A server at a port of this machine, in the place of port 80."""
-    with socket.create_server(("127.0.0.1", 0)) as wire:
-
-        def serve():
-            connection, _ = wire.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(text)
-
-        threading.Thread(target=serve, daemon=True).start()
-        port = wire.getsockname()[1]
-        real = preflight.http.client.HTTPConnection
-        monkeypatch.setattr(
-            preflight.http.client, "HTTPConnection", lambda host, _, **how: real(host, port, **how)
-        )
-        yield port
+def in_place_of_80(monkeypatch, port: int) -> None:
+    """Have what is asked at port 80 asked at this one."""
+    real = preflight.http.client.HTTPConnection
+    monkeypatch.setattr(
+        preflight.http.client, "HTTPConnection", lambda host, _, **how: real(host, port, **how)
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,7 +28,8 @@ def answering(monkeypatch, text: bytes):
     ],
 )
 def test_what_stands_at_the_place_is_told(monkeypatch, answer, told):
-    with answering(monkeypatch, answer):
+    with answering(answer) as (port, _):
+        in_place_of_80(monkeypatch, port)
         assert preflight.fetched("127.0.0.1", "lab.example.org") == told
 
 

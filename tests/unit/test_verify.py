@@ -3,10 +3,9 @@
 import re
 import socket
 import subprocess
-import threading
-from contextlib import contextmanager
 
 import pytest
+from answers import answering
 from fabric import Connection
 
 from fabfile import verify
@@ -78,21 +77,6 @@ def test_the_script_knows_the_settings():
 # --- from here ---------------------------------------------------------------------------------
 
 
-@contextmanager
-def answering(text: bytes):
-    """Something on this machine that gives everybody the same answer."""
-    with socket.create_server(("127.0.0.1", 0)) as wire:
-
-        def serve():
-            connection, _ = wire.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(text)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield Settings(domain="127.0.0.1", http_port=wire.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     "answer, result, detail",
     [
@@ -107,24 +91,16 @@ def answering(text: bytes):
     ids=["login", "elsewhere", "nowhere", "200", "502", "no HTTP", "silence"],
 )
 def test_the_answer_to_this_machine_is_judged(answer, result, detail):
-    with answering(answer) as chosen:
+    with answering(answer) as (port, _):
+        chosen = Settings(domain="127.0.0.1", http_port=port)
         check, found, _, told = verify.from_here(chosen, "")
     assert (check, found) == (f"the name {chosen.domain} leads to the login page", result)
     assert detail in told
 
 
 def test_an_address_is_asked_by_the_name():
-    with socket.create_server(("127.0.0.1", 0)) as wire:
-        heard = []
-
-        def serve():
-            connection, _ = wire.accept()
-            with connection:
-                heard.append(connection.recv(4096))
-                connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n")
-
-        threading.Thread(target=serve, daemon=True).start()
-        chosen = Settings(domain="no-such-host.invalid", http_port=wire.getsockname()[1])
+    with answering(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n") as (port, heard):
+        chosen = Settings(domain="no-such-host.invalid", http_port=port)
         assert verify.from_here(chosen, "127.0.0.1")[1] == "ok"
     assert f"Host: no-such-host.invalid:{chosen.http_port}\r\n".encode() in heard[0]
 
