@@ -7,6 +7,7 @@ import contextvars
 import fnmatch
 import functools
 import os
+import shlex
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,7 @@ TASKS = {
     "status": status.status,
     "audit": audit.audit,
 }
-OPTIONS = {"verify": "full", "drift": "status"}  # an option -> the task that knows it
+OPTIONS = {"verify": "full", "drift": "status"}  # those that may stand beside it -> its task
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed
 
 
@@ -89,6 +90,25 @@ def matches(host: str, pattern: str) -> bool:
     return fnmatch.fnmatch(host, pattern) or fnmatch.fnmatch(bare, pattern)
 
 
+def parsed(what: str):
+    """Read a task with its options, as `packages --add numpy`, as fab itself reads them.
+
+    :returns: its name, and the task as a function of a connection.
+    """
+    from invoke.exceptions import ParseError
+    from invoke.parser import Parser, ParserContext
+
+    name = what.partition(" ")[0]
+    if name not in TASKS:
+        raise Exit(f"fleet: no task {name}; it runs {', '.join(TASKS)}")
+    known = ParserContext(name=name, args=TASKS[name].get_arguments())
+    try:
+        (given,) = Parser(contexts=[known]).parse_argv(shlex.split(what))
+    except (ParseError, ValueError) as problem:
+        raise Exit(f"fleet: {what}: {problem}; fab --help {name} shows its options") from None
+    return name, functools.partial(TASKS[name], **given.as_kwargs)
+
+
 def run_on(config, host: str, task, sink: output.Sink) -> Result:
     """Run the task on one host; whatever goes wrong is its result.
 
@@ -116,7 +136,7 @@ def run_on(config, host: str, task, sink: output.Sink) -> Result:
 def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, drift=False):
     """Run a task on many hosts at once, such as `fab fleet full --on a,b`; sum up at the end.
 
-    :param what: the task: full, deps, jupyter, systemd, nginx, tls, verify, status or audit.
+    :param what: the task, and in quotes with it its options: 'packages --add numpy'.
     :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config.
     :param limit: only the hosts that match one of these comma-separated patterns.
     :param jobs: how many at once.
@@ -126,25 +146,24 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
     """
     if isinstance(c, Connection):
         raise Exit("fleet takes its hosts from --on or fabric.yaml, not from -H")
-    if what not in TASKS:
-        raise Exit(f"fleet: no task {what}; it runs {', '.join(TASKS)}")
+    name, task = parsed(what)
     if not 1 <= jobs <= 256:
         raise Exit("fleet: --jobs takes a number from 1 to 256")
     options = {"verify": verify} if not verify else {}
     options |= {"drift": drift} if drift else {}
     for option in options:
-        if what != OPTIONS[option]:
+        if name != OPTIONS[option]:
             raise Exit(f"fleet: --{'no-' * (not options[option])}{option} goes with "
-                       f"{OPTIONS[option]}, not with {what}")  # fmt: skip
+                       f"{OPTIONS[option]}, not with {name}")  # fmt: skip
     settings.load(c.config)
     chosen = choose(c.config, on, limit, retry_failed)
-    results = run(c.config, chosen, functools.partial(TASKS[what], **options), jobs)
+    results = run(c.config, chosen, functools.partial(task, **options), jobs)
     summary(results)
     failed = [result.host for result in results if result.state == "failed"]
     again = ""
-    if not (c.config.run.dry or what == "status"):
+    if not (c.config.run.dry or name == "status"):
         remember(failed, FAILED.read_text().split() if retry_failed else [], chosen)
-        again = f"; again with: fab fleet {what} --retry-failed"
+        again = f"; again with: fab fleet {shlex.quote(what)} --retry-failed"
     if failed:
         raise Exit(f"{len(failed)} of {len(results)} failed{again}")
     if any(result.state == "drifted" for result in results):

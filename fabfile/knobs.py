@@ -113,6 +113,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return f"{self.project}/venv"
 
     @property
+    def venvs(self) -> str:
+        """Where other ones are built, and where the one before is kept; unseen in JupyterLab."""
+        return f"{self.project}/.venvs"
+
+    @property
     def requirements(self) -> tuple[str, ...]:
         """What goes into the venv: the chosen packages, and never a server with a known hole."""
         return (*self.packages, FLOOR)

@@ -1,0 +1,46 @@
+"""What is done once because somebody asked for it, such as a restart: no item wants it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from fabric import Connection
+
+from . import output, wire
+from .converge import apply, read, refuse_full_disk
+from .host import Host
+from .items import Change, Item
+from .settings import Settings
+from .troubles import name_of
+
+
+def meet(
+    c: Connection, settings: Settings, items: list[Item] | None = None
+) -> tuple[Host, list[list[str]]]:
+    """Connect and read: the facts of the host, and the lines of some items.
+
+    :raises Exit: for a host that cannot be served.
+    """
+    wire.open_connection(c, settings)
+    host, answers = read(c, items or [], settings.user)
+    host.refuse_unfit()
+    return host, answers
+
+
+def carry_out(c: Connection, host: Host, *changes: Change) -> None:
+    """Do these in one command as root, one run at a time, each told as it ends; `--dry` only tells.
+
+    :raises Exit: for the first that fails, with the remedy; those after it are not begun.
+    """
+    where, began = name_of(c), time.monotonic()
+    report = output.report(where)
+    if c.config.run.dry:
+        output.SINK.get().differs += len(changes)
+        for change in changes:
+            report.line(f"  would {change.say}")
+        return
+    refuse_full_disk(host, changes)
+    apply(c, replace(host, turn="any"), [], list(changes), report)
+    output.SINK.get().changed += len(changes)
+    report.line(f"{report.where}done ({time.monotonic() - began:.1f} s)")
