@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
-from . import channel, jupyter, remote, wire
+from . import channel, floors, jupyter, remote, wire
 from .converge import read
 from .items import assigned
-from .knobs import FLOOR
 from .output import count, say
 from .render import shell
 from .settings import Settings, load
@@ -94,7 +93,7 @@ def script(settings: Settings, host) -> str:
         "http_port": settings.http_port,
         "exposed": EXPOSED[settings.sandbox],
         "publishers": shell("publishers.py"),
-        "floor": FLOOR.partition(">=")[2],
+        "floor": floors.floors()[floors.SERVER][0].partition(">=")[2],
     }
     return assigned(values) + shell("audit.sh")
 

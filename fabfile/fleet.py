@@ -23,6 +23,7 @@ from . import (
     jupyter,
     nginx,
     output,
+    packages,
     remote,
     settings,
     status,
@@ -42,6 +43,7 @@ TASKS = {
     "verify": verify.verify,
     "status": status.status,
     "audit": audit.audit,
+    "packages": packages.packages,
 }
 OPTIONS = {"verify": "full", "drift": "status"}  # those that may stand beside it -> its task
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed

@@ -28,6 +28,7 @@ class Host:
     root: bool = False  # whether the login user is root already
     free: int = 10**6
     certificates: str = ""  # the names of those that Nginx has for us
+    added: tuple[str, ...] = ()  # pip requirements that `fab packages` added
     turn: str = ""  # who changed it last, since when, and `, done`; empty since the last boot
 
     @property
@@ -46,6 +47,7 @@ class Host:
                 "systemd": values["systemd"] == "yes",
                 "root": values["root"] == "yes",
                 "free": int(values["free"] or -1),
+                "added": tuple(filter(None, values["added"].split("\t"))),
             }
         )
 

@@ -8,6 +8,7 @@ import time
 
 import msgspec
 
+from . import floors, specs
 from .converge import converge
 from .host import Host
 from .items import Directory, File, Item, Needs, Password, Token, Venv
@@ -19,6 +20,7 @@ SOCKET = "/run/jupyterlab/jupyter.sock"
 USUAL = "~/.local/share/jupyter/runtime"
 SHORT = "/run/jupyterlab/runtime"
 TOKEN = "~/.jupyter/jupyterlab_token"
+ADDED = "~/.jupyter/packages.txt"  # what `fab packages` added
 CONFIG = "~/.jupyter/jupyter_lab_config.py"
 LOGIN = "~/.jupyter/jupyter_server_config.json"  # where Jupyter's own login page keeps the hash
 SHOW = ("jupyterlab", "jupyter-server", "notebook", "ipykernel", "ipython", "jupyter-core")
@@ -39,6 +41,23 @@ def core(settings: Settings, host: Host) -> tuple[str, ...]:
     return tuple(f"{packages}/{n}-*.dist-info/RECORD" for n in ("jupyterlab", "jupyter_server"))
 
 
+def venv(settings: Settings, host: Host) -> Venv:
+    """The virtual environment that JupyterLab runs in."""
+    return Venv(
+        step="jupyter",
+        path=host.under(settings.venv),
+        owner=host.user,
+        home=host.home,
+        requirements=specs.wanted(settings, host),
+        floors=floors.texts(),
+        anew=settings.anew,
+        installer=settings.installer,
+        core=core(settings, host),
+        show=SHOW,
+        needs=("python3", "python3-venv"),
+    )
+
+
 def items(settings: Settings, host: Host) -> list[Item]:
     """The project folder, its venv, the configuration, and what one logs in with."""
     project, mine = host.under(settings.project), {"owner": host.user, "group": host.group}
@@ -50,23 +69,15 @@ def items(settings: Settings, host: Host) -> list[Item]:
         project=project,
         cookie_secret=kept,
     )
+    added = specs.added(settings, host)
+    text = specs.text(added)
     return [
         Needs(path="/usr/share/python-wheels", maker="deps"),
         Directory(path=project, adopted=True, **mine),
-        Venv(
-            step="jupyter",
-            path=host.under(settings.venv),
-            owner=host.user,
-            home=host.home,
-            requirements=settings.requirements,
-            anew=settings.anew,
-            installer=settings.installer,
-            core=core(settings, host),
-            show=SHOW,
-            needs=("python3", "python3-venv"),
-        ),
+        venv(settings, host),
         Directory(path=host.under("~/.jupyter"), mode="0700", **mine),
         Directory(path=host.under("~/.ipython"), mode="0700", **mine),  # the history of notebooks
+        File(path=host.under(ADDED), content=text, spare=not added, mode="0600", **mine),
         File(path=host.under(CONFIG), content=config, mode="0600", **mine),
         Token(path=host.under(TOKEN), **mine),
         Password(

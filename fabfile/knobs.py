@@ -9,7 +9,6 @@ from .credentials import Secret
 
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 NAME = rf"(?=.{{1,253}}\Z)({LABEL}\.)*{LABEL}"
-FLOOR = "jupyter_server>=2.20.0"  # older ones have a critical hole, CVE-2026-44727
 
 
 def text(pattern: str, meaning: str):
@@ -44,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tuple[text(r"[A-Za-z0-9][^\s#].*|[A-Za-z0-9]", "a pip requirement"), ...],
         Meta(min_length=1, description="a list of pip requirements for the venv, at least one"),
     ] = ("jupyter",)
+    requirements: text(r".*", "a file of pip requirements on this machine, added to packages") = ""
+    lock: text(r".*", "a file of exact versions on this machine, as `fab upgrade --lock` makes") = (
+        ""
+    )
     installer: Annotated[
         Literal["uv", "pip"], Meta(description="uv (fast) or pip (plain); uv falls back to pip")
     ] = "uv"
@@ -105,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     connect_timeout: number(1, 600, "seconds until a silent server is given up") = 10
     boot_wait: number(0, 600, "seconds to try again while a server starts and has no sshd yet") = 5
     anew: str = ""  # a stamp: make the venv anew, unless that has been done under this stamp
+    added: tuple[str, ...] | None = None  # what is to stand beside packages; None: what does
     password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
 
     @property
@@ -116,11 +120,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def venvs(self) -> str:
         """Where other ones are built, and where the one before is kept; unseen in JupyterLab."""
         return f"{self.project}/.venvs"
-
-    @property
-    def requirements(self) -> tuple[str, ...]:
-        """What goes into the venv: the chosen packages, and never a server with a known hole."""
-        return (*self.packages, FLOOR)
 
     @property
     def secure(self) -> bool:

@@ -11,6 +11,12 @@ from .render import HOME, shell
 from .settings import Settings
 
 Step = Callable[[Settings, Host], list[Item]]
+# What runs on the server beside the shell -> the part of a step's name that needs it.
+TOOLS = {
+    "install.py": "_venv",
+    "remove.py": "drop_packages",
+    "answers.py": "start_service",
+}
 
 
 def name(step: Step) -> str:
@@ -123,7 +129,7 @@ def apply_script(host: Host, items: list[Item], changes: list[Change], operator:
     """
     parts = [shell("read.sh"), applying(), call("take_turn", operator, host.turn) + "\n"]
     calls = "".join(change.shell for change in changes)
-    for tool, user in (("install.py", "fill_venv"), ("answers.py", "start_service")):
+    for tool, user in TOOLS.items():
         if user in calls:
             parts.append(f'cat >"$run/{tool}" {here(shell(tool))}\n')
     parts += [f"step_{n}() {{ # {c.say}\n{c.shell}\n}}\n" for n, c in enumerate(changes)]

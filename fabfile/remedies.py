@@ -35,8 +35,9 @@ REMEDIES = (
     ),
     (
         r"No solution found when resolving|No matching distribution|ResolutionImpossible",
-        "no version fits all of lab.packages: correct that list, then run again",
+        "no versions fit together, see above: correct lab.packages, or what is to be added",
     ),
+    (r"(?m)^\S+ needs \S+$", "nothing was removed: name both, or keep both"),
     (
         r"cannot load certificate.*|key values mismatch",
         "remove that certificate on the server, then run again: another is made",
@@ -61,7 +62,7 @@ def explain(say: str, words: list[str], report, where: str) -> str:
     for pattern, remedy in REMEDIES:
         found = re.search(pattern, text)
         if found:
-            report.words(words if re.search("journal|Nginx|systemd", remedy) else [])
+            report.words(words if re.search("journal|Nginx|systemd|above", remedy) else [])
             return f"{where}: could not {say}: {found[0]}: {remedy}"
     report.words(words)
     return f"{where}: could not {say}: see the lines above; then run again, it goes on from there"

@@ -14,7 +14,7 @@ from invoke import Exit
 from .credentials import given
 from .knobs import Settings
 
-NAMES = tuple(n for n in Settings.__struct_fields__ if n not in ("anew", "password"))
+NAMES = tuple(n for n in Settings.__struct_fields__ if n not in ("anew", "added", "password"))
 LISTS = ("packages", "system_packages", "content_from")
 DEFAULTS = {"hosts": None, "groups": {}, "lab": dict.fromkeys(NAMES)}
 

@@ -78,12 +78,14 @@ finish() {
     ended "$1" $?
 }
 
-# ended N STATUS: announce it; after a failure show its last words and stop, also what runs beside.
+# ended N STATUS: announce it; after a failure show its last words and stop, also what runs beside. 3 is
+# a refusal that changed nothing: there is nothing for the next run to mend.
 ended() {
     sed -n 's/^note: /note /p' "$run/$1.log"
     printf 'end %s %s\n' "$1" "$2"
     [ "$2" -ne 0 ] || return 0
     tail -n 40 -- "$run/$1.log" | sed 's/^/| /'
+    [ "$2" -ne 3 ] || settle
     [ -z "${beside:-}" ] || stop_download "${beside#* }"
     exit 1
 }

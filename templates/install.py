@@ -1,7 +1,8 @@
 """Install into a venv: with uv, told what this server's pip.conf says; with pip where uv cannot.
 
-Usage: install.py VENV uv|pip REPAIR REQUIREMENT...     (runs on the server, as the user)
-REPAIR is `again` to install anew what is there, `see` to only print what would come, else `no`.
+Usage: install.py VENV uv|pip REPAIR FLOORS REQUIREMENT...     (runs on the server, as the user)
+REPAIR is `again` to install anew what is there, `see` to only print what would come, `newer` the
+same with all that is newer than what will do, else `no`. FLOORS holds for whatever comes along.
 Lines that begin with `note:` are shown to the operator.
 """
 
@@ -15,14 +16,18 @@ import re
 import ssl
 import subprocess
 import sys
+import tempfile
 import urllib.request
 import zipfile
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 from urllib.parse import urljoin
 
 SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
 SECONDS = 15  # of silence, twice, until the network counts as dead: somebody waits for this
 UV = Path.home() / ".cache/jupyterlab/uv"
+LOOK = "see", "newer"
+UNFIT = "No solution found", "ResolutionImpossible", "No matching distribution"
 # pip's option -> uv's variable, and how the words of a list are joined there.
 SAME = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
@@ -114,60 +119,75 @@ def fetch_uv(options: dict[str, str]) -> None:
         new.rename(UV)
 
 
-def with_uv(venv: str, repair: str, requirements: list[str]) -> None:
+def with_uv(venv: str, repair: str, floors: str, requirements: list[str]) -> None:
     """Install with uv; any failure to get or to run it is an exception."""
     options = pip_options()
     patience = {"UV_HTTP_TIMEOUT": str(SECONDS), "UV_HTTP_RETRIES": "1"}
     environment = {**patience, **os.environ, **uv_environment(options)}
+    environment["UV_CONSTRAINT"] = f"{environment.get('UV_CONSTRAINT', '')} {floors}".strip()
     if not UV.exists():
-        if repair == "see":
+        if repair in LOOK:
             raise LookupError("uv is not here yet")
         fetch_uv(options)
     command = [str(UV), "pip", "install", "--no-progress", "--python", f"{venv}/bin/python"]
     command += ["--index-strategy", "unsafe-best-match"]  # as pip: the best of all indexes
     command += ["--reinstall"] if repair == "again" else []
-    command += ["--dry-run", "--no-cache"] if repair == "see" else []
+    command += ["--dry-run", "--no-cache"] if repair in LOOK else []
+    command += ["--upgrade"] if repair == "newer" else []
     run([*command, "--", "pip", *requirements], repair, " + ", r"(\S+)==(\S+)", env=environment)
 
 
-def with_pip(venv: str, repair: str, requirements: list[str]) -> None:
+def with_pip(venv: str, repair: str, floors: str, requirements: list[str]) -> None:
     """Install with the venv's own pip, put there by Python when it has none."""
     python = f"{venv}/bin/python"
-    if repair != "see":
+    if repair not in LOOK:
         subprocess.run([python, "-m", "ensurepip", "--default-pip"], check=True)
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    command += ["--timeout", str(SECONDS), "--retries", "1"]
+    command += ["--timeout", str(SECONDS), "--retries", "1", "--constraint", floors]
     command += ["--force-reinstall"] if repair == "again" else []
-    command += ["--dry-run", "--no-cache-dir"] if repair == "see" else []
+    command += ["--dry-run", "--no-cache-dir"] if repair in LOOK else []
+    command += ["--upgrade", "--upgrade-strategy", "eager"] if repair == "newer" else []
     run([*command, "--", *requirements], repair, "Would install", r"(\S+)-([0-9]\S*)")
 
 
 def run(command: list[str], repair: str, start: str, coming: str, **options) -> None:
-    """Run the installer; to `see`, print `name version` of what it says would come.
+    """Run the installer; to look, print `name version` of what it says would come.
 
     :param start: how the lines begin that say so.
     :param coming: the pattern of a name and a version in them.
+    :raises SystemExit: with 3 when no versions fit together, which no other installer would mend.
     """
-    if repair != "see":
-        subprocess.run(command, check=True, **options)
-        return
-    done = subprocess.run(command, check=True, capture_output=True, text=True, **options)
-    for row in (done.stdout + done.stderr).splitlines():
+    done = subprocess.run(command, stdout=PIPE, stderr=STDOUT, text=True, **options)
+    if repair not in LOOK:
+        print(done.stdout, end="", flush=True)
+    for row in done.stdout.splitlines() if repair in LOOK else ():
         for name, version in re.findall(coming, row) if row.startswith(start) else ():
             print(name, version)
+    if any(word in done.stdout for word in UNFIT):
+        raise SystemExit(3)
+    done.check_returncode()
 
 
-def main(venv: str, installer: str, repair: str, *requirements: str) -> int:
+def main(venv: str, installer: str, repair: str, floors: str, *requirements: str) -> int:
     """Install, falling back from uv to pip with a word on why."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(f"{floors}\n")
+        file.flush()
+        return install(venv, installer, repair, file.name, list(requirements))
+
+
+def install(venv: str, installer: str, repair: str, floors: str, requirements: list[str]) -> int:
+    """The same, with the floors in a file."""
     try:
         if installer == "uv":
             try:
-                return with_uv(venv, repair, list(requirements)) or 0
+                return with_uv(venv, repair, floors, requirements) or 0
             except Exception as problem:  # whatever it is, pip is the answer
-                reason = re.sub("[^/@ ']*@", "***@", f"{problem}".split("\n")[0])[:200]
-                if repair != "see":
+                words = getattr(problem, "output", None) or f"{problem}"
+                reason = re.sub("[^/@ ']*@", "***@", words.strip().split("\n")[-1].strip())[:200]
+                if repair not in LOOK:
                     print(f"note: uv could not be used ({reason}); using pip", flush=True)
-        return with_pip(venv, repair, list(requirements)) or 0
+        return with_pip(venv, repair, floors, requirements) or 0
     except subprocess.CalledProcessError as problem:
         return problem.returncode
 

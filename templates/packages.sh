@@ -52,22 +52,41 @@ as_user() {
     (cd -- "$home" && HOME=$home USER=$account LOGNAME=$account exec runuser -u "$account" -- "$@")
 }
 
-# fill_venv DIR USER HOME REPAIR INSTALLER RECORD REQUIREMENT...: make it if need be, install into it.
-# .converged says how far the last run came: a venv that was never finished is made anew.
+# fill_venv DIR USER HOME REPAIR INSTALLER FLOORS RECORD REQUIREMENT...: make it if need be, install
+# into it. .converged says how far the last run came: a venv that was never finished is made anew,
+# and one in which an installer changed nothing before it failed is as good as before.
 fill_venv() {
-    venv=$1 account=$2 home=$3 repair=$4 installer=$5 record=$6
-    shift 6
+    venv=$1 account=$2 home=$3 repair=$4 installer=$5 floors=$6 record=$7
+    shift 7
     if [ "$repair" = anew ]; then
         rm -rf -- "$venv"
     fi
     if [ -x "$venv/bin/python" ]; then
-        as_user "$account" "$home" sh -c 'echo changing >"$1"' sh "$venv/.converged"
+        as_user "$account" "$home" sh -c '
+            cp -f -- "$1" "$1.former" 2>/dev/null || : >"$1.former"
+            echo changing >"$1"' sh "$venv/.converged"
     else
         as_user "$account" "$home" sh -c 'mkdir -p -- "$1" && echo filling >"$1/.converged"' sh "$venv"
         as_user "$account" "$home" python3 -m venv --without-pip -- "$venv"
     fi
-    as_user "$account" "$home" python3 "$run/install.py" "$venv" "$installer" "$repair" "$@"
+    there=$(distributions "$venv")
+    if ! as_user "$account" "$home" python3 "$run/install.py" \
+            "$venv" "$installer" "$repair" "$floors" "$@"; then
+        if [ "$there" = "$(distributions "$venv")" ] \
+            && as_user "$account" "$home" mv -f -- "$venv/.converged.former" "$venv/.converged"; then
+            return 3
+        fi
+        return 1
+    fi
     { printf '%s\n' "$record"; distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } | as_user "$account" "$home" \
-        sh -c 'cat >"$1.new" && mv -f "$1.new" "$1"' sh "$venv/.converged"
+        sh -c 'cat >"$1.new" && mv -f "$1.new" "$1" && rm -f "$1.former"' sh "$venv/.converged"
 }
 
+# drop_packages VENV USER HOME LIST TEXT NAME...: uninstall, unless what stays needs one of them; then
+# LIST, the user's file of what was added, gets its new text.
+drop_packages() {
+    venv=$1 account=$2 home=$3 list=$4 text=$5
+    shift 5
+    as_user "$account" "$home" "$venv/bin/python" "$run/remove.py" "$@" || return 3
+    printf '%s\n' "$text" | put_file "$list" "$account" "$(id -gn -- "$account")" 0600
+}

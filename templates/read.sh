@@ -6,21 +6,25 @@ PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 nl='
 '
+tab='	'
 # facts: who logs in here, and what this system is.
 facts() {
     . /etc/os-release
-    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates=''
+    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates='' added=''
     [ "$me" != 0 ] || root=yes
     [ ! -d /run/systemd/system ] || systemd=yes
     [ ! -e /run/jupyterlab-fab.turn ] || read -r turn </run/jupyterlab-fab.turn
     for certificate in /etc/nginx/jupyterlab/*.pem; do
         [ ! -e "$certificate" ] || certificates="$certificates ${certificate##*/}"
     done
+    while read -r line; do
+        case $line in ''|'#'*) ;; *) added=$added$line$tab ;; esac
+    done 2>/dev/null <"$home/.jupyter/packages.txt"
     blocks=$(stat -f -c '%a * %S' -- "$home" 2>/dev/null) && free=$(($blocks / 1048576))
     printf '%s\n' "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
-        "certificates=$certificates"
+        "certificates=$certificates" "added=$added"
 }
 
 # look_at PATH...: what stat says of all of them, for show_path.
@@ -146,10 +150,9 @@ would_install() {
         | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1 \2/p'
 }
 
-# would_fill VENV INSTALLER REQUIREMENT... <install.py: the same of all that would come into a venv.
+# would_fill VENV INSTALLER HOW FLOORS REQUIREMENT... <install.py: the same of all that would come
+# into a venv; HOW is `see` or `newer`.
 would_fill() {
     [ -x "$1/bin/python" ] || { echo '(the newest versions that fit, known once Python is there)'; return; }
-    venv=$1 installer=$2
-    shift 2
-    HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 - "$venv" "$installer" see "$@" 2>/dev/null || true
+    HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 - "$@" 2>/dev/null || true
 }

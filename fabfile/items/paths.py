@@ -75,10 +75,15 @@ def decode(lines: list[str]) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class File(PathItem):
-    """A file, rendered whole and replaced at once. :param secret: its text is never shown."""
+    """A file, rendered whole and replaced at once.
+
+    :param secret: its text is never shown.
+    :param spare: where there is none, none is needed.
+    """
 
     content: str
     secret: bool = False
+    spare: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -88,6 +93,8 @@ class File(PathItem):
     def compare(self, lines, touched):
         if lines[0].startswith("directory"):
             raise Exit(f"{self.path} is a folder, but a file is needed: move it away first")
+        if self.spare and lines[0] == "absent":
+            return None
         there = decode(lines)
         if there == self.content and not self.rights_differ(lines):
             return None

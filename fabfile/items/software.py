@@ -62,6 +62,7 @@ class Venv(Item):
     installer: str = "uv"
     core: tuple[str, ...] = ()  # paths (`*` allowed) that the service reads
     anew: str = ""  # a stamp: made anew, unless the venv has it already
+    floors: tuple[str, ...] = ()  # requirements that hold for what is there, asked for or not
     show: tuple[str, ...] = ()
 
     def read(self) -> str:
@@ -76,7 +77,7 @@ class Venv(Item):
         return record, {canonical(name): version for name, version in pairs}
 
     def lacking(self, there: dict[str, str], kept: list[str]) -> list[str]:
-        """The requirements that the distributions do not satisfy."""
+        """The requirements that the distributions do not satisfy, and the floors they are below."""
         from packaging.requirements import InvalidRequirement, Requirement
 
         short = []
@@ -84,13 +85,16 @@ class Venv(Item):
             try:
                 wanted = Requirement(text)
             except InvalidRequirement:
-                raise Exit(f"lab.packages: {text!r} is not a pip requirement") from None
+                raise Exit(
+                    f"{text!r} is not a pip requirement: mend lab.packages, or take it out of "
+                    "~/.jupyter/packages.txt there"
+                ) from None
             if wanted.marker and text in kept:  # whether it holds here, the installer has decided
                 continue
             version = there.get(canonical(wanted.name))
             if version is None or not wanted.specifier.contains(version, prereleases=True):
                 short.append(text)
-        return short
+        return [*short, *(text for text in below(there, self.floors) if text not in short)]
 
     def compare(self, lines, touched):
         record, there = self.parse(lines)
@@ -104,23 +108,58 @@ class Venv(Item):
         if not repair and set(self.requirements) <= set(kept) and not short:
             return None
         stamp = [f"# {self.anew}"] if self.anew else []
-        fix = call(
-            "fill_venv", self.path, self.owner, self.home, repair or "no", self.installer,
-            "\n".join([*self.requirements, *stamp]), *self.requirements,
-        )  # fmt: skip
+        fix = self.filled(self.path, repair or "no", stamp, self.coming(short))
         why = ", after a run that was cut off" if repair and not stamp else ""
-        say = f"install {', '.join(short or self.requirements)} into {self.path}"
+        say = f"install {few(short or self.requirements)} into {self.path}"
         new_core = repair or any(text.startswith("jupyter") for text in short)
         touched_core = self.core if new_core else ()
         say += f" ({self.installer}{', anew' if stamp else why})"
-        would = call(
-            "would_fill", self.path, self.installer, *self.requirements, text=shell("install.py")
-        )
+        would = self.would("see", self.coming(short))
         return Change(say, fix, touched_core, needs=self.needs, would=would, room=400)
+
+    def coming(self, short: list[str]) -> tuple[str, ...]:
+        """All that the installer is told: what is below a floor was not asked for by anybody."""
+        return tuple(dict.fromkeys((*self.requirements, *short)))
+
+    def filled(self, path: str, repair: str, stamp: list[str], coming) -> str:
+        """The call that installs, and in the end writes down for what."""
+        record = "\n".join([*self.requirements, *stamp])
+        told = self.owner, self.home, repair, self.installer, "\n".join(self.floors), record
+        return call("fill_venv", path, *told, *coming)
+
+    def would(self, how: str, coming) -> str:
+        """The call that prints `name version` of what would come.
+
+        :param how: `see`, or `newer` to also take newer ones than those that will do.
+        """
+        told = self.installer, how, "\n".join(self.floors), *coming
+        return call("would_fill", self.path, *told, text=shell("install.py"))
 
     def shown(self, lines):
         _, there = self.parse(lines)
         return ", ".join(f"{name} {there[name]}" for name in self.show if name in there)
+
+
+def below(there: dict[str, str], floors) -> list[str]:
+    """The floors that the distributions do not meet.
+
+    :param there: canonical names -> versions.
+    """
+    from packaging.requirements import Requirement
+
+    known = ((text, Requirement(text)) for text in floors)
+    return [
+        text
+        for text, floor in known
+        if (version := there.get(canonical(floor.name)))
+        and not floor.specifier.contains(version, prereleases=True)
+    ]
+
+
+def few(names) -> str:
+    """Name them, or the first of many."""
+    shown = ", ".join(names[:6])
+    return shown if len(names) <= 6 else f"{shown} and {len(names) - 6} more"
 
 
 def canonical(name: str) -> str:

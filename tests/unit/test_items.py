@@ -107,7 +107,7 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
         (file, FOLDER, Exit("/x is a folder, but a file is needed")),
         (link, FOLDER, Exit("/x is a folder, but a link is needed")),
         (Venv(path="/v", owner="d", home="/h", requirements=("numpy>>1",)), ["absent"],
-         Exit("lab.packages: 'numpy>>1' is not a pip requirement")),
+         Exit("'numpy>>1' is not a pip requirement: mend lab.packages")),
     ],
 )  # fmt: skip
 def test_what_is_there_gives_the_change_that_is_needed(item, lines, said):

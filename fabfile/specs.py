@@ -1,0 +1,84 @@
+"""What goes into the venv: from the settings, from files of the operator's, from `fab packages`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from invoke import Exit
+
+from . import floors
+from .host import Host
+from .items import canonical
+from .settings import Settings
+
+ANEW = "make it anew with fab -H david@1.1.1.1 upgrade --lock"
+
+
+def wanted(settings: Settings, host: Host) -> tuple[str, ...]:
+    """Every pip requirement, each once; never a server with a known hole."""
+    chosen = settings.packages + of_file(settings) + added(settings, host) + pins(settings)
+    return tuple(dict.fromkeys((*chosen, floors.floors()[floors.SERVER][0])))
+
+
+def added(settings: Settings, host: Host) -> tuple[str, ...]:
+    """What `fab packages --add` put there, or is to put there now."""
+    return host.added if settings.added is None else settings.added
+
+
+def text(requirements: tuple[str, ...]) -> str:
+    """The file that keeps what was added."""
+    return "\n".join(["# What `fab packages` added, a pip requirement a line.", *requirements, ""])
+
+
+def of_file(settings: Settings) -> tuple[str, ...]:
+    """The requirements of lab.requirements."""
+    return tuple(lines("requirements", settings.requirements)) if settings.requirements else ()
+
+
+def pins(settings: Settings) -> tuple[str, ...]:
+    """The exact versions of lab.lock.
+
+    :raises Exit: for a line that is not one, and for a version with a known hole.
+    """
+    if not settings.lock:
+        return ()
+    rows = lines("lock", settings.lock)
+    for row in rows:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+==[^\s=,;*]+", row):
+            raise Exit(f"lab.lock: {settings.lock}: {row!r} is not NAME==VERSION: {ANEW}")
+    there = {canonical(name): version for name, version in (row.split("==") for row in rows)}
+    for hole in floors.holes(there):
+        raise Exit(
+            f"lab.lock: {settings.lock}: {hole}: make it anew with fab -H HOST upgrade --lock"
+        )
+    return tuple(rows)
+
+
+def lines(setting: str, name: str) -> list[str]:
+    """The requirements in a file of this machine, without comments.
+
+    :raises Exit: when it cannot be read, or holds what is no requirement.
+    """
+    try:
+        text = Path(name).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        why = getattr(problem, "strerror", None) or "is not a text"
+        raise Exit(f"lab.{setting}: {name}: {why}") from None
+    rows = (re.sub(r"(^|\s)#.*", "", row).strip() for row in text.splitlines())
+    rows = [row for row in rows if row]
+    for row in rows:
+        if not is_requirement(row):
+            raise Exit(f"lab.{setting}: {name}: {row!r} is not a pip requirement: leave it out")
+    return rows
+
+
+def is_requirement(text: str) -> bool:
+    """Whether it is a name with versions, as pip has them (PEP 508)."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        return False
+    return True
