@@ -16,6 +16,7 @@ from . import (
     status,
     systemd,
     tls,
+    upgrade,
     verify,
 )
 from . import broken as broken
@@ -34,6 +35,8 @@ ns = Collection(
     hosts.hosts,
     verify.verify,
     packages.packages,
+    upgrade.upgrade,
+    upgrade.rollback,
     status.status,
     audit.audit,
     fleet.fleet,

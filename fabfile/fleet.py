@@ -29,6 +29,7 @@ from . import (
     status,
     systemd,
     tls,
+    upgrade,
     verify,
 )
 from .rows import Prefixed, Result, Row, summary
@@ -44,6 +45,8 @@ TASKS = {
     "status": status.status,
     "audit": audit.audit,
     "packages": packages.packages,
+    "upgrade": upgrade.upgrade,
+    "rollback": upgrade.rollback,
 }
 OPTIONS = {"verify": "full", "drift": "status"}  # those that may stand beside it -> its task
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed

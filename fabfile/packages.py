@@ -16,14 +16,8 @@ from .host import Host
 from .items import Change, Venv, call, canonical
 from .output import count, say
 from .settings import Settings, load
+from .specs import name
 from .troubles import name_of
-
-
-def name(requirement: str) -> str:
-    """The canonical name of what a requirement asks for."""
-    from packaging.requirements import Requirement
-
-    return canonical(Requirement(requirement).name)
 
 
 def given(text: str) -> list[str]:

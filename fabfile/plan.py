@@ -11,11 +11,15 @@ from .render import HOME, shell
 from .settings import Settings
 
 Step = Callable[[Settings, Host], list[Item]]
+SHELL = "apply", "files", "packages", "services", "upgrade"  # the functions that change a server
 # What runs on the server beside the shell -> the part of a step's name that needs it.
 TOOLS = {
-    "install.py": "_venv",
+    "install.py": "fill_venv",
     "remove.py": "drop_packages",
     "answers.py": "start_service",
+    "check.py": "check_venv",
+    "kernel.py": "check_venv",
+    "exchange.py": "start_service",
 }
 
 
@@ -119,7 +123,7 @@ def schedule(changes: list[Change]) -> str:
 
 def applying() -> str:
     """The functions that change a server."""
-    return "".join(shell(f"{name}.sh") for name in ("apply", "files", "packages", "services"))
+    return "".join(shell(f"{name}.sh") for name in SHELL)
 
 
 def apply_script(host: Host, items: list[Item], changes: list[Change], operator: str) -> str:

@@ -37,6 +37,10 @@ REMEDIES = (
         r"No solution found when resolving|No matching distribution|ResolutionImpossible",
         "no versions fit together, see above: correct lab.packages, or what is to be added",
     ),
+    (
+        r"the new venv was refused: .*|JupyterLab did not start from .*",
+        "see above, and mend lab.packages; it serves as before",
+    ),
     (r"(?m)^\S+ needs \S+$", "nothing was removed: name both, or keep both"),
     (
         r"cannot load certificate.*|key values mismatch",

@@ -17,8 +17,13 @@ ANEW = "make it anew with fab -H david@1.1.1.1 upgrade --lock"
 
 def wanted(settings: Settings, host: Host) -> tuple[str, ...]:
     """Every pip requirement, each once; never a server with a known hole."""
-    chosen = settings.packages + of_file(settings) + added(settings, host) + pins(settings)
-    return tuple(dict.fromkeys((*chosen, floors.floors()[floors.SERVER][0])))
+    server, _ = floors.floors()[floors.SERVER]
+    return tuple(dict.fromkeys((*chosen(settings, host), *pins(settings), server)))
+
+
+def chosen(settings: Settings, host: Host) -> tuple[str, ...]:
+    """Those that somebody asked for by name."""
+    return settings.packages + of_file(settings) + added(settings, host)
 
 
 def added(settings: Settings, host: Host) -> tuple[str, ...]:
@@ -82,3 +87,10 @@ def is_requirement(text: str) -> bool:
     except InvalidRequirement:
         return False
     return True
+
+
+def name(requirement: str) -> str:
+    """The canonical name of what a requirement asks for."""
+    from packaging.requirements import Requirement
+
+    return canonical(Requirement(requirement).name)

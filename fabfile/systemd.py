@@ -16,6 +16,12 @@ UNIT = f"/etc/systemd/system/{NAME}"
 TMPFILES = "/etc/tmpfiles.d/jupyterlab.conf"
 
 
+def start(settings: Settings) -> str:
+    """The call that starts it, or starts it again, and waits until it answers."""
+    target = settings.port or jupyter.SOCKET
+    return call("start_service", NAME, UNIT, target, settings.start_timeout)
+
+
 def items(settings: Settings, host: Host) -> list[Item]:
     """The unit, its socket's folder, and the running service."""
     venv, token = host.under(settings.venv), host.under(jupyter.TOKEN)
@@ -30,7 +36,6 @@ def items(settings: Settings, host: Host) -> list[Item]:
         socket=jupyter.SOCKET,
         runtime=jupyter.runtime(host),
     )
-    target = settings.port or jupyter.SOCKET
     wanted = [
         Needs(path=f"{venv}/bin/jupyter", maker="jupyter"),
         File(path=TMPFILES, content=render("tmpfiles.conf.j2", host=host)),
@@ -40,7 +45,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
             unit=NAME,
             reads=(UNIT, host.under(jupyter.CONFIG), token, *jupyter.core(settings, host)),
             verb="restart",
-            fix=call("start_service", NAME, UNIT, target, settings.start_timeout),
+            fix=start(settings),
         ),
     ]
     if settings.sandbox == "strict":  # which can only make read-only what is there

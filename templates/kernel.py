@@ -1,4 +1,8 @@
-"""Have a kernel compute 6*7 over its websocket, through Nginx: prints `42 SECONDS`."""
+"""Have a kernel compute 6*7 over its websocket: prints `42 SECONDS`.
+
+Usage: kernel.py SITE KERNEL TOKEN-FILE CERTIFICATE [SOCKET]     (SITE is SCHEME://DOMAIN:PORT)
+It asks Nginx on this machine, or JupyterLab itself on its socket.
+"""
 
 import json
 import socket
@@ -11,10 +15,15 @@ from urllib.parse import urlsplit
 
 import websocket
 
-site, kernel, token_file, certificate = sys.argv[1:]  # SCHEME://DOMAIN:PORT
+site, kernel, token_file, certificate, *own = sys.argv[1:]
 place, began = urlsplit(site), time.monotonic()
 host = place.netloc.removesuffix({"http": ":80", "https": ":443"}[place.scheme])  # as browsers do
-carrier = socket.create_connection(("127.0.0.1", place.port), 20)
+if own:
+    carrier = socket.socket(socket.AF_UNIX)
+    carrier.settimeout(20)
+    carrier.connect(own[0])
+else:
+    carrier = socket.create_connection(("127.0.0.1", place.port), 20)
 if place.scheme == "https":
     context = ssl.create_default_context(cafile=certificate)
     context.verify_flags |= 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: this very certificate is enough

@@ -154,5 +154,6 @@ would_install() {
 # into a venv; HOW is `see` or `newer`.
 would_fill() {
     [ -x "$1/bin/python" ] || { echo '(the newest versions that fit, known once Python is there)'; return; }
-    HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 - "$@" 2>/dev/null || true
+    HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 - "$@" 2>/dev/null \
+        || echo '(not known: no versions fit together, or the index does not answer)'
 }

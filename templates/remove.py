@@ -1,4 +1,4 @@
-"""Uninstall from a venv, unless something that stays needs it: exit 1 with a line for each then.
+"""Uninstall from a venv, unless something that stays needs it: exit 3 with a line for each then.
 
 Usage: remove.py NAME...     (runs on the server, as the user, with the python of the venv)
 """
@@ -35,7 +35,7 @@ def main(*names: str) -> int:
     going = set(map(canonical, names))
     if who := needed(going):
         print("\n".join(who))
-        return 1
+        return 3
     pip = [sys.executable, "-m", "pip", "uninstall", "--yes", "--disable-pip-version-check"]
     subprocess.run([*pip, "--", *names], check=True)
     record = Path(sys.prefix) / ".converged"

@@ -11,11 +11,11 @@ from .certificate import Certificate, Given, Issued, key_of
 from .login import Password, Token
 from .paths import Directory, File, Link, Needs, PathItem, decode
 from .services import Port, Service, moment
-from .software import Packages, Venv, below, canonical
+from .software import Packages, Venv, below, canonical, few
 
 __all__ = [
     "Absent", "Certificate", "Change", "Directory", "File", "Given", "Issued", "Item", "Link",
     "Needs", "Packages", "Password", "PathItem", "Port", "Service", "Token", "Venv", "Welcome",
-    "assigned", "below", "call", "canonical", "covers", "decode", "here", "key_of", "lasts", "look",
-    "moment", "parsed", "quote",
+    "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",
+    "look", "moment", "parsed", "quote",
 ]  # fmt: skip

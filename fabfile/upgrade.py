@@ -1,0 +1,169 @@
+"""Newer packages without a risk: another venv is built beside the one that serves, tried, and put
+in its place at once; the one before is kept, so that the way back takes seconds.
+
+Owns ~/project/.venvs; ~/project/venv is a link into it after the first upgrade.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+from invoke import Exit
+
+from . import channel, deeds, floors, jupyter, output, remote, specs, systemd
+from .converge import read
+from .host import Host
+from .items import Change, Item, PathItem, Venv, call, canonical, few
+from .output import say
+from .plan import whose
+from .render import shell
+from .settings import Settings, load
+from .troubles import name_of
+
+LOCK = "jupyterlab.lock"
+TOOLS = {"pip", "setuptools"}  # newer ones of these alone are no reason
+
+
+def previous(settings: Settings) -> str:
+    """The path of the venv before."""
+    return f"{settings.venvs}/previous"
+
+
+def stamped() -> str:
+    """The name of a new venv: when it was begun."""
+    return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
+
+
+@remote.task
+def upgrade(c, lock=False):
+    """Take the newest versions that fit: built beside what serves, tried, then swapped in.
+
+    :param lock: leave lab.lock aside, and write the exact versions there, for a fleet to install.
+    """
+    settings = load(c.config)
+    if lock and not output.SINK.get().alone:
+        raise Exit("upgrade --lock is for one host: the others then install what it wrote")
+    file = settings.lock or LOCK
+    if lock:
+        settings = msgspec.structs.replace(settings, lock="")
+    venv, host, there = meet(c, settings)
+    coming = newer(c, settings, venv)
+    if coming is not None and not set(coming) - TOOLS and not floors.holes(there):
+        say(f"{name_of(c)}: nothing newer than {versions(there)}")
+    else:
+        if coming:
+            say(f"{name_of(c)}: {few([arrow(name, there, coming) for name in chief(coming)])}")
+        deeds.carry_out(c, host, *steps(settings, host, venv))
+        if c.config.run.dry:
+            return
+        there = now(c, settings, venv)
+        say(f"  jupyter  {versions(there)}")
+        say(f"  what was before is kept: fab -H {name_of(c)} rollback")
+    if lock and not c.config.run.dry:
+        write_lock(Path(file).expanduser(), there, host)
+
+
+@remote.task
+def rollback(c, anyway=False):
+    """Serve from the venv before the last upgrade again; a second time, from the newer one.
+
+    :param anyway: also when a version in it has a known hole.
+    """
+    settings = load(c.config)
+    former = PathItem(path=previous(settings))
+    venv, host, there = meet(c, settings, former)
+    before = now(c, settings, replace(venv, path=host.under(former.path)))
+    if not before:
+        raise Exit(f"there is none before: {former.path} is made by fab -H {name_of(c)} upgrade")
+    for hole in () if anyway else floors.holes(before):
+        raise Exit(f"the one before would be worse: {hole}; --anyway takes it all the same")
+    say(f"{name_of(c)}: {arrow('jupyterlab', there, before)}")
+    back = call("roll_back", host.user, host.under(settings.project))
+    change = Change("serve from the venv before", f"{back} {systemd.start(settings)}")
+    deeds.carry_out(c, host, change)
+
+
+def meet(c, settings: Settings, *more: Item) -> tuple[Venv, Host, dict[str, str]]:
+    """Read the host and its venv.
+
+    :raises Exit: when there is none yet, or no service that runs with it.
+    """
+    symbols = [jupyter.venv(settings, Host()), PathItem(path=systemd.UNIT), *more]
+    host, answers = deeds.meet(c, settings, symbols)
+    venv = jupyter.venv(settings, host)
+    record, there = venv.parse(answers[0])
+    if record == "absent" or answers[1][0] == "absent":
+        raise Exit(f"there is no JupyterLab to upgrade yet: first run fab -H {name_of(c)} full")
+    return venv, host, there
+
+
+def now(c, settings: Settings, venv: Venv) -> dict[str, str]:
+    """What is in a venv now: canonical names and versions."""
+    _, (lines,) = read(c, [venv], settings.user)
+    return venv.parse(lines)[1]
+
+
+def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
+    """Ask the installer what would come, without root and without writing.
+
+    :returns: canonical names and versions; None when it could not tell.
+    """
+    how = "see" if settings.lock else "newer"
+    asked = venv.would(how, venv.requirements)
+    lines = channel.ask(c, f"{shell('read.sh')}{whose(settings.user)}{asked}", user=settings.user)
+    pairs = [line.split(" ") for line in lines]
+    if any(len(pair) != 2 for pair in pairs):
+        return None
+    return {canonical(name): version for name, version in pairs}
+
+
+def steps(settings: Settings, host: Host, venv: Venv) -> list[Change]:
+    """Build, try, swap."""
+    project = host.under(settings.project)
+    new = f"{host.under(settings.venvs)}/{stamped()}"
+    named = map(specs.name, specs.chosen(settings, host))
+    config = host.under(jupyter.CONFIG)
+    told = host.user, host.home, config, settings.start_timeout, "jupyterlab", *named
+    ours = host.user, project
+    clear, undo = call("clear_venvs", *ours), call("or_clear", *ours)
+    build = venv.filled(new, "no", [], venv.requirements)
+    what = "packages, imports, a JupyterLab of its own, a kernel"
+    swap = call("swap_venv", *ours, new)
+    return [
+        Change(f"build another venv, {new} ({settings.installer})",
+               "\n".join([clear, undo, build]), room=400),
+        Change(f"try it: {what}", "\n".join([undo, call("check_venv", new, *told)])),
+        Change("serve from it", f"{swap} {systemd.start(settings)}"),
+    ]  # fmt: skip
+
+
+def chief(coming: dict[str, str]) -> list[str]:
+    """The names, those that people know first."""
+    return sorted(coming, key=lambda name: (not name.startswith("jupyter"), name))
+
+
+def arrow(name: str, there: dict[str, str], coming: dict[str, str]) -> str:
+    """Say from which version to which."""
+    return f"{name} {there.get(name, 'none')} -> {coming.get(name, 'none')}"
+
+
+def versions(there: dict[str, str]) -> str:
+    """The versions that people know."""
+    return ", ".join(f"{name} {there[name]}" for name in jupyter.SHOW if name in there)
+
+
+def write_lock(path: Path, there: dict[str, str], host: Host) -> None:
+    """Write the exact versions, whole or not at all."""
+    rows = [f"{name}=={there[name]}" for name in sorted(set(there) - TOOLS)]
+    head = f"# By `fab upgrade --lock`, {stamped()}, on {host.name}; lab.lock names this file."
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
+        new.replace(path)
+    except OSError as problem:
+        raise Exit(f"{path}: {problem.strerror}: the lock was not written") from None
+    say(f"  lock     {path}: {output.count(len(rows), 'exact version')}; "
+        f"a fleet installs them with lab.lock: {path}")  # fmt: skip
