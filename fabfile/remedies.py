@@ -4,6 +4,10 @@ import re
 
 REMEDIES = (
     (
+        r"the new venv was refused: .*|JupyterLab did not start from .*",
+        "see above, and mend lab.packages; it serves as before",
+    ),
+    (
         r"Detail: .*|urn:ietf:params:acme:error:.*",
         "mend what the ACME server says, then run again; what was served is served still",
     ),
@@ -36,10 +40,6 @@ REMEDIES = (
     (
         r"No solution found when resolving|No matching distribution|ResolutionImpossible",
         "no versions fit together, see above: correct lab.packages, or what is to be added",
-    ),
-    (
-        r"the new venv was refused: .*|JupyterLab did not start from .*",
-        "see above, and mend lab.packages; it serves as before",
     ),
     (r"(?m)^\S+ needs \S+$", "nothing was removed: name both, or keep both"),
     (

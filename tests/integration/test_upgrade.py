@@ -76,7 +76,7 @@ STAGES = {
         "", f"'ipykernel_launcher' in {ARGV} and sys.exit('broken on purpose')", "does not compute",
     ),
     "the service does not start": (
-        "", f"'bin/jupyter' in {ARGV} and sys.exit('broken on purpose')", "did not start from the new",
+        "", f"'bin/jupyter' in {ARGV} and sys.exit('broken on purpose')", "did not start from",
     ),
 }  # fmt: skip
 
@@ -87,7 +87,7 @@ def test_an_upgrade_that_breaks_leaves_the_old_one_serving(site, session, stage)
     wheels.offer(site.host, "breaks", module=module, start=start)
     before = serving(site)
     done = site.fab("upgrade", env={"FABRIC_LAB_PACKAGES": "jupyter breaks"})
-    assert done.returncode == 1 and done.stdout.count("FAIL") == 1
+    assert done.returncode == 1 and done.stdout.count("\n  FAIL ") == 1
     (line,) = done.stderr.splitlines()
     assert why in line and "it serves as before" in line
     if stage == "the service does not start":
@@ -112,15 +112,13 @@ def test_one_that_is_killed_leaves_the_old_one_serving(site, session, tool):
     before = serving(site)
     running = site.start("upgrade")
     site.host.exec(
-        f"for n in $(seq 600); do pgrep -f '[r]un.*/{tool}' >/dev/null && break; sleep 0.05; done\n"
-        f"sleep 0.3; pkill -KILL -f 'take_turn'; pkill -KILL -f '[r]un.*/{tool}'"
+        f"for n in $(seq 600); do pgrep -f '/{tool} ' >/dev/null && break; sleep 0.05; done\n"
+        "sleep 0.3; kill -KILL $(sed 's/.*process //' /run/jupyterlab-fab.turn)\n"
+        f"pkill -KILL -f '/{tool} '"
     )
     running.communicate(timeout=120)
     assert running.returncode == 1
     assert serving(site) == before and session.is_in()
-    assert "restart" not in well(site.fab("--dry", "full", "--no-verify")).replace(
-        "would restart jupyterlab.service: what it reads is new", ""
-    )
 
 
 def test_it_comes_to_the_newest_and_writes_a_lock(site, tmp_path):
@@ -129,16 +127,13 @@ def test_it_comes_to_the_newest_and_writes_a_lock(site, tmp_path):
     assert re.search(r"jupyterlab 4\.0\.13 -> 4\.[6-9]", out)
     there = versions(site)
     assert there["jupyterlab"] != "4.0.13"
+    assert len(others(site)) == 2 and "previous" in others(site)  # nothing of those cut off
     written = dict(re.findall(r"^(\S+)==(\S+)$", lock.read_text(), re.MULTILINE))
     assert written["jupyterlab"] == there["jupyterlab"] and len(written) > 80
     assert Notebook(site.host).cell("6*7").startswith("42")
     well(site.fab("verify"))
     nothing_to_change(site.fab("full", "--no-verify"))
     assert "nothing newer" in well(site.fab("upgrade"))
-
-
-def test_a_kept_session_outlives_it(session):
-    assert session.is_in()
 
 
 def test_the_way_back_takes_seconds_and_refuses_a_hole(site):

@@ -1,6 +1,7 @@
 """templates/install.py run as on a server: what it starts, and when it takes pip instead of uv."""
 
 import os
+import re
 import runpy
 import socket
 import sys
@@ -13,7 +14,11 @@ from fabfile.render import TEMPLATES
 
 NOTE = 'printf "%s\\n" "{0} $*" >>"$NOTES"\n'
 ENSURE = "python -m ensurepip --default-pip"
-PIP = "python -m pip install --disable-pip-version-check --no-input --timeout 15 --retries 1"
+PIP = (
+    "python -m pip install --disable-pip-version-check --no-input --timeout 15 --retries 1 "
+    "--constraint FLOORS"
+)
+FLOOR = "tornado>=6.5"
 UV = "uv pip install --no-progress --python {0}/venv/bin/python --index-strategy unsafe-best-match"
 
 
@@ -27,20 +32,27 @@ def server(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
     monkeypatch.setattr("sys.path", [*sys.path])  # it puts the system's pip before all
 
-    def program(path, name: str, code: int) -> None:
+    def program(path, name: str, code: int, said: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/sh\n{NOTE.format(name)}env >{tmp_path}/env.{name}\nexit {code}\n")
+        path.write_text(
+            f"#!/bin/sh\n{NOTE.format(name)}env >{tmp_path}/env.{name}\n"
+            f"cat $UV_CONSTRAINT >{tmp_path}/floors\necho '{said}'\nexit {code}\n"
+        )
         path.chmod(0o755)
 
-    def run(installer: str, repair: str = "no", uv: int | None = 0, pip: int = 0, conf: str = ""):
-        program(tmp_path / "venv/bin/python", "python", pip)
+    def run(installer, repair="no", uv: int | None = 0, pip: int = 0, conf="", said="said"):
+        program(tmp_path / "venv/bin/python", "python", pip, said)
         if uv is not None:
-            program(tmp_path / ".cache/jupyterlab/uv", "uv", uv)
+            program(tmp_path / ".cache/jupyterlab/uv", "uv", uv, said)
         (tmp_path / "pip").mkdir()
         (tmp_path / "pip/pip.conf").write_text(f"[global]\n{conf}\n")
         install = runpy.run_path(str(TEMPLATES / "install.py"), run_name="install")
-        code = install["main"](str(tmp_path / "venv"), installer, repair, "a b", "-x")
-        started = (tmp_path / "notes").read_text().splitlines()
+        try:
+            code = install["main"](str(tmp_path / "venv"), installer, repair, FLOOR, "a b", "-x")
+        except SystemExit as end:
+            code = end.code
+        notes = re.sub("--constraint \\S+", "--constraint FLOORS", (tmp_path / "notes").read_text())
+        started = notes.splitlines()
         said, errors = capfd.readouterr()
         return SimpleNamespace(code=code, said=said, errors=errors, started=started)
 
@@ -50,7 +62,8 @@ def server(tmp_path, monkeypatch, capfd):
 @pytest.mark.parametrize("repair, more", [("no", ""), ("anew", ""), ("again", " --reinstall")])
 def test_uv_installs(server, tmp_path, repair, more):
     done = server("uv", repair)
-    assert (done.code, done.said, done.errors) == (0, "", "")
+    assert (done.code, done.said, done.errors) == (0, "said\n", "")
+    assert (tmp_path / "floors").read_text().endswith(f"{FLOOR}\n")
     assert done.started == [f"{UV.format(tmp_path)}{more} -- pip a b -x"]
 
 
@@ -59,7 +72,7 @@ def test_uv_installs(server, tmp_path, repair, more):
 )
 def test_pip_installs_when_it_is_chosen(server, repair, more):
     done = server("pip", repair)
-    assert (done.code, done.said) == (0, "")
+    assert (done.code, done.said.split()[-1]) == (0, "said")
     assert done.started == [ENSURE, f"{PIP}{more} -- a b -x"]
 
 
@@ -75,10 +88,29 @@ def test_an_option_without_a_word_in_uv_means_pip(server):
     assert (done.code, done.started) == (0, [ENSURE, f"{PIP} -- a b -x"])
 
 
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+@pytest.mark.parametrize(
+    "said", ["error: No solution found when resolving", "ERROR: No matching distribution found"]
+)
+def test_what_does_not_fit_is_not_tried_with_another(server, installer, said):
+    done = server(installer, uv=1, pip=0, said=said)
+    assert done.code == 3 and len(done.started) == (1 if installer == "uv" else 2)
+
+
+@pytest.mark.parametrize("how, more", [("see", []), ("newer", ["--upgrade"])])
+@pytest.mark.parametrize(
+    "installer, said", [("uv", " + a==1.0\n - a==0.9"), ("pip", "Would install a-1.0")]
+)
+def test_to_look_prints_what_would_come(server, installer, said, how, more):
+    done = server(installer, how, said=said)
+    assert (done.code, done.said) == (0, "a 1.0\n")
+    assert "--dry-run" in done.started[-1] and "ensurepip" not in done.started[0]
+    assert [word for word in done.started[-1].split() if word == "--upgrade"] == more
+
+
 def test_a_uv_that_fails_means_pip(server):
     done = server("uv", uv=2)
-    assert done.said.startswith("note: uv could not be used (")
-    assert done.said.count("\n") == 1
+    assert "note: uv could not be used (said); using pip" in done.said
     assert [line.split()[0] for line in done.started] == ["uv", "python", "python"]
     assert done.code == 0
 

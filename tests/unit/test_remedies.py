@@ -9,7 +9,8 @@ DISK = "the disk is full: make room, then run again"
 LOCK = "another package run holds the lock for too long"
 INDEX = "the server does not reach its package index"
 PACKAGE = "correct lab.system_packages"
-NO_FIT = "no version fits all of lab.packages"
+NO_FIT = "no versions fit together, see above: correct lab.packages"
+BROKEN = "it serves as before"
 NGINX = "mend the file that Nginx names"
 JOURNAL = "mend what the journal says"
 UNIT = "mend what systemd says"
@@ -27,8 +28,10 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
         (["Temporary failure resolving 'mirror.example.org'"], INDEX, False),
         (["E: Unable to locate package nosuch"], PACKAGE, False),
         (["error: Failed to fetch: `https://index.example.org/simple/jupyter/`"], INDEX, False),
-        (["  x No solution found when resolving dependencies:"], NO_FIT, False),
-        (["ERROR: No matching distribution found for nosuch"], NO_FIT, False),
+        (["  x No solution found when resolving dependencies:"], NO_FIT, True),
+        (["ERROR: No matching distribution found for nosuch"], NO_FIT, True),
+        (["timed out", "the new venv was refused: its kernel does not compute"], BROKEN, True),
+        (["pandas needs numpy"], "nothing was removed: name both", False),
         (["port 80 is taken by apache2 (process 17)"], PORT, False),
         (["nginx: [emerg] unknown directive \"x\" in /etc/nginx/sites-enabled/y:1"], NGINX, True),
         ([SILENT, "Traceback", "SyntaxError"], JOURNAL, True),

@@ -417,7 +417,7 @@ def test_a_missing_value_is_an_error_and_not_an_empty_text(template, values):
 def test_every_file_ends_its_last_line(port):
     found = [i for s in (jupyter, systemd, nginx) for i in s.items(Settings(port=port), ODD)]
     texts = [item.content for item in found if isinstance(item, File)]
-    assert len(texts) == 4
+    assert len(texts) == 5
     for text in texts:
         assert text.endswith("\n")
         assert "{{" not in text

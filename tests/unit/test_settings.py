@@ -39,7 +39,7 @@ def refusal(read, *arguments, **options) -> str:
 def test_without_a_word_from_anyone_the_defaults_hold():
     assert settings.load(configured()) == settings.Settings()
     assert settings.Settings().domain == "jupyterlab.vmdomain.io"
-    assert settings.Settings().requirements == ("jupyter", "jupyter_server>=2.20.0")
+    assert settings.Settings().packages == ("jupyter",)
     assert settings.Settings().venv == "~/project/venv"
 
 

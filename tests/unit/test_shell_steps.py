@@ -33,7 +33,7 @@ def test_steps_are_told_in_order_and_silent_else(apply):
 @pytest.mark.parametrize(
     "step, words, code",
     [
-        ("echo why; return 3", ["| why"], 3),
+        ("echo why; return 5", ["| why"], 5),
         ("echo why >&2; exit 4", ["| why"], 4),
         ("echo one\nfalse\necho never", ["| one"], 1),
         ("x=$(false)\necho never", [], 1),
@@ -49,6 +49,12 @@ def test_a_step_that_fails_shows_why_and_ends_all(apply, tmp_path, step, words, 
     assert all(word in line for word, line in zip(words, lines[2:], strict=True))
     assert status == 1
     assert not (tmp_path / "later").exists()
+
+
+def test_a_refusal_that_changed_nothing_leaves_nothing_to_mend(apply, tmp_path):
+    for code, ended in ((3, True), (4, False)):
+        lines, status = apply("run 0\nrun 1", f"echo why; return {code}")
+        assert status == 1 and lines[-1].endswith(", done") == ended
 
 
 def test_only_the_tail_of_a_long_log_is_shown(apply):

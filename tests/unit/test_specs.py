@@ -1,0 +1,107 @@
+"""What goes into the venv: settings, files, what was added; never what has a known hole."""
+
+import pytest
+from invoke import Exit
+from msgspec.structs import replace
+
+from fabfile import floors, packages, specs, upgrade
+from fabfile.host import Host
+from fabfile.settings import Settings
+
+HOST = Host(added=("numpy", "pandas>=2"))
+SERVER = "jupyter_server>=2.20.0"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Give a function that writes a file and gives its path."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "file.txt"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def refusal(function, *arguments) -> str:
+    with pytest.raises(Exit) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_nobody_gets_a_server_with_a_hole():
+    assert specs.wanted(Settings(), Host()) == ("jupyter", SERVER)
+
+
+def test_what_was_added_counts_unless_it_is_to_be_something_else():
+    assert specs.wanted(Settings(), HOST) == ("jupyter", *HOST.added, SERVER)
+    assert specs.wanted(Settings(added=("six",)), HOST) == ("jupyter", "six", SERVER)
+
+
+def test_a_file_of_requirements_counts_without_its_comments(file):
+    path = file("# mine\nscipy>=1  # for filters\n\nwheel\n")
+    assert specs.of_file(Settings(requirements=path)) == ("scipy>=1", "wheel")
+    for bad in ("-r other.txt", "a b", "./folder"):
+        said = refusal(specs.of_file, Settings(requirements=file(bad)))
+        assert said.startswith("lab.requirements: ") and "is not a pip requirement" in said
+    assert "No such file" in refusal(specs.of_file, Settings(requirements="/nowhere"))
+
+
+def test_a_lock_holds_exact_versions_and_none_with_a_hole(file):
+    path = file("# By fab\njupyter-server==2.21.1\ntornado==6.5\n")
+    assert specs.pins(Settings(lock=path)) == ("jupyter-server==2.21.1", "tornado==6.5")
+    for bad in ("tornado>=6", "tornado==6.*", "tornado", "tornado==6; python_version<'4'"):
+        assert "is not NAME==VERSION" in refusal(specs.pins, Settings(lock=file(bad)))
+    assert "CVE-2026-44727" in refusal(specs.pins, Settings(lock=file("Jupyter_Server==2.19.9")))
+
+
+def test_the_floors_are_requirements_with_a_reason():
+    assert len(floors.floors()) == len(floors.texts()) >= 3
+    for name, (text, hole) in floors.floors().items():
+        assert specs.name(text) == name and hole.startswith("CVE-")
+
+
+@pytest.mark.parametrize(
+    "there, holes",
+    [
+        ({}, 0),
+        ({"jupyter-server": "2.20.0"}, 0),
+        ({"jupyter-server": "2.19.9", "jupyter-lsp": "2.2.1"}, 2),
+        ({"jupyter-server-proxy": "3.2.4"}, 0),
+        ({"jupyter-server-proxy": "4.1.2"}, 1),
+        ({"jupyter-server-proxy": "4.2.0"}, 0),
+        ({"tornado": "1"}, 0),
+    ],
+)
+def test_a_hole_is_told(there, holes):
+    assert len(floors.holes(there)) == holes
+
+
+def test_what_is_typed_is_split_as_a_shell_does():
+    assert packages.given("numpy 'pandas >= 2'") == ["numpy", "pandas >= 2"]
+    assert packages.given("numpy,pandas>=2,<3".replace(",<3", "")) == ["numpy", "pandas>=2"]
+    for bad in ("--upgrade", "http://x", "a'"):
+        assert refusal(packages.given, bad).startswith("packages: ")
+    assert "known hole" in refusal(packages.given, "jupyter_lsp==1.0")
+    assert "at least one" in refusal(packages.given, " ")
+
+
+def test_a_newer_word_on_a_package_counts():
+    assert packages.with_more(("Num_Py", "six"), ["num-py>=2"]) == ("six", "num-py>=2")
+
+
+def test_a_lock_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "lab.lock"
+    upgrade.write_lock(path, {"tornado": "6.5", "pip": "26", "jupyter": "1.1.1"}, Host())
+    assert specs.pins(replace(Settings(), lock=str(path))) == ("jupyter==1.1.1", "tornado==6.5")
+    assert [p.name for p in tmp_path.iterdir()] == ["lab.lock"]
+    assert "was not written" in refusal(upgrade.write_lock, tmp_path / "no/lock", {}, Host())
+
+
+def test_the_chief_names_come_first():
+    assert upgrade.chief({"attrs": "1", "jupyterlab": "4", "jupyter": "1"})[:2] == [
+        "jupyter",
+        "jupyterlab",
+    ]
