@@ -15,7 +15,7 @@ SHELL = "apply", "files", "packages", "services", "upgrade"  # the functions tha
 # What runs on the server beside the shell -> the part of a step's name that needs it.
 TOOLS = {
     "install.py": "fill_venv",
-    "remove.py": "drop_packages",
+    "needs.py": "drop_packages",
     "answers.py": "start_service",
     "check.py": "check_venv",
     "kernel.py": "check_venv",

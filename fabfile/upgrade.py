@@ -16,7 +16,7 @@ from invoke import Exit
 from . import channel, deeds, floors, jupyter, output, remote, specs, systemd
 from .converge import read
 from .host import Host
-from .items import Change, Item, PathItem, Venv, call, canonical, few
+from .items import Change, PathItem, Venv, call, canonical, few, here, quote
 from .output import say
 from .plan import whose
 from .render import shell
@@ -50,12 +50,16 @@ def upgrade(c, lock=False):
     if lock:
         settings = msgspec.structs.replace(settings, lock="")
     venv, host, there = meet(c, settings)
+    by_hand = sorted(roots(c, settings) - set(map(specs.name, venv.requirements)) - TOOLS)
+    venv = replace(venv, requirements=(*venv.requirements, *by_hand))
     coming = newer(c, settings, venv)
     if coming is not None and not set(coming) - TOOLS and not floors.holes(there):
         say(f"{name_of(c)}: nothing newer than {versions(there)}")
     else:
         if coming:
             say(f"{name_of(c)}: {few([arrow(name, there, coming) for name in chief(coming)])}")
+        if by_hand:
+            say(f"  installed by hand, and coming along: {few(by_hand)}")
         deeds.carry_out(c, host, *steps(settings, host, venv))
         if c.config.run.dry:
             return
@@ -73,11 +77,12 @@ def rollback(c, anyway=False):
     :param anyway: also when a version in it has a known hole.
     """
     settings = load(c.config)
-    former = PathItem(path=previous(settings))
-    venv, host, there = meet(c, settings, former)
-    before = now(c, settings, replace(venv, path=host.under(former.path)))
+    venv, host, there = meet(c, settings)
+    before = now(c, settings, replace(venv, path=host.under(previous(settings))))
     if not before:
-        raise Exit(f"there is none before: {former.path} is made by fab -H {name_of(c)} upgrade")
+        raise Exit(
+            f"there is none before: {previous(settings)} is made by fab -H {name_of(c)} upgrade"
+        )
     for hole in () if anyway else floors.holes(before):
         raise Exit(f"the one before would be worse: {hole}; --anyway takes it all the same")
     say(f"{name_of(c)}: {arrow('jupyterlab', there, before)}")
@@ -86,16 +91,16 @@ def rollback(c, anyway=False):
     deeds.carry_out(c, host, change)
 
 
-def meet(c, settings: Settings, *more: Item) -> tuple[Venv, Host, dict[str, str]]:
-    """Read the host and its venv.
+def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str]]:
+    """Read the host, its venv, and what is in that.
 
     :raises Exit: when there is none yet, or no service that runs with it.
     """
-    symbols = [jupyter.venv(settings, Host()), PathItem(path=systemd.UNIT), *more]
-    host, answers = deeds.meet(c, settings, symbols)
+    symbols = [jupyter.venv(settings, Host()), PathItem(path=systemd.UNIT)]
+    host, (lines, unit) = deeds.meet(c, settings, symbols)
     venv = jupyter.venv(settings, host)
-    record, there = venv.parse(answers[0])
-    if record == "absent" or answers[1][0] == "absent":
+    record, there = venv.parse(lines)
+    if record == "absent" or unit[0] == "absent":
         raise Exit(f"there is no JupyterLab to upgrade yet: first run fab -H {name_of(c)} full")
     return venv, host, there
 
@@ -111,13 +116,23 @@ def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
 
     :returns: canonical names and versions; None when it could not tell.
     """
-    how = "see" if settings.lock else "newer"
-    asked = venv.would(how, venv.requirements)
-    lines = channel.ask(c, f"{shell('read.sh')}{whose(settings.user)}{asked}", user=settings.user)
+    lines = ask(c, settings, venv.would("see" if settings.lock else "newer", venv.requirements))
     pairs = [line.split(" ") for line in lines]
     if any(len(pair) != 2 for pair in pairs):
         return None
     return {canonical(name): version for name, version in pairs}
+
+
+def roots(c, settings: Settings) -> set[str]:
+    """Ask for what somebody installed by name, by our hand or their own."""
+    lines = ask(c, settings, f"{quote(settings.venv)}/bin/python - roots {here(shell('needs.py'))}")
+    return set(" ".join(lines).split())
+
+
+def ask(c, settings: Settings, call: str) -> list[str]:
+    """Call a function that reads, as the user."""
+    script = f"{shell('read.sh')}{whose(settings.user)}{call}\n"
+    return channel.ask(c, script, user=settings.user)
 
 
 def steps(settings: Settings, host: Host, venv: Venv) -> list[Change]:

@@ -87,6 +87,6 @@ fill_venv() {
 drop_packages() {
     venv=$1 account=$2 home=$3 list=$4 text=$5
     shift 5
-    as_user "$account" "$home" "$venv/bin/python" "$run/remove.py" "$@" || return
+    as_user "$account" "$home" "$venv/bin/python" "$run/needs.py" remove "$@"
     printf '%s\n' "$text" | put_file "$list" "$account" "$(id -gn -- "$account")" 0600
 }
