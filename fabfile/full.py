@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 from invoke import Exit
 
-from . import deps, fail2ban, jupyter, nginx, output, systemd, tls
+from . import deps, fail2ban, jupyter, kernels, nginx, output, systemd, tls
 from .converge import look
 from .hosts import add
 from .login import tell
@@ -15,7 +15,10 @@ from .settings import load
 from .troubles import name_of
 from .verify import prove
 
-STEPS = (deps.items, jupyter.items, systemd.items, tls.items, nginx.items, fail2ban.items)
+STEPS = (
+    deps.items, jupyter.items, systemd.items, tls.items, nginx.items, fail2ban.items,
+    kernels.items,  # last, so that packages which do not fit keep nobody from the server
+)  # fmt: skip
 
 
 @task

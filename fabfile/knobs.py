@@ -24,7 +24,21 @@ def number(low: int, high: int, meaning: str):
 # no less than a server with one kernel needs
 MEMORY = r"infinity|([1-9]\d|100)%|(25[6-9]|2[6-9]\d|[3-9]\d\d|[1-9]\d{3,})M|[1-9]\d*[GT]"
 Path = r"(?!.*/\.\.?(/|\Z))~?(/[\w.+@-]+)+"
+KERNEL = r"(?!python3\Z)[a-z][a-z0-9_-]{0,63}"  # python3 is the one of the venv beside JupyterLab
 Origin = rf"https://(\*\.)?({LABEL}\.)*{LABEL}(:\d{{1,5}})?"
+
+Package = text(r"[A-Za-z0-9][^\s#].*|[A-Za-z0-9]", "a pip requirement")
+
+
+class Kernel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of `lab.kernels`: with a venv that is made for it, or one that is there."""
+
+    packages: Annotated[
+        tuple[Package, ...], Meta(description="a list of pip requirements for the kernel's venv")
+    ] = ()
+    python: text(Path, "the Python to make its venv from, as /usr/bin/python3.11") = "python3"
+    venv: text(Path, "a venv of your own that has ipykernel, ~/NAME or an absolute path") = ""
+    title: text(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,59}", "what the launcher calls it") = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,13 +54,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Path, "the folder of the notebooks, ~/NAME or an absolute path without spaces"
     ) = "~/project"
     packages: Annotated[
-        tuple[text(r"[A-Za-z0-9][^\s#].*|[A-Za-z0-9]", "a pip requirement"), ...],
+        tuple[Package, ...],
         Meta(min_length=1, description="a list of pip requirements for the venv, at least one"),
     ] = ("jupyter",)
     requirements: text(r".*", "a file of pip requirements on this machine, added to packages") = ""
     lock: text(r".*", "a file of exact versions on this machine, as `fab upgrade --lock` makes") = (
         ""
     )
+    kernels: Annotated[
+        dict[text(KERNEL, "a kernel's name"), Kernel],
+        Meta(description="a group of kernels by name, as `data: {packages: [pandas]}`"),
+    ] = {}
     installer: Annotated[
         Literal["uv", "pip"], Meta(description="uv (fast) or pip (plain); uv falls back to pip")
     ] = "uv"
@@ -120,6 +138,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def venvs(self) -> str:
         """Where other ones are built, and where the one before is kept; unseen in JupyterLab."""
         return f"{self.project}/.venvs"
+
+    def kernel_venv(self, name: str) -> str:
+        """Where the venv of a further kernel is: made here, unless it is one of the user's own."""
+        return self.kernels[name].venv or f"{self.project}/.kernels/{name}"
 
     @property
     def secure(self) -> bool:

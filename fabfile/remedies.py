@@ -43,6 +43,11 @@ REMEDIES = (
     ),
     (r"(?m)^\S+ needs \S+$", "nothing was removed: name both, or keep both"),
     (
+        r"failed to execute \S+/python\S*: No such file.*|No module named '?venv'?",
+        "install that Python with its venv module on the server, or correct lab.kernels, then run "
+        "again",
+    ),
+    (
         r"cannot load certificate.*|key values mismatch",
         "remove that certificate on the server, then run again: another is made",
     ),
@@ -53,6 +58,10 @@ REMEDIES = (
     (
         r"\[emerg\] .*",
         "mend the file that Nginx names (or the setting it came from), then run again",
+    ),
+    (
+        r"(ImportError|ModuleNotFoundError): .*",
+        "a kernel cannot start with these packages: correct lab.kernels, then run again",
     ),
 )
 
@@ -66,6 +75,9 @@ def explain(say: str, words: list[str], report, where: str) -> str:
     for pattern, remedy in REMEDIES:
         found = re.search(pattern, text)
         if found:
+            kernel = re.search(r"/\.kernels/([a-z0-9_-]+)", say)
+            if kernel:
+                remedy = remedy.replace("lab.packages", f"lab.kernels.{kernel[1]}.packages")
             report.words(words if re.search("journal|Nginx|systemd|above", remedy) else [])
             return f"{where}: could not {say}: {found[0]}: {remedy}"
     report.words(words)

@@ -7,22 +7,34 @@ only checks what they came to, and turns it into one immutable value.
 import difflib
 import ipaddress
 import os
+import re
 
 import msgspec
 from invoke import Exit
 
 from .credentials import given
-from .knobs import Settings
+from .knobs import KERNEL, Kernel, Settings
 
 NAMES = tuple(n for n in Settings.__struct_fields__ if n not in ("anew", "added", "password"))
 LISTS = ("packages", "system_packages", "content_from")
-DEFAULTS = {"hosts": None, "groups": {}, "lab": dict.fromkeys(NAMES)}
+DEFAULTS = {"hosts": None, "groups": {}, "lab": {**dict.fromkeys(NAMES), "kernels": {}}}
 
 
-def meaning(name: str) -> str:
-    """Say in words what a setting accepts."""
-    schema = msgspec.json.schema(Settings.__annotations__[name])
+def meaning(kind) -> str:
+    """Say in words what a setting of a kind accepts."""
+    schema = msgspec.json.schema(kind)
     return schema.get("description") or schema["anyOf"][0]["description"]
+
+
+def checked(path: str, value, kind):
+    """Turn a value into its kind.
+
+    :raises Exit: with the setting's path, the value and what is accepted.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=not isinstance(value, str))
+    except msgspec.ValidationError:
+        raise Exit(f"{path}: {value!r} is not accepted; give {meaning(kind)}") from None
 
 
 def load(config) -> Settings:
@@ -45,6 +57,9 @@ def load(config) -> Settings:
     if "password" in given_here:
         raise Exit("lab.password: a password is not for a file: put it into LAB_PASSWORD")
     refuse_unknown("lab.", given_here, NAMES)
+    if any(name.startswith("FABRIC_LAB_KERNELS") for name in os.environ):
+        raise Exit("FABRIC_LAB_KERNELS: kernels cannot come from the environment: put them into "
+                   "fabric.yaml, or into a file for -f")  # fmt: skip
     variables = (name for name in os.environ if name.startswith("FABRIC_LAB_"))
     refuse_unknown("FABRIC_LAB_", variables, [f"FABRIC_LAB_{name.upper()}" for name in NAMES])
     chosen = {name: given_here[name] for name in NAMES if given_here[name] is not None}
@@ -56,21 +71,47 @@ def load(config) -> Settings:
             chosen[name] = chosen[name].split()
     values = {}
     for name, value in chosen.items():
-        kind = Settings.__annotations__[name]
-        try:
-            values[name] = msgspec.convert(value, kind, strict=not isinstance(value, str))
-        except msgspec.ValidationError:
-            raise Exit(f"lab.{name}: {value!r} is not accepted; give {meaning(name)}") from None
+        check = checked_kernels if name == "kernels" else checked
+        values[name] = check(f"lab.{name}", value, Settings.__annotations__[name])
     if values.get("address"):
         try:
             ipaddress.ip_address(values["address"])
         except ValueError:
-            raise Exit(
-                f"lab.address: {values['address']!r} is not accepted; give {meaning('address')}"
-            ) from None
+            what = meaning(Settings.__annotations__["address"])
+            raise Exit(f"lab.address: {values['address']!r} is not accepted; give {what}") from None
     settings = Settings(**values, password=given())
     refuse_at_odds(settings)
     return settings
+
+
+def checked_kernels(path: str, given, kind) -> dict[str, Kernel]:
+    """Turn the group of kernels into values, each checked under its own path."""
+    if not hasattr(given, "items"):
+        raise Exit(f"{path}: {given!r} is not accepted; give {meaning(kind)}")
+    from .specs import is_requirement  # which imports this module
+
+    found = {}
+    for name, keys in given.items():
+        own = f"{path}.{name}"
+        if not re.fullmatch(KERNEL, str(name)):
+            raise Exit(f"{path}: {name!r} is not a kernel's name; give small letters, digits, - "
+                       "and _, a letter first; python3 is JupyterLab's own")  # fmt: skip
+        if not hasattr(keys, "items"):
+            raise Exit(f"{own}: {keys!r} is not accepted; give a group, as "
+                       "{packages: [pandas]}")  # fmt: skip
+        refuse_unknown(f"{own}.", keys, Kernel.__struct_fields__)
+        values = dict(keys.items())
+        if isinstance(values.get("packages"), str):
+            values["packages"] = values["packages"].split()
+        kinds = Kernel.__annotations__
+        found[name] = Kernel(**{k: checked(f"{own}.{k}", v, kinds[k]) for k, v in values.items()})
+        for text in found[name].packages:
+            if not is_requirement(text):
+                raise Exit(f"{own}.packages: {text!r} is not a pip requirement")
+        if found[name].venv and {"packages", "python"} & set(values):
+            raise Exit(f"{own}: venv is one of your own, which is left as it is: leave that "
+                       "out, or packages and python")  # fmt: skip
+    return found
 
 
 def refuse_at_odds(settings: Settings) -> None:

@@ -52,12 +52,12 @@ as_user() {
     (cd -- "$home" && HOME=$home USER=$account LOGNAME=$account exec runuser -u "$account" -- "$@")
 }
 
-# fill_venv DIR USER HOME REPAIR INSTALLER FLOORS RECORD REQUIREMENT...: make it if need be, install
-# into it. .converged says how far the last run came: a venv that was never finished is made anew,
-# and one in which an installer changed nothing before it failed is as good as before.
+# fill_venv DIR USER HOME PYTHON REPAIR INSTALLER FLOORS RECORD REQUIREMENT...: make it if need be,
+# install into it. .converged says how far the last run came: a venv that was never finished is made
+# anew, and one in which an installer changed nothing before it failed is as good as before.
 fill_venv() {
-    venv=$1 account=$2 home=$3 repair=$4 installer=$5 floors=$6 record=$7
-    shift 7
+    venv=$1 account=$2 home=$3 python=$4 repair=$5 installer=$6 floors=$7 record=$8
+    shift 8
     if [ "$repair" = anew ]; then
         rm -rf -- "$venv"
     fi
@@ -67,7 +67,7 @@ fill_venv() {
             echo changing >"$1"' sh "$venv/.converged"
     else
         as_user "$account" "$home" sh -c 'mkdir -p -- "$1" && echo filling >"$1/.converged"' sh "$venv"
-        as_user "$account" "$home" python3 -m venv --without-pip -- "$venv"
+        as_user "$account" "$home" "$python" -m venv --without-pip -- "$venv"
     fi
     there=$(distributions "$venv")
     if ! as_user "$account" "$home" python3 "$run/install.py" \
@@ -89,4 +89,14 @@ drop_packages() {
     shift 5
     as_user "$account" "$home" "$venv/bin/python" "$run/needs.py" remove "$@"
     printf '%s\n' "$text" | put_file "$list" "$account" "$(id -gn -- "$account")" 0600
+}
+
+# drop_kernels USER FOLDER...: kernelspecs and venvs. What tells that a venv is ours goes last, so that
+# a run that was cut off leaves nothing that the next would not take for ours.
+drop_kernels() {
+    account=$1
+    shift
+    for folder; do
+        owner_does "$account" sh -c 'rm -rf -- "$1"/[!.]* && rm -rf -- "$1"' sh "$folder"
+    done
 }

@@ -118,9 +118,36 @@ show_venv() {
 
 # distributions DIR: name-version of all that is installed in a venv.
 distributions() {
-    for info in "$1"/lib/python3*/site-packages/*.dist-info; do
+    for info in "$1"/lib/py*3*/site-packages/*.dist-info; do
         info=${info##*/}
         printf '%s\n' "${info%.dist-info}"
+    done
+}
+
+# show_interpreter PATH: whether there is a program.
+show_interpreter() {
+    [ -f "$1" ] && [ -x "$1" ] && echo there || echo absent
+}
+
+# show_ipykernel VENV: whether that is a venv, and kernels can run in it.
+show_ipykernel() {
+    [ -x "$1/bin/python" ] || { echo absent; return; }
+    set -- "$1" "$1"/lib/py*3*/site-packages/ipykernel
+    [ ! -d "$2" ] || { echo there; return; }
+    case $(cat -- "$1/pyvenv.cfg" 2>/dev/null) in
+        *'include-system-site-packages = true'*)
+            [ ! -d /usr/lib/python3/dist-packages/ipykernel ] || { echo there; return; } ;;
+    esac
+    echo lacking
+}
+
+# show_kernels SPECS VENVS: the kernelspecs that a run of ours wrote, by folder and by what is written
+# in them, and the venvs that one made.
+show_kernels() {
+    [ ! -d "$1" ] || (cd -- "$1" && grep -s '^ *"jupyterlab_fab": "' ./*/kernel.json /dev/null) \
+        | sed -n 's,^\./\(.*\)/kernel\.json: *"jupyterlab_fab": "\(.*\)".*,spec \1 \2,p'
+    for record in "$2"/*/.converged; do
+        [ ! -e "$record" ] || { record=${record%/.converged}; printf 'venv %s\n' "${record##*/}"; }
     done
 }
 

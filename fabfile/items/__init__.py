@@ -8,14 +8,16 @@ a Change (None when all is as wanted) whose shell calls a function of plan.apply
 from .absent import Absent, Welcome
 from .base import Change, Item, assigned, call, here, look, quote
 from .certificate import Certificate, Given, Issued, key_of
+from .kernels import Kernelspec, NoOthers, OwnVenv, Python
 from .login import Password, Token
 from .paths import Directory, File, Link, Needs, PathItem, decode
 from .services import Port, Service, moment
 from .software import Packages, Venv, below, canonical, few
 
 __all__ = [
-    "Absent", "Certificate", "Change", "Directory", "File", "Given", "Issued", "Item", "Link",
-    "Needs", "Packages", "Password", "PathItem", "Port", "Service", "Token", "Venv", "Welcome",
+    "Absent", "Certificate", "Change", "Directory", "File", "Given", "Issued", "Item",
+    "Kernelspec", "Link", "Needs", "NoOthers", "OwnVenv", "Packages", "Password", "PathItem",
+    "Port", "Python", "Service", "Token", "Venv", "Welcome",
     "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",
     "look", "moment", "parsed", "quote",
 ]  # fmt: skip

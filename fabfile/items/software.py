@@ -39,6 +39,7 @@ class Packages(Item):
         return Change(
             f"install {', '.join(names)}",
             call("install_packages", *rest),
+            touches=("/var/lib/dpkg/status",),
             packages=tuple(names),
             would=call("would_install", *rest),
             room=200,
@@ -59,6 +60,7 @@ class Venv(Item):
     owner: str
     home: str
     requirements: tuple[str, ...]
+    python: str = "python3"  # the interpreter that it is made from
     installer: str = "uv"
     core: tuple[str, ...] = ()  # paths (`*` allowed) that the service reads
     anew: str = ""  # a stamp: made anew, unless the venv has it already
@@ -109,11 +111,13 @@ class Venv(Item):
             return None
         stamp = [f"# {self.anew}"] if self.anew else []
         fix = self.filled(self.path, repair or "no", stamp, self.coming(short))
-        why = ", after a run that was cut off" if repair and not stamp else ""
+        why = ", anew" if repair == "anew" and record != "absent" else ""
+        if record.strip() in ("filling", "changing"):
+            why = ", after a run that was cut off"
         say = f"install {few(short or self.requirements)} into {self.path}"
         new_core = repair or any(text.startswith("jupyter") for text in short)
         touched_core = self.core if new_core else ()
-        say += f" ({self.installer}{', anew' if stamp else why})"
+        say += f" ({self.installer}{why})"
         would = self.would("see", self.coming(short))
         return Change(say, fix, touched_core, needs=self.needs, would=would, room=400)
 
@@ -124,8 +128,8 @@ class Venv(Item):
     def filled(self, path: str, repair: str, stamp: list[str], coming) -> str:
         """The call that installs, and in the end writes down for what."""
         record = "\n".join([*self.requirements, *stamp])
-        told = self.owner, self.home, repair, self.installer, "\n".join(self.floors), record
-        return call("fill_venv", path, *told, *coming)
+        told = self.owner, self.home, self.python, repair, self.installer
+        return call("fill_venv", path, *told, "\n".join(self.floors), record, *coming)
 
     def would(self, how: str, coming) -> str:
         """The call that prints `name version` of what would come.

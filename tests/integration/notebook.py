@@ -56,9 +56,12 @@ class Notebook:
             opened.close()
 
     @contextmanager
-    def kernel(self):
-        """Start a kernel, and shut it down in the end."""
-        kernel = self.ask("POST", "kernels")["id"]
+    def kernel(self, name: str = ""):
+        """Start a kernel, and shut it down in the end.
+
+        :param name: of another one than JupyterLab's own.
+        """
+        kernel = self.ask("POST", "kernels", **({"name": name} if name else {}))["id"]
         try:
             with self.wire(f"api/kernels/{kernel}/channels") as wire:
                 yield Kernel(wire, kernel)

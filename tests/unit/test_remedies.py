@@ -11,6 +11,8 @@ INDEX = "the server does not reach its package index"
 PACKAGE = "correct lab.system_packages"
 NO_FIT = "no versions fit together, see above: correct lab.packages"
 BROKEN = "it serves as before"
+PYTHON = "install that Python with its venv module on the server, or correct lab.kernels"
+KERNEL = "a kernel cannot start with these packages: correct lab.kernels"
 NGINX = "mend the file that Nginx names"
 JOURNAL = "mend what the journal says"
 UNIT = "mend what systemd says"
@@ -32,6 +34,9 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
         (["ERROR: No matching distribution found for nosuch"], NO_FIT, True),
         (["timed out", "the new venv was refused: its kernel does not compute"], BROKEN, True),
         (["pandas needs numpy"], "nothing was removed: name both", False),
+        (["runuser: failed to execute /x/python3.9: No such file or directory"], PYTHON, False),
+        (["/opt/py/bin/python3: No module named venv"], PYTHON, False),
+        (["Traceback", "ImportError: x.so: undefined symbol: y"], KERNEL, False),
         (["port 80 is taken by apache2 (process 17)"], PORT, False),
         (["nginx: [emerg] unknown directive \"x\" in /etc/nginx/sites-enabled/y:1"], NGINX, True),
         ([SILENT, "Traceback", "SyntaxError"], JOURNAL, True),
@@ -48,6 +53,15 @@ def test_the_words_name_the_remedy(capsys, words, remedy, shown):
     assert told.startswith("d@h: could not do it: ")
     assert remedy in told
     assert capsys.readouterr().out == ("".join(f"  | {word}\n" for word in words) if shown else "")
+
+
+def test_a_kernels_packages_are_told_by_its_name():
+    words, say = (
+        ["No solution found when resolving"],
+        "install x into /home/d/project/.kernels/my-1 (uv)",
+    )
+    told = explain(say, words, Report("d@h"), "d@h")
+    assert "see above: correct lab.kernels.my-1.packages, or" in told
 
 
 def test_what_was_found_is_quoted():

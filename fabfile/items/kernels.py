@@ -1,0 +1,123 @@
+"""Kernels beside the one of JupyterLab's own venv: how it finds them, and what they need."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from invoke import Exit
+
+from .base import Change, Item, call, look
+from .paths import File, decode
+
+OURS = "jupyterlab_fab"  # in a kernelspec's metadata, with its name: a copy by hand is not ours
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernelspec(File):
+    """The kernel.json of a kernel of ours; one that somebody else made is never replaced.
+
+    :param python: the one of its venv, which must be able to start it before anybody is offered it.
+    """
+
+    name: str
+    home: str
+    python: str
+
+    def compare(self, lines, touched):
+        there = decode(lines)
+        if lines[0] != "absent" and maker(there) != self.name:
+            raise Exit(f"lab.kernels.{self.name}: {self.path} was not made by this: choose another "
+                       f"name, or remove it: jupyter kernelspec remove {self.name}")  # fmt: skip
+        change = super().compare(lines, touched)
+        if change is None or there == self.content:
+            return change
+        folder = PurePosixPath(self.path).parent
+        tried = self.python, "-c", "import ipykernel.kernelapp"
+        first = call("as_user", self.owner, self.home, *tried)
+        first += "\n" + call("owner_does", self.owner, "mkdir", "-p", "--", folder)
+        say = f"register the kernel {self.name}" if there is None else change.say
+        return replace(change, say=say, shell=f"{first}\n{change.shell}")
+
+    def shown(self, lines):
+        return self.name
+
+
+def maker(text: str | None) -> str | None:
+    """The name under which a run of ours wrote a kernelspec, if one did."""
+    try:
+        return json.loads(text or "")["metadata"][OURS]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Python(Item):
+    """What a kernel is to run with, and must be there: a Python, or a venv with ipykernel.
+
+    :param setting: the one that named it, and is told when it is not there.
+    """
+
+    path: str
+    setting: str
+
+    def read(self) -> str:
+        return look("show_interpreter", self.path)
+
+    def compare(self, lines, touched):
+        coming = self.path.startswith("/usr/") and "/var/lib/dpkg/status" in touched
+        if lines[0] != "absent" or coming:  # a package may bring it
+            return None
+        raise Exit(f"{self.setting}: there is no Python at {self.path}: install it there first, or "
+                   "correct that setting")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnVenv(Python):
+    """A venv of the user's own, which is only looked at."""
+
+    def read(self) -> str:
+        return look("show_ipykernel", self.path)
+
+    def compare(self, lines, touched):
+        if lines[0] == "absent":
+            raise Exit(f"{self.setting}: there is no venv at {self.path}: make it there first "
+                       f"(python3 -m venv {self.path}), or correct that setting")  # fmt: skip
+        if lines[0] == "lacking":
+            raise Exit(f"{self.setting}: {self.path} has no ipykernel: first run "
+                       f"{self.path}/bin/python -m pip install ipykernel over there")  # fmt: skip
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOthers(Item):
+    """No kernel of ours that the setting does not name any more: neither its kernelspec nor venv.
+
+    :param specs, venvs: the folders that hold them.
+    :param registered, made: the names of those that stay.
+    """
+
+    specs: str
+    venvs: str
+    owner: str
+    registered: frozenset[str]
+    made: frozenset[str]
+
+    def read(self) -> str:
+        return look("show_kernels", self.specs, self.venvs)
+
+    def compare(self, lines, touched):
+        # `spec NAME MAKER` and `venv NAME`; names that a user gave may be anything
+        found = [line.split(" ") for line in lines if re.fullmatch(r"[a-z0-9_ -]+", line)]
+        specs = {f[1] for f in found if f[0] == "spec" and f[1:2] == f[2:]} - self.registered
+        venvs = {f[1] for f in found if f[0] == "venv" and len(f) == 2} - self.made
+        if not specs | venvs:
+            return None
+        gone = [f"{self.specs}/{n}" for n in sorted(specs)]  # first, so that nobody is offered it
+        gone += [f"{self.venvs}/{n}" for n in sorted(venvs)]
+        fix = call("drop_kernels", self.owner, *gone)
+        what = [f"the kernel {n}" for n in sorted(specs)]
+        what += [f"{self.venvs}/{n}" for n in sorted(venvs - specs)]
+        return Change(f"remove {', '.join(what)}: not in lab.kernels any more", fix)

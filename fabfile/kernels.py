@@ -1,0 +1,116 @@
+"""Further kernels: each with packages, and a Python if need be, of its own, as lab.kernels says.
+
+Owns ~/project/.kernels/NAME, and ~/.local/share/jupyter/kernels/NAME for each of that setting; a
+kernel that leaves the setting is removed, and one that somebody else registered is left alone.
+"""
+
+import json
+
+from invoke import Exit
+
+from . import channel, remote
+from .converge import converge
+from .deeds import meet
+from .host import Host
+from .items import Item, Kernelspec, Needs, NoOthers, OwnVenv, Python, Venv, call
+from .items.kernels import OURS
+from .output import say
+from .render import shell
+from .settings import Settings, load
+from .troubles import name_of
+
+SPECS = "~/.local/share/jupyter/kernels"  # where Jupyter looks, at each request: no restart
+
+
+def items(settings: Settings, host: Host) -> list[Item]:
+    """A venv and a kernelspec for each kernel, and none of ours beside them."""
+    wanted: list[Item] = []
+    if settings.kernels:
+        wanted += [
+            Needs(path="/usr/share/python-wheels", maker="deps"),
+            Needs(path=f"{host.under(settings.venv)}/bin/jupyter", maker="jupyter"),
+        ]
+    for name in settings.kernels:
+        wanted += one(settings, host, name)
+    others = NoOthers(
+        specs=host.under(SPECS),
+        venvs=host.under(f"{settings.project}/.kernels"),
+        owner=host.user,
+        registered=frozenset(settings.kernels),
+        made=frozenset(name for name, kernel in settings.kernels.items() if not kernel.venv),
+    )
+    return [*wanted, others]
+
+
+def one(settings: Settings, host: Host, name: str) -> list[Item]:
+    """The venv of one kernel, made or only looked at, and its kernelspec."""
+    kernel, venv = settings.kernels[name], host.under(settings.kernel_venv(name))
+    python, where = host.under(kernel.python), f"lab.kernels.{name}"
+    spec = Kernelspec(
+        step="kernels",
+        name=name,
+        path=f"{host.under(SPECS)}/{name}/kernel.json",
+        content=kernelspec(name, kernel.title or name, venv),
+        owner=host.user,
+        group=host.group,
+        home=host.home,
+        python=f"{venv}/bin/python",
+    )
+    if kernel.venv:
+        return [OwnVenv(path=venv, setting=f"{where}.venv"), spec]
+    made = Venv(
+        path=venv,
+        owner=host.user,
+        home=host.home,
+        requirements=("ipykernel", *kernel.packages),
+        python=python,
+        installer=settings.installer,
+        anew=f"made from {python}",
+        needs=("python3", "python3-venv", *settings.system_packages),  # its Python, a compiler
+    )
+    if kernel.python == "python3":
+        return [made, spec]
+    return [Python(path=python, setting=f"{where}.python"), made, spec]
+
+
+def kernelspec(name: str, title: str, venv: str) -> str:
+    """The text of a kernel.json; `!pip` in a notebook is that of the kernel, too."""
+    literal = venv.replace("$", "$$")  # Jupyter puts variables in there
+    spec = {
+        "argv": [f"{venv}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": title,
+        "language": "python",
+        "env": {"PATH": f"{literal}/bin:${{PATH}}", "VIRTUAL_ENV": literal},
+        "metadata": {"debugger": True, OURS: name},
+    }
+    return json.dumps(spec, indent=2) + "\n"
+
+
+@remote.task
+def kernels(c, list=False):
+    """Give JupyterLab the kernels of lab.kernels, each with a venv of its own; `--list` shows all.
+
+    :param list: only show the kernels that JupyterLab offers, their Pythons, venvs and packages.
+    """
+    if list:
+        show(c)
+    else:
+        converge(c, items)
+
+
+def show(c) -> None:
+    """Print every kernel that JupyterLab offers.
+
+    :raises Exit: when there is no JupyterLab to ask.
+    """
+    settings = load(c.config)
+    host, _ = meet(c, settings)
+    python = f"{host.under(settings.venv)}/bin/python"
+    asked = call("env", f"HOME={host.home}", python, "-", text=shell("kernels.py"))
+    told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user)
+    rows = [json.loads(line) for line in told if line.startswith("{")]
+    if not rows:
+        raise Exit(f"no JupyterLab there yet: first run fab -H {name_of(c)} jupyter")
+    wide = max(len(row["name"]) for row in rows)
+    for row in rows:
+        say(f"  {row['name']:<{wide}}  {row['title']}: {row['what']}")

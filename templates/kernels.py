@@ -1,0 +1,33 @@
+"""Print a line of JSON for every kernel that JupyterLab offers (runs in its venv, as the user)."""
+
+import json
+import subprocess
+import sys
+
+from jupyter_client.kernelspec import KernelSpecManager
+
+ASK = """import sys, importlib.metadata as m
+found = {(d.metadata["Name"] or "").lower() for d in m.distributions()}
+print("Python " + sys.version.split()[0] + " in " + sys.prefix + ", %d packages" % len(found))"""
+
+
+def what(spec: dict, folder: str) -> str:
+    """Say what a kernel runs with; for one of Python, ask its Python."""
+    command = spec["argv"][0]
+    if spec.get("language") != "python":
+        return f"{spec.get('language')}, by {command}, registered in {folder}"
+    if command in ("python", "python3", "python{}.{}".format(*sys.version_info)):
+        command = sys.executable  # as Jupyter itself does
+    try:
+        asked = [command, "-c", ASK]
+        return subprocess.run(
+            asked, capture_output=True, text=True, timeout=20, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return f"does not start: mend {command}, or remove {folder}"
+
+
+for name, found in sorted(KernelSpecManager().get_all_specs().items()):
+    spec, folder = found["spec"], found["resource_dir"]
+    told = {"name": name, "title": spec["display_name"], "what": what(spec, folder)}
+    print(json.dumps(told), flush=True)

@@ -1,0 +1,156 @@
+"""Several kernels on one server, each with packages and a Python of its own, really computing."""
+
+import time
+
+import pytest
+from notebook import Notebook
+from outcomes import nothing_to_change, well
+from refusals import refused
+
+SPECS = "/home/david/.local/share/jupyter/kernels"
+VENVS = "/home/david/project/.kernels"
+# what differs from JupyterLab's own venv, where six and idna are the newest
+DATA = "data: {packages: ['six<1.17', 'idna<3.7'], title: Data & more}"
+EXACT = "exact: {python: /usr/bin/python3.11, packages: ['six<1.16', idna]}"
+PYPY = "pypy: {python: /usr/bin/pypy3, packages: ['idna<3.5', 'psutil<7']}"  # newer: CPython alone
+MINE = "mine: {venv: ~/envs/mine}"
+LOOK = """import sys
+from importlib.metadata import version
+import six, idna
+print(6*7, sys.prefix, sys.implementation.name, version("six"), version("idna"))
+!python -c "import sys; print(sys.prefix)"
+"""
+
+
+class Lab:
+    """A server, and settings files for it."""
+
+    def __init__(self, site, folder):
+        self.site, self.host, self.folder = site, site.host, folder
+
+    def fab(self, kernels: list[str], *task: str, more: str = ""):
+        """Run a task with these kernels in the setting."""
+        named = self.folder / "kernels.yaml"
+        named.write_text("\n    ".join([f"lab:\n  {more}\n  kernels:", *kernels, ""]))
+        return self.site.fab("-f", str(named), *task)
+
+    def seen(self, name: str) -> list[str]:
+        """What a cell sees in a kernel of this name, in which `!python` is the same Python."""
+        with Notebook(self.host).kernel(name) as kernel:
+            answer, prefix, *more = kernel.run(LOOK).split()
+        assert (answer, more.pop()) == ("42", prefix)
+        return [prefix, *more]
+
+    def offered(self) -> set[str]:
+        """The kernels that JupyterLab offers."""
+        return set(Notebook(self.host).ask("GET", "kernelspecs")["kernelspecs"])
+
+    def state(self) -> str:
+        """All that a refused run must leave alone."""
+        return self.host.exec(
+            "systemctl show jupyterlab -p MainPID -p ExecMainStartTimestamp; cd /home/david\n"
+            "find .local/share/jupyter/kernels project/.kernels project/venv envs "
+            r"-path '*/__pycache__*' -o -printf '%p %T@ %m %u\n' | sort"
+        )
+
+
+@pytest.fixture(scope="module")
+def lab(servers, tmp_path_factory):
+    """A server that has two kernels since its first `full`, whose Pythons came with it."""
+    (site,) = servers("kernels")
+    lab = Lab(site, tmp_path_factory.mktemp("kernels"))
+    packages = "system_packages: [pypy3, pypy3-dev, gcc, libc6-dev]"
+    lab.out = well(lab.fab([DATA, PYPY], "full", "--no-verify", more=packages))
+    return lab
+
+
+def test_each_kernel_computes_with_packages_of_its_own(lab):
+    prefix, python, six, idna = lab.seen("data")
+    assert (prefix, python, six[:4]) == (f"{VENVS}/data", "cpython", "1.16")
+    assert idna == "3.6"
+    own = lab.seen("")  # JupyterLab's own
+    assert own[0] == "/home/david/project/venv" and (own[2], own[3]) > ("1.17", "3.7")
+
+
+def test_another_python_runs_a_kernel(lab):
+    prefix, python, _, idna = lab.seen("pypy")
+    assert (prefix, python, idna) == (f"{VENVS}/pypy", "pypy", "3.4")
+
+
+def test_a_second_run_changes_nothing(lab):
+    before = lab.state()
+    nothing_to_change(lab.fab([DATA, PYPY], "full", "--no-verify"))
+    assert lab.state() == before
+
+
+def test_all_is_the_users_own(lab):
+    assert lab.host.exec("find /home/david ! -user david -o ! -group david") == ""
+
+
+BAD = {
+    "a misspelt key": ("data: {pakages: [six]}", "lab.kernels.data.pakages", "packages?"),
+    "no such Python": ("x: {python: /usr/bin/python3.99}", "lab.kernels.x.python", "install it"),
+    "no such venv": ("x: {venv: ~/nowhere}", "lab.kernels.x.venv", "there is no venv"),
+    "a venv without ipykernel": ("x: {venv: ~/envs/mine}", "x.venv", "has no ipykernel: first run"),
+    "a kernel of the user's own": ("theirs: {}", "lab.kernels.theirs", "choose another name"),
+}
+
+
+@pytest.mark.parametrize("wrong, path, remedy", BAD.values(), ids=BAD.keys())
+def test_a_bad_setting_is_refused_before_anything_is_changed(lab, wrong, path, remedy):
+    lab.host.exec(
+        "su david -c 'cd; [ -e envs ] || python3 -m venv envs/mine\n"
+        f"cp -r {SPECS}/data {SPECS}/theirs'"
+    )
+    before = lab.state()
+    refused(lab.fab([wrong, EXACT], "kernels"), path, remedy)
+    assert lab.state() == before
+    lab.host.exec(f"rm -r {SPECS}/theirs")
+
+
+def test_packages_that_do_not_fit_are_told_with_the_kernels_name_and_leave_the_rest(lab):
+    before = lab.seen("data")
+    done = lab.fab([DATA, PYPY, "bad: {packages: ['six>99']}"], "kernels")
+    assert done.returncode == 1
+    assert "correct lab.kernels.bad.packages" in done.stderr
+    assert lab.offered() == {"python3", "data", "pypy"}
+    assert lab.seen("data") == before
+
+
+def test_a_kernel_that_cannot_start_is_not_offered(lab):
+    lab.host.exec("su david -c 'cd; mkdir -p envs/mine/lib/python3.11/site-packages/ipykernel'")
+    done = lab.fab([DATA, PYPY, MINE], "kernels")
+    assert done.returncode == 1 and "a kernel cannot start with these packages" in done.stderr
+    assert lab.offered() == {"python3", "data", "pypy"}
+    lab.host.exec("rmdir /home/david/envs/mine/lib/python3.11/site-packages/ipykernel")
+
+
+def test_a_venv_of_ones_own_is_registered_and_left_alone(lab):
+    install = "envs/mine/bin/pip install -q --no-compile ipykernel six==1.15 idna==3.6"
+    lab.host.exec(f"su david -c 'cd; {install}' 2>&1")
+    files = "find /home/david/envs -name __pycache__ -prune -o -type f -printf '%p %T@\\n' | sort"
+    before = lab.host.exec(files)
+    well(lab.fab([DATA, PYPY, MINE], "kernels"))
+    assert lab.seen("mine")[:3] == ["/home/david/envs/mine", "cpython", "1.15.0"]
+    assert lab.host.exec(files) == before
+
+
+def test_the_list_shows_each_with_its_python_and_venv(lab):
+    out = well(lab.fab([DATA], "kernels", "--list"))
+    assert f"Data & more: Python 3.11.2 in {VENVS}/data, " in out
+    assert f"pypy: Python 3.9.16 in {VENVS}/pypy, " in out
+    assert "mine: Python 3.11.2 in /home/david/envs/mine, " in out
+    assert "Python 3 (ipykernel): Python 3.11.2 in /home/david/project/venv, " in out
+
+
+def test_what_leaves_the_setting_goes_and_nothing_of_the_users(lab):
+    lab.host.exec(f"su david -c 'cp -r {SPECS}/data {SPECS}/copied; mkdir {VENVS}/by-hand'")
+    running = lab.host.exec("systemctl show jupyterlab -p MainPID")
+    began = time.monotonic()
+    well(lab.fab([EXACT], "kernels"))
+    assert lab.offered() == {"python3", "exact", "copied"}
+    assert time.monotonic() - began < 30
+    assert lab.host.exec(f"ls {VENVS}").split() == ["by-hand", "exact"]
+    assert lab.host.exec("ls -d /home/david/envs/mine") and lab.seen("exact")[2] == "1.15.0"
+    assert lab.host.exec("systemctl show jupyterlab -p MainPID") == running
+    nothing_to_change(lab.fab([EXACT], "kernels"))
