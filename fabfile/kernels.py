@@ -57,7 +57,8 @@ def one(settings: Settings, host: Host, name: str) -> list[Item]:
         python=f"{venv}/bin/python",
     )
     if kernel.venv:
-        return [OwnVenv(path=venv, setting=f"{where}.venv"), spec]
+        unseen = hidden(settings, host, venv)
+        return [OwnVenv(path=venv, setting=f"{where}.venv", hidden=unseen), spec]
     made = Venv(
         path=venv,
         owner=host.user,
@@ -70,7 +71,15 @@ def one(settings: Settings, host: Host, name: str) -> list[Item]:
     )
     if kernel.python == "python3":
         return [made, spec]
-    return [Python(path=python, setting=f"{where}.python"), made, spec]
+    unseen = hidden(settings, host, python)
+    return [Python(path=python, setting=f"{where}.python", hidden=unseen), made, spec]
+
+
+def hidden(settings: Settings, host: Host, path: str) -> bool:
+    """Whether the sandbox hides a path: the strict one shows no home but the user's."""
+    shown = f"{host.home}/", f"{host.under(settings.project)}/"
+    elsewhere = path.startswith(("/home/", "/root/")) and not path.startswith(shown)
+    return settings.sandbox == "strict" and elsewhere
 
 
 def kernelspec(name: str, title: str, venv: str) -> str:

@@ -58,15 +58,24 @@ class Python(Item):
     """What a kernel is to run with, and must be there: a Python, or a venv with ipykernel.
 
     :param setting: the one that named it, and is told when it is not there.
+    :param hidden: the sandbox does not show that place to JupyterLab.
     """
 
     path: str
     setting: str
+    hidden: bool = False
 
     def read(self) -> str:
         return look("show_interpreter", self.path)
 
+    def refuse_hidden(self) -> None:
+        """Refuse what would be there for an SSH session, but not for JupyterLab."""
+        if self.hidden:
+            raise Exit(f"{self.setting}: {self.path} is in a home that lab.sandbox: strict hides: "
+                       "move it to /opt, or choose lab.sandbox: standard")  # fmt: skip
+
     def compare(self, lines, touched):
+        self.refuse_hidden()
         coming = self.path.startswith("/usr/") and "/var/lib/dpkg/status" in touched
         if lines[0] != "absent" or coming:  # a package may bring it
             return None
@@ -82,6 +91,7 @@ class OwnVenv(Python):
         return look("show_ipykernel", self.path)
 
     def compare(self, lines, touched):
+        self.refuse_hidden()
         if lines[0] == "absent":
             raise Exit(f"{self.setting}: there is no venv at {self.path}: make it there first "
                        f"(python3 -m venv {self.path}), or correct that setting")  # fmt: skip

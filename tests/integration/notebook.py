@@ -47,9 +47,10 @@ class Notebook:
             host=DOMAIN,
             origin=f"http://{DOMAIN}",
             header=[f"Authorization: token {self.token}"],
-            timeout=5,
+            timeout=60,  # Jupyter answers when the kernel does, and some start slowly
             http_no_proxy=["*"],
         )
+        opened.settimeout(5)
         try:
             yield opened
         finally:

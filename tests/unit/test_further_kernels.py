@@ -5,6 +5,7 @@ import json
 import os
 from string import Template
 
+import msgspec
 import pytest
 from dash import ME, applying, dash, reading, said
 from fabric import Config
@@ -170,6 +171,28 @@ def test_a_kernel_of_the_users_own_is_never_replaced(text):
 def test_a_kernel_is_tried_before_it_is_offered(there):
     first, *_ = SPEC.compare(there, set()).shell.splitlines()
     assert first == "as_user d /h /v/bin/python -c 'import ipykernel.kernelapp'"
+
+
+@pytest.mark.parametrize(
+    "sandbox, path, refused",
+    [
+        ("strict", "/home/other/envs/x", True),
+        ("strict", "/root/x", True),
+        ("strict", "/home/david/envs/x", False),
+        ("strict", "~/envs/x", False),
+        ("strict", "/opt/x", False),
+        ("standard", "/home/other/envs/x", False),
+    ],
+)
+def test_what_the_sandbox_hides_is_refused(sandbox, path, refused):
+    chosen = msgspec.structs.replace(load({"x": {"venv": path}}), sandbox=sandbox)
+    host = Host(user="david", group="david", home="/home/david")
+    own = next(item for item in kernels.items(chosen, host) if isinstance(item, OwnVenv))
+    if refused:
+        told = f"lab.kernels.x.venv: {path} is in a home that lab.sandbox: strict hides"
+        assert refusal(own.compare, ["there"], set()).startswith(told)
+    else:
+        assert own.compare(["there"], set()) is None
 
 
 STATUS = {"/var/lib/dpkg/status"}  # what the packages of this run touch
