@@ -111,15 +111,27 @@ put_directory() {
         echo "$1 is a link to what does not belong to $2: remove it"
         return 1
     fi
-    # Where it can be the owner who makes it and the folders above, it is. Else the folder above is
-    # root's, and nobody can put a link there.
+    # Where it can be the owner who makes it and the folders above, it is. Else root does, but only
+    # where all above is root's, and nobody can put a link there.
     if [ "$3" != "$(id -gn -- "$2")" ] || ! owner_does "$2" sh -c '
         mkdir -p -- "$1" && [ -O "$1" ] && chmod -- "$2" "$1"
     ' sh "$1" "$4" 2>/dev/null; then
+        [ -d "$1" ] || only_roots "$1" || return 1
         mkdir -p -- "$1"
         chown -h -- "$2:$3" "$1"
         if [ "$3" = "$(id -gn -- "$2")" ]; then owner_does "$2" chmod -- "$4" "$1"; else chmod -- "$4" "$1"; fi
     fi
+}
+
+# only_roots PATH: whether all folders above, and all links among them, are root's.
+only_roots() {
+    above=$1
+    while above=$(dirname -- "$above") && [ "$above" != / ]; do
+        if [ -e "$above" ] && [ "$(stat -c %u -- "$above")" != 0 ]; then
+            echo "$1: $above belongs to $(stat -c %U -- "$above"), who may not make it: make it by hand"
+            return 1
+        fi
+    done
 }
 
 # trim_token PATH OWNER GROUP: without the blanks that an editor leaves.

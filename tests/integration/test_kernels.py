@@ -12,7 +12,7 @@ VENVS = "/home/david/project/.kernels"
 # what differs from JupyterLab's own venv, where six and idna are the newest
 DATA = "data: {packages: ['six<1.17', 'idna<3.7'], title: Data & more}"
 EXACT = "exact: {python: /usr/bin/python3.11, packages: ['six<1.16', idna]}"
-PYPY = "pypy: {python: /usr/bin/pypy3, packages: ['idna<3.5', 'psutil<7']}"  # newer: CPython alone
+NEW = "new: {packages: [six, idna]}"
 MINE = "mine: {venv: ~/envs/mine}"
 LOOK = """import sys
 from importlib.metadata import version
@@ -28,10 +28,10 @@ class Lab:
     def __init__(self, site, folder):
         self.site, self.host, self.folder = site, site.host, folder
 
-    def fab(self, kernels: list[str], *task: str, more: str = ""):
+    def fab(self, kernels: list[str], *task: str):
         """Run a task with these kernels in the setting."""
         named = self.folder / "kernels.yaml"
-        named.write_text("\n    ".join([f"lab:\n  {more}\n  kernels:", *kernels, ""]))
+        named.write_text("\n    ".join(["lab:\n  kernels:", *kernels, ""]))
         return self.site.fab("-f", str(named), *task)
 
     def seen(self, name: str) -> list[str]:
@@ -59,8 +59,7 @@ def lab(servers, tmp_path_factory):
     """A server that has two kernels since its first `full`, whose Pythons came with it."""
     (site,) = servers("kernels")
     lab = Lab(site, tmp_path_factory.mktemp("kernels"))
-    packages = "system_packages: [pypy3, pypy3-dev, gcc, libc6-dev]"
-    lab.out = well(lab.fab([DATA, PYPY], "full", "--no-verify", more=packages))
+    well(lab.fab([DATA, EXACT], "full", "--no-verify"))
     return lab
 
 
@@ -73,13 +72,16 @@ def test_each_kernel_computes_with_packages_of_its_own(lab):
 
 
 def test_another_python_runs_a_kernel(lab):
-    prefix, python, _, idna = lab.seen("pypy")
-    assert (prefix, python, idna) == (f"{VENVS}/pypy", "pypy", "3.4")
+    prefix, python, six, _ = lab.seen("exact")
+    assert (prefix, python, six[:4]) == (f"{VENVS}/exact", "cpython", "1.15")
+    cell = Notebook(lab.host)
+    with cell.kernel("exact") as kernel:
+        assert "python3.11" in kernel.run("import os, sys; print(os.path.realpath(sys.executable))")
 
 
 def test_a_second_run_changes_nothing(lab):
     before = lab.state()
-    nothing_to_change(lab.fab([DATA, PYPY], "full", "--no-verify"))
+    nothing_to_change(lab.fab([DATA, EXACT], "full", "--no-verify"))
     assert lab.state() == before
 
 
@@ -103,25 +105,25 @@ def test_a_bad_setting_is_refused_before_anything_is_changed(lab, wrong, path, r
         f"cp -r {SPECS}/data {SPECS}/theirs'"
     )
     before = lab.state()
-    refused(lab.fab([wrong, EXACT], "kernels"), path, remedy)
+    refused(lab.fab([wrong, NEW], "kernels"), path, remedy)
     assert lab.state() == before
     lab.host.exec(f"rm -r {SPECS}/theirs")
 
 
 def test_packages_that_do_not_fit_are_told_with_the_kernels_name_and_leave_the_rest(lab):
     before = lab.seen("data")
-    done = lab.fab([DATA, PYPY, "bad: {packages: ['six>99']}"], "kernels")
+    done = lab.fab([DATA, EXACT, "bad: {packages: ['six>99']}"], "kernels")
     assert done.returncode == 1
     assert "correct lab.kernels.bad.packages" in done.stderr
-    assert lab.offered() == {"python3", "data", "pypy"}
+    assert lab.offered() == {"python3", "data", "exact"}
     assert lab.seen("data") == before
 
 
 def test_a_kernel_that_cannot_start_is_not_offered(lab):
     lab.host.exec("su david -c 'cd; mkdir -p envs/mine/lib/python3.11/site-packages/ipykernel'")
-    done = lab.fab([DATA, PYPY, MINE], "kernels")
+    done = lab.fab([DATA, EXACT, MINE], "kernels")
     assert done.returncode == 1 and "a kernel cannot start with these packages" in done.stderr
-    assert lab.offered() == {"python3", "data", "pypy"}
+    assert lab.offered() == {"python3", "data", "exact"}
     lab.host.exec("rmdir /home/david/envs/mine/lib/python3.11/site-packages/ipykernel")
 
 
@@ -130,7 +132,7 @@ def test_a_venv_of_ones_own_is_registered_and_left_alone(lab):
     lab.host.exec(f"su david -c 'cd; {install}' 2>&1")
     files = "find /home/david/envs -name __pycache__ -prune -o -type f -printf '%p %T@\\n' | sort"
     before = lab.host.exec(files)
-    well(lab.fab([DATA, PYPY, MINE], "kernels"))
+    well(lab.fab([DATA, EXACT, MINE], "kernels"))
     assert lab.seen("mine")[:3] == ["/home/david/envs/mine", "cpython", "1.15.0"]
     assert lab.host.exec(files) == before
 
@@ -138,7 +140,7 @@ def test_a_venv_of_ones_own_is_registered_and_left_alone(lab):
 def test_the_list_shows_each_with_its_python_and_venv(lab):
     out = well(lab.fab([DATA], "kernels", "--list"))
     assert f"Data & more: Python 3.11.2 in {VENVS}/data, " in out
-    assert f"pypy: Python 3.9.16 in {VENVS}/pypy, " in out
+    assert f"exact: Python 3.11.2 in {VENVS}/exact, " in out
     assert "mine: Python 3.11.2 in /home/david/envs/mine, " in out
     assert "Python 3 (ipykernel): Python 3.11.2 in /home/david/project/venv, " in out
 
@@ -147,10 +149,10 @@ def test_what_leaves_the_setting_goes_and_nothing_of_the_users(lab):
     lab.host.exec(f"su david -c 'cp -r {SPECS}/data {SPECS}/copied; mkdir {VENVS}/by-hand'")
     running = lab.host.exec("systemctl show jupyterlab -p MainPID")
     began = time.monotonic()
-    well(lab.fab([EXACT], "kernels"))
-    assert lab.offered() == {"python3", "exact", "copied"}
+    well(lab.fab([NEW], "kernels"))
+    assert lab.offered() == {"python3", "new", "copied"}
     assert time.monotonic() - began < 30
-    assert lab.host.exec(f"ls {VENVS}").split() == ["by-hand", "exact"]
-    assert lab.host.exec("ls -d /home/david/envs/mine") and lab.seen("exact")[2] == "1.15.0"
+    assert lab.host.exec(f"ls {VENVS}").split() == ["by-hand", "new"]
+    assert lab.host.exec("ls -d /home/david/envs/mine") and lab.seen("new")[2] > "1.16"
     assert lab.host.exec("systemctl show jupyterlab -p MainPID") == running
-    nothing_to_change(lab.fab([EXACT], "kernels"))
+    nothing_to_change(lab.fab([NEW], "kernels"))
