@@ -16,7 +16,8 @@ from .remote import task
 from .render import render
 from .settings import Settings, load
 
-SOCKET = "/run/jupyterlab/jupyter.sock"
+SOCKET = "/run/jupyterlab/jupyter.sock"  # the one that Nginx knows
+OWN = "/run/jupyterlab/server.sock"  # where systemd holds that one: nobody's, but Jupyter wants one
 USUAL = "~/.local/share/jupyter/runtime"
 SHORT = "/run/jupyterlab/runtime"
 TOKEN = "~/.jupyter/jupyterlab_token"
@@ -33,6 +34,11 @@ def runtime(host: Host) -> str:
     """
     longest = f"{host.under(USUAL)}/kernel-{'x' * 36}-ipc-99"
     return SHORT if len(longest.encode()) > 107 else ""
+
+
+def listens(settings: Settings) -> str:
+    """The socket that Jupyter makes itself."""
+    return OWN if settings.sleep_after else SOCKET
 
 
 def core(settings: Settings, host: Host) -> tuple[str, ...]:
@@ -65,7 +71,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
     config = render(
         "jupyter_lab_config.py.j2",
         settings=settings,
-        socket=SOCKET,
+        socket=listens(settings),
         project=project,
         cookie_secret=kept,
     )

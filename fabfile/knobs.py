@@ -114,6 +114,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         | None
     ) = None
     tasks_limit: number(256, 4194304, "how many processes and threads JupyterLab may have") = 8192
+    cull_after: number(60, 31536000, "seconds until an idle kernel ends, or null: never") | None = (
+        None
+    )
+    cull_busy: Annotated[
+        bool, Meta(description="true or false: end a kernel that long silent, though it computes")
+    ] = False
+    cull_connected: Annotated[
+        bool, Meta(description="true or false: end an idle kernel whose notebook is open, too")
+    ] = False
+    sleep_after: (
+        number(60, 31536000, "seconds without use until JupyterLab sleeps, or null: never") | None
+    ) = None
     hosts_file: text(r".+", "the operator's own hosts file, a path") = "/etc/hosts"
     address: text(
         r"[0-9A-Fa-f.:]*", "the IP for the hosts line; empty: the one of the SSH peer"

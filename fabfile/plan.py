@@ -42,7 +42,7 @@ def facts_of(items, answers, step: str) -> str:
 def read_script(items: list[Item]) -> str:
     """The calls that print every item's state, each under a line `@N`."""
     paths = dict.fromkeys(path for item in items for path in item.paths)
-    units = dict.fromkeys(item.unit for item in items if isinstance(item, Service))
+    units = dict.fromkeys(u for item in items if isinstance(item, Service) for u in item.units)
     names = dict.fromkeys(n for item in items if isinstance(item, Packages) for n in item.names)
     asked = {"look_at": paths, "ask_systemd": units, "ask_dpkg": names}
     first = "".join(f"{look(ask, *things)}\n" for ask, things in asked.items() if things)

@@ -126,6 +126,12 @@ def refuse_at_odds(settings: Settings) -> None:
     if settings.tls == "letsencrypt" and "." not in settings.domain:
         raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: give "
                    "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
+    for name in ("cull_busy", "cull_connected"):
+        if getattr(settings, name) and not settings.cull_after:
+            raise Exit(f"lab.{name}: no kernel is ended without lab.cull_after: set that, too")
+    if settings.port and settings.sleep_after:
+        raise Exit(f"lab.port: {settings.port}: what sleeps is woken by its unix socket: remove "
+                   "lab.port or lab.sleep_after")  # fmt: skip
     if settings.secure and settings.https_port == settings.http_port:
         raise Exit(
             f"lab.https_port: {settings.https_port} is lab.http_port already: choose another"

@@ -6,6 +6,7 @@ work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 site=$scheme://$domain:$port
+[ -z "$socket" ] || curl -s -o /dev/null --max-time 60 --unix-socket "$socket" http://localhost/api # one that sleeps
 pid=$(systemctl show -p MainPID --value "$unit")
 
 # told THREAT STATE PROOF: tell what came of it.

@@ -36,7 +36,7 @@ look_at() {
 ask_systemd() {
     units=$nl$nl$(systemctl show --timestamp=us+utc \
         -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload \
-        -p ExecMainStartTimestamp,StateChangeTimestamp -- "$@")$nl$nl
+        -p ExecMainStartTimestamp,StateChangeTimestamp,ActiveEnterTimestamp -- "$@")$nl$nl
 }
 
 # show_path PATH: its kind, owner, group and mode; a file's content in base64, a link's target.

@@ -1,22 +1,35 @@
 # What runs: checked, started, waited for; certificates. Part of apply.sh.
 
-# start_service UNIT FILE TARGET SECONDS: check the unit, start it, wait for its answer.
+# start_service UNIT FILE TARGET SECONDS [SOCKET ITS-FILE]: check the unit, start it, wait for its
+# answer. With a socket it is that which is there at boot, and whoever asks starts the unit.
 start_service() {
     unit=$1 file=$2 target=$3 seconds=$4
-    if ! systemd-analyze verify -- "$file"; then
-        put_back "$file"
+    shift 4
+    socket=${1:-}
+    [ -z "$socket" ] || shift
+    if ! systemd-analyze verify -- "$file" "$@"; then
+        put_back "$file" "$@"
         echo "systemd rejected the unit"
         return 1
     fi
     systemctl daemon-reload
-    systemctl enable -q -- "$unit"
-    systemctl restart -- "$unit"
+    systemctl enable -q -- "${socket:-$unit}"
+    if [ -n "$socket" ]; then
+        systemctl disable -q -- "$unit"
+        systemctl stop -- "$unit"
+    fi
+    systemctl restart -- "${socket:-$unit}"
     if ! python3 "$run/answers.py" "$target" "$seconds" "$unit"; then
         echo "$unit does not answer; the last lines of its journal:"
         journalctl -u "$unit" -n 20 --no-pager -o cat
         return 1
     fi
-    accept "$file"
+    accept "$file" "$@"
+}
+
+# retire UNIT: it ends, and will not be there at boot; its file is still there.
+retire() {
+    systemctl disable -q --now -- "$1"
 }
 
 # reload_nginx PATH...: only a configuration that nginx itself accepts; else the former one is back.

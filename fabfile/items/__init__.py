@@ -11,13 +11,13 @@ from .certificate import Certificate, Given, Issued, key_of
 from .kernels import Kernelspec, NoOthers, OwnVenv, Python
 from .login import Password, Token
 from .paths import Directory, File, Link, Needs, PathItem, decode
-from .services import Port, Service, moment
+from .services import Port, Service, Sleeper, moment
 from .software import Packages, Venv, below, canonical, few
 
 __all__ = [
     "Absent", "Certificate", "Change", "Directory", "File", "Given", "Issued", "Item",
     "Kernelspec", "Link", "Needs", "NoOthers", "OwnVenv", "Packages", "Password", "PathItem",
-    "Port", "Python", "Service", "Token", "Venv", "Welcome",
+    "Port", "Python", "Service", "Sleeper", "Token", "Venv", "Welcome",
     "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",
     "look", "moment", "parsed", "quote",
 ]  # fmt: skip

@@ -13,10 +13,11 @@ class Absent(PathItem):
     """No file and no link there; one that is, is kept aside.
 
     :param unit: the unit that reads it.
-    :param then: what to do afterwards, when no service of ours sees to it.
+    :param before, then: what to do before and afterwards, when no service of ours sees to it.
     """
 
     unit: str
+    before: str = ""
     then: str = ""
 
     def compare(self, lines, touched):
@@ -26,7 +27,7 @@ class Absent(PathItem):
 
     def removal(self, say: str) -> Change:
         """The change that takes it away."""
-        fix = "\n".join(filter(None, [call("put_absent", self.path), self.then]))
+        fix = "\n".join(filter(None, [self.before, call("put_absent", self.path), self.then]))
         return Change(say, fix, (self.unit,), needs=self.needs)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from .base import Change, Item, call, look
 
-RUNNING = ("running", "waiting")  # a timer waits
+RUNNING = ("running", "waiting", "listening")  # a timer waits, a socket listens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,11 @@ class Service(Item):
     fix: str
     verb: str = "start"
     since: str = "ExecMainStartTimestamp"
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What systemd is asked about, all items' at once."""
+        return (self.unit,)
 
     def read(self) -> str:
         return look("show_service", self.unit, *self.reads)
@@ -48,6 +53,45 @@ class Service(Item):
         else:
             return None
         return Change(say, self.fix, (self.unit,), needs=self.needs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sleeper(Service):
+    """A unit that its socket starts when somebody asks: at rest it is as well as running.
+
+    :param socket: the unit of that socket, which is to be there always; one `fix` mends both.
+    """
+
+    socket: Service
+
+    @property
+    def units(self):
+        return self.unit, self.socket.unit
+
+    def read(self) -> str:
+        return f"{super().read()}\necho socket\n{self.socket.read()}"
+
+    @staticmethod
+    def rests(lines: list[str]) -> bool:
+        """Whether it sleeps, or is about to."""
+        return bool({"ActiveState=inactive", "ActiveState=deactivating"} & set(lines))
+
+    def compare(self, lines, touched):
+        at = lines.index("socket") if "socket" in lines else len(lines)
+        mine, its = lines[:at], lines[at + 1 :]
+        mended = self.socket.compare(its, touched)
+        if mended:
+            return replace(mended, touches=(self.unit, self.socket.unit))
+        new = touched & {self.unit, *self.reads} or "NeedDaemonReload=yes" in mine
+        if "UnitFileState=enabled" in mine and not new:  # it would be up after every boot
+            fix = call("systemctl", "disable", "-q", "--", self.unit)
+            return Change(f"leave {self.unit} to its socket at boot", fix)
+        if self.rests(mine) and not new:
+            return None
+        return super().compare([*mine, "UnitFileState=enabled"], touched)
+
+    def shown(self, lines):
+        return "asleep: the next request wakes JupyterLab" if self.rests(lines) else ""
 
 
 def moment(text: str) -> float:
