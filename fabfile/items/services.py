@@ -73,8 +73,9 @@ class Sleeper(Service):
 
     @staticmethod
     def rests(lines: list[str]) -> bool:
-        """Whether it sleeps, or is about to."""
-        return bool({"ActiveState=inactive", "ActiveState=deactivating"} & set(lines))
+        """Whether it sleeps, or is about to; its own lines come first."""
+        state = next((line for line in lines if line.startswith("ActiveState=")), "")
+        return state in ("ActiveState=inactive", "ActiveState=deactivating")
 
     def compare(self, lines, touched):
         at = lines.index("socket") if "socket" in lines else len(lines)

@@ -13,6 +13,7 @@ from fabfile.items import (
     Packages,
     Port,
     Service,
+    Sleeper,
     Token,
     Venv,
     moment,
@@ -163,6 +164,73 @@ def test_a_service_runs_with_what_is_on_disk(differing, written, touched, said):
     assert (change and change.say) == said
     enables = "systemctl enable -q -- lab.service"  # a start would end what runs
     assert change is None or change.shell == (enables if "enable" in said else "fix it")
+
+
+LISTENS = {
+    "ActiveState": "active",
+    "SubState": "listening",
+    "UnitFileState": "enabled",
+    "NeedDaemonReload": "no",
+    "ActiveEnterTimestamp": BEGAN,
+}
+sleeper = Sleeper(
+    unit="lab.service",
+    reads=("/unit", "/conf"),
+    fix="fix both",
+    verb="restart",
+    socket=Service(unit="lab.socket", reads=("/s",), fix="fix both", since="ActiveEnterTimestamp"),
+)
+RESTS = {"ActiveState": "inactive", "SubState": "dead", "ExecMainStartTimestamp": ""}
+
+
+@pytest.mark.parametrize(
+    "differing, socket, touched, said",
+    [
+        ({}, {}, set(), None),
+        ({}, {"SubState": "running"}, set(), None),
+        (RESTS, {}, set(), None),
+        ({**RESTS, "ActiveState": "deactivating"}, {}, set(), None),
+        (RESTS, {"written": "1767607200.600000 /s"}, set(), "start lab.socket: /s is newer than"),
+        (RESTS, {"ActiveState": "inactive"}, set(), "start lab.socket"),
+        (RESTS, {"UnitFileState": "disabled"}, set(), "enable lab.socket"),
+        (
+            RESTS,
+            {},
+            {"/conf"},
+            "start lab.service",
+        ),  # seen to work at once, not at the next request
+        ({}, {}, {"/conf"}, "restart lab.service: what it reads is new"),
+        ({**RESTS, "NeedDaemonReload": "yes"}, {}, set(), "start lab.service"),
+        ({**RESTS, "UnitFileState": "enabled"}, {}, set(), "leave lab.service to its socket"),
+        ({"UnitFileState": "enabled"}, {}, set(), "leave lab.service to its socket"),
+        ({"written": "1767607200.600000 /conf"}, {}, set(), "restart lab.service: /conf is newer"),
+        (
+            {**RESTS, "written": "1767607200.600000 /conf"},
+            {},
+            set(),
+            None,
+        ),  # the next start reads it
+        ({"ActiveState": "failed"}, {}, set(), "start lab.service"),
+    ],
+)
+def test_a_service_may_sleep_behind_its_socket(differing, socket, touched, said):
+    mine, its = {**RUNS, "UnitFileState": "disabled", **differing}, {**LISTENS, **socket}
+    lines = [f"{name}={value}" for name, value in mine.items()]
+    lines += ["socket", *(f"{name}={value}" for name, value in its.items())]
+    change = sleeper.compare(lines, touched)
+    assert (change and change.say.startswith(said)) if said else change is None
+    enabling = {"enable lab.socket": "enable", "leave lab.service to its socket": "disable"}
+    verb = enabling.get(said)
+    unit = "lab.socket" if verb == "enable" else "lab.service"
+    assert change is None or change.shell == (
+        f"systemctl {verb} -q -- {unit}" if verb else "fix both"
+    )
+
+
+@pytest.mark.parametrize("differing, told", [({}, ""), (RESTS, "asleep: the next request wakes")])
+def test_it_is_told_that_a_service_sleeps(differing, told):
+    lines = [f"{name}={value}" for name, value in {**RUNS, **differing}.items()]
+    assert sleeper.shown([*lines, "socket", "ActiveState=active"]).startswith(told)
 
 
 @pytest.mark.parametrize(

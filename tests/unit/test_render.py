@@ -282,6 +282,25 @@ def test_nginx_may_enter_the_folder_of_the_socket_and_others_not():
     assert line.split() == ["d", "/run/jupyterlab", "2750", "david", "www-data", "-"]
 
 
+@pytest.mark.parametrize("sandbox", ["standard", "strict"])
+def test_a_unit_that_may_sleep_is_started_by_its_socket_and_not_again_when_it_ended_well(sandbox):
+    parser, lines = unit(sandbox=sandbox, sleep_after=600)
+    assert parser["Service"]["Restart"] == "on-failure"
+    assert said(lines, "Requires") == ["jupyterlab.socket"]
+    assert f"ExecStartPre=/usr/bin/rm -f {jupyter.OWN}" in lines
+    assert jupyter.SOCKET not in "\n".join(lines)  # systemd's, and not for this unit to remove
+    never = unit(sandbox=sandbox)[1]
+    changed = [line for line in never if line not in lines]
+    assert changed == [f"ExecStartPre=/usr/bin/rm -f {jupyter.SOCKET}", "Restart=always"]
+
+
+def test_the_socket_that_wakes_it_is_as_jupyters_own_would_be():
+    text = rendered(systemd, ".socket", host=ODD, sleep_after=600)
+    assert said(text.splitlines(), "ListenStream") == [jupyter.SOCKET]
+    owner = [said(text.splitlines(), f"Socket{what}") for what in ("User", "Group", "Mode")]
+    assert owner == [["john.doe"], ["www-data"], ["0660"]]
+
+
 # what makes sudo or apt fail for a unit with User=, as systemd.exec(5) says of each
 NO_SUDO = re.compile(
     r"NoNewPrivileges|SystemCall\w+|Restrict\w+|MemoryDeny\w+|LockPersonality|DynamicUser"
@@ -356,7 +375,10 @@ def executed(**options) -> SimpleNamespace:
     """What the configuration sets, by running it as Jupyter does."""
     text = rendered(jupyter, "jupyter_lab_config.py", **options)
     app = SimpleNamespace()
-    config = SimpleNamespace(ServerApp=app, KernelManager=SimpleNamespace())
+    app.kernels = SimpleNamespace()
+    config = SimpleNamespace(
+        ServerApp=app, KernelManager=SimpleNamespace(), MappingKernelManager=app.kernels
+    )
     exec(compile(text, "config", "exec"), {"get_config": lambda: config})
     assert vars(config.KernelManager) == {"transport": "ipc"}
     return app
@@ -378,7 +400,32 @@ COMMON = {
     ],
 )
 def test_jupyter_listens_only_where_nginx_asks(port, where):
-    assert vars(executed(port=port)) == {**COMMON, **where, "root_dir": "/home/david/project"}
+    set_there = vars(executed(port=port))
+    assert vars(set_there.pop("kernels")) == {}
+    assert set_there == {**COMMON, **where, "root_dir": "/home/david/project"}
+
+
+def test_jupyter_that_may_sleep_has_a_socket_of_its_own_and_ends_when_idle():
+    asleep = executed(sleep_after=600)
+    assert (asleep.sock, asleep.sock_mode) == (jupyter.OWN, "0600")
+    assert asleep.shutdown_no_activity_timeout == 600
+
+
+@pytest.mark.parametrize(
+    "chosen, interval, busy, connected",
+    [
+        ({"cull_after": 60}, 6, False, False),
+        ({"cull_after": 86400, "cull_busy": True}, 300, True, False),
+        ({"cull_after": 600, "cull_connected": True}, 60, False, True),
+    ],
+)
+def test_idle_kernels_end_as_chosen(chosen, interval, busy, connected):
+    assert vars(executed(**chosen).kernels) == {
+        "cull_idle_timeout": chosen["cull_after"],
+        "cull_interval": interval,
+        "cull_busy": busy,
+        "cull_connected": connected,
+    }
 
 
 @pytest.mark.parametrize("home, short", [("/home/david", False), ("/home/" + "x" * 40, True)])
