@@ -21,6 +21,7 @@ from .troubles import name_of
 # check, a word of its answer -> likely cause, the task that mends it; the first that fits is told.
 CAUSES = (
     ("answers on its socket", "curl: (7)", "JupyterLab does not run", "systemd"),
+    ("answers on its socket", "curl: (28)", "JupyterLab does not start", "full"),  # it may sleep
     ("answers on its socket", "", "JupyterLab runs, but not as configured", "full"),
     ("curl", "", "the packages are incomplete", "deps"),
     ("/lab leads", "curl: (7)", "Nginx does not run, or on another port", "nginx"),

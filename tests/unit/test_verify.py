@@ -21,6 +21,7 @@ SITE = "/lab leads to the login page"
     "hop, check, detail, cause, task",
     [
         ("jupyter", "answers on its socket", "curl: (7) Failed", "does not run", "systemd"),
+        ("jupyter", "answers on its socket", "curl: (28) Operation", "does not start", "full"),
         ("jupyter", "answers on its socket", "403 0.1", "not as configured", "full"),
         ("jupyter", "curl", "curl is not installed", "packages are incomplete", "deps"),
         ("nginx", SITE, "curl: (7) Failed to connect", "Nginx does not run", "nginx"),
