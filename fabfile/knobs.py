@@ -118,7 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         None
     )
     cull_busy: Annotated[
-        bool, Meta(description="true or false: end a kernel that long silent, though it computes")
+        bool, Meta(description="true or false: end a kernel as long silent, though it computes")
     ] = False
     cull_connected: Annotated[
         bool, Meta(description="true or false: end an idle kernel whose notebook is open, too")
