@@ -10,7 +10,7 @@ from jinja2 import UndefinedError
 
 from fabfile import jupyter, nginx, systemd
 from fabfile.host import Host
-from fabfile.items import File
+from fabfile.items import Absent, File
 from fabfile.render import render
 from fabfile.settings import Settings
 
@@ -299,6 +299,14 @@ def test_the_socket_that_wakes_it_is_as_jupyters_own_would_be():
     assert said(text.splitlines(), "ListenStream") == [jupyter.SOCKET]
     owner = [said(text.splitlines(), f"Socket{what}") for what in ("User", "Group", "Mode")]
     assert owner == [["john.doe"], ["www-data"], ["0660"]]
+
+
+def test_a_socket_of_before_ends_and_goes_where_it_never_sleeps():
+    (gone,) = [i for i in systemd.items(Settings(), DAVID) if isinstance(i, Absent)]
+    assert gone.compare(["absent"], set()) is None
+    change = gone.compare(["regular file|root|root|644"], set())
+    assert change.shell == f"retire jupyterlab.socket\nput_absent {systemd.SOCKET}"
+    assert change.touches == ("jupyterlab.service",)  # which is started anew without it
 
 
 # what makes sudo or apt fail for a unit with User=, as systemd.exec(5) says of each
