@@ -11,7 +11,8 @@ from .render import HOME, shell
 from .settings import Settings
 
 Step = Callable[[Settings, Host], list[Item]]
-SHELL = "apply", "files", "packages", "services", "upgrade"  # the functions that change a server
+# The functions that change a server.
+SHELL = "apply", "ledger", "files", "packages", "services", "upgrade"
 # What runs on the server beside the shell -> the part of a step's name that needs it.
 TOOLS = {
     "install.py": "fill_venv",

@@ -32,7 +32,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
     folder = Directory(path=FOLDER, needs=("nginx",))
     if settings.tls != "letsencrypt":
         return [folder, given(settings)]
-    start_timer = call("systemctl", "enable", "-q", "--now", "certbot.timer")
+    start_timer = call("enable_unit", "certbot.timer", "--now")
     return [
         Packages(step="tls", names=("certbot",), show=("certbot",)),
         folder,

@@ -33,6 +33,7 @@ take_turn() {
     esac
     written="$1, since $(date -u +'%F %T') UTC, process $$"
     write_turn "$written"
+    open_ledger
     dated=$kept/$(date +%Y-%m-%dT%H%M%S.%N)
     rm -rf /run/jupyterlab-fab.?????? # of a run that was killed
     run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
@@ -109,5 +110,6 @@ settle() {
         printf 'note what was replaced is kept in %s\n' "$dated"
     fi
     write_turn "$written, done"
+    [ ! -e "$run/gone" ] || rm -f -- "$turn" "$lock" # nothing of ours is here any more
 }
 

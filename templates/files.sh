@@ -3,6 +3,7 @@
 # keep PATH: set aside what stands there. A run that did not end well left older ones, which are
 # known to work: those stay, and what was put there since goes under this run's date.
 keep() {
+    remember "$1"
     if [ -e "$kept/now$1" ] || [ -L "$kept/now$1" ] || [ -e "$kept/now$1.absent" ]; then
         [ ! -f "$1" ] || set_aside "$1" "$dated/since$1"
     elif [ -e "$1" ] || [ -L "$1" ]; then
@@ -80,6 +81,7 @@ doubt() {
 
 # put_rights PATH OWNER GROUP MODE: of a file whose content is right.
 put_rights() {
+    remember_rights "$1"
     chown -h -- "$2:$3" "$1"
     owner_does "$2" chmod -- "$4" "$1"
 }
@@ -101,8 +103,10 @@ put_link() {
 
 # put_absent PATH: whatever is there is kept.
 put_absent() {
-    keep "$1"
-    rm -f -- "$1"
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        keep "$1"
+        rm -f -- "$1"
+    fi
 }
 
 # put_directory PATH OWNER GROUP MODE
@@ -110,6 +114,13 @@ put_directory() {
     if [ -L "$1" ] && [ "$(stat -L -c %U -- "$1" 2>/dev/null)" != "$2" ]; then
         echo "$1 is a link to what does not belong to $2: remove it"
         return 1
+    fi
+    if [ -d "$1" ]; then
+        remember_rights "$1"
+    elif [ "$2" = root ]; then
+        intend tree "$1"
+    else
+        intend path "$1"
     fi
     # Where it can be the owner who makes it and the folders above, it is. Else root does, but only
     # where all above is root's, and nobody can put a link there.

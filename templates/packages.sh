@@ -3,6 +3,7 @@
 # apt_now ARG...: apt-get as it must be where nobody answers.
 apt_now() {
     apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o DPkg::Pre-Invoke::="touch $run/dpkg" \
+        -o DPkg::Pre-Install-Pkgs::="sh $run/packages $made" \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15 \
         -o APT::Install-Recommends="$recommends" "$@"
@@ -36,6 +37,9 @@ install_packages() {
     recommends=$1
     shift
     rm -f -- "$run/dpkg"
+    write_packages_hook "$run/packages"
+    remember_index
+    intend path /var/www/html/index.nginx-debian.html # which Nginx leaves behind when it is purged
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
         apt_get update
     fi
@@ -52,12 +56,22 @@ as_user() {
     (cd -- "$home" && HOME=$home USER=$account LOGNAME=$account exec runuser -u "$account" -- "$@")
 }
 
+# remember_venv: a venv, the caches of what fills it, and the folder where JupyterLab keeps its data.
+remember_venv() {
+    intend tree "$venv"
+    for cache in jupyterlab uv pip; do
+        intend tree "$home/.cache/$cache"
+    done
+    intend path "$home/.local/share/jupyter"
+}
+
 # fill_venv DIR USER HOME PYTHON REPAIR INSTALLER FLOORS RECORD REQUIREMENT...: make it if need be,
 # install into it. .converged says how far the last run came: a venv that was never finished is made
 # anew, and one in which an installer changed nothing before it failed is as good as before.
 fill_venv() {
     venv=$1 account=$2 home=$3 python=$4 repair=$5 installer=$6 floors=$7 record=$8
     shift 8
+    remember_venv
     if [ "$repair" = anew ]; then
         rm -rf -- "$venv"
     fi

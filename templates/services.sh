@@ -1,5 +1,11 @@
 # What runs: checked, started, waited for; certificates. Part of apply.sh.
 
+# enable_unit UNIT [--now]
+enable_unit() {
+    remember_unit "$1"
+    systemctl enable -q ${2:+"$2"} -- "$1"
+}
+
 # start_service UNIT FILE TARGET SECONDS [SOCKET ITS-FILE]: check the unit, start it, wait for its
 # answer. With a socket it is that which is there at boot, and whoever asks starts the unit.
 start_service() {
@@ -13,7 +19,7 @@ start_service() {
         return 1
     fi
     systemctl daemon-reload
-    systemctl enable -q -- "${socket:-$unit}"
+    enable_unit "${socket:-$unit}"
     if [ -n "$socket" ]; then
         systemctl disable -q -- "$unit"
         systemctl stop -- "$unit"
@@ -38,7 +44,7 @@ reload_nginx() {
         put_back "$@"
         return 1
     fi
-    systemctl enable -q nginx
+    enable_unit nginx.service
     master=$(systemctl show -p MainPID --value nginx)
     old=$(cat "/proc/$master/task/$master/children" 2>/dev/null) || old=
     systemctl reload-or-restart nginx
@@ -76,7 +82,7 @@ obtain_certificate() {
 # restart_fail2ban JAIL LOG: and see that the jail is at work.
 restart_fail2ban() {
     [ -e "$2" ] || install -o www-data -g adm -m 0640 /dev/null "$2" # nobody has asked Nginx yet
-    systemctl enable -q fail2ban
+    enable_unit fail2ban.service
     systemctl restart fail2ban
     tries=100
     until fail2ban-client status "$1" >/dev/null 2>&1; do

@@ -46,7 +46,7 @@ class Service(Item):
         elif newer:
             say = f"{self.verb} {self.unit}: {newer[0]} is newer than what runs"
         elif state.get("UnitFileState") != "enabled":
-            fix = call("systemctl", "enable", "-q", "--", self.unit)
+            fix = call("enable_unit", self.unit)
             return Change(f"enable {self.unit}", fix, needs=self.needs)
         elif state.get("NeedDaemonReload") == "yes":
             say = f"{self.verb} {self.unit}: its unit changed"

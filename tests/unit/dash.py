@@ -37,16 +37,22 @@ def reading() -> str:
 def applying(place: Path, turn: str = "take_turn tester any >/dev/null\n") -> str:
     """The functions of apply.sh, with all that they keep and leave in a folder of the test's."""
     text = plan.applying()
-    for theirs, ours in (("/run/jupyterlab-fab", "run"), ("/var/backups/jupyterlab", "kept")):
+    for theirs, ours in (
+        ("/run/jupyterlab-fab", "run"),
+        ("/var/backups/jupyterlab", "kept"),
+        ("/var/lib/jupyterlab-fab", "ledger"),
+    ):
         assert theirs in text, theirs
         text = text.replace(theirs, f"{place}/{ours}")
     return text + turn
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """What is in a folder: path -> text, link target or nothing."""
+    """What is in a folder, but for the ledger: path -> text, link target or nothing."""
     found = {}
     for path in sorted(folder.rglob("*")):
+        if path.relative_to(folder).parts[0] == "ledger":
+            continue
         name = str(path.relative_to(folder))
         if path.is_symlink():
             found[name] = f"-> {os.readlink(path)}"

@@ -162,7 +162,7 @@ def test_a_service_runs_with_what_is_on_disk(differing, written, touched, said):
     lines += [f"written={written}"] if written else []
     change = service.compare(lines, touched)
     assert (change and change.say) == said
-    enables = "systemctl enable -q -- lab.service"  # a start would end what runs
+    enables = "enable_unit lab.service"  # a start would end what runs
     assert change is None or change.shell == (enables if "enable" in said else "fix it")
 
 
