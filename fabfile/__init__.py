@@ -18,6 +18,7 @@ from . import (
     systemd,
     tls,
     upgrade,
+    uninstall,
     verify,
 )
 from . import broken as broken
@@ -44,5 +45,6 @@ ns = Collection(
     fleet.fleet,
     login.password,
     login.token,
+    uninstall.uninstall,
 )
 ns.configure(DEFAULTS)

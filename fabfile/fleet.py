@@ -31,6 +31,7 @@ from . import (
     systemd,
     tls,
     upgrade,
+    uninstall,
     verify,
 )
 from .rows import Prefixed, Result, Row, summary
@@ -49,6 +50,7 @@ TASKS = {
     "packages": packages.packages,
     "upgrade": upgrade.upgrade,
     "rollback": upgrade.rollback,
+    "uninstall": uninstall.uninstall,
 }
 OPTIONS = {"verify": "full", "drift": "status"}  # those that may stand beside it -> its task
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed

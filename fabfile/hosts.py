@@ -103,6 +103,15 @@ def add(c: fabric.Connection) -> bool:
     return update(settings, address_of(c, settings), c.config.run.dry)
 
 
+def take_out(c: fabric.Connection) -> None:
+    """Take the line of this host out, if the name leads to it and not to another host."""
+    settings = load(c.config)
+    path = Path(settings.hosts_file).expanduser()
+    line = f"{address_of(c, settings)}\t{settings.domain}\n"
+    if path.exists() and line in path.read_bytes().decode(errors="surrogateescape"):
+        update(settings, None, c.config.run.dry)
+
+
 @remote.local_task
 def hosts(c, remove=False):
     """Add the server's name to your own /etc/hosts; `--remove` takes it out.

@@ -1,0 +1,109 @@
+"""Everything that the project put on a server goes, and only that.
+
+What that is stands in the server's own ledger, /var/lib/jupyterlab-fab/made.
+"""
+
+from __future__ import annotations
+
+from invoke import Exit
+
+from . import hosts, output, remote, tls
+from .deeds import carry_out, meet
+from .host import Host
+from .inventory import Inventory, Seen, parse
+from .items import Change, call
+from .leaving import BACKUPS, Leaving, known, plan
+from .output import count, say
+from .settings import Settings, load
+from .troubles import name_of
+
+
+@remote.task
+def uninstall(c, purge=False, yes=False):
+    """Take everything away again that this project put on a server, and only that.
+
+    Notebooks, backups, logs and the packages that others need stay. If it is cut off, run it again.
+
+    :param purge: the notebooks and backups, too; asks for the host's name first.
+    :param yes: with --purge: do not ask.
+    """
+    settings, dry = load(c.config), c.config.run.dry
+    if purge and not (yes or dry or output.may_ask()):
+        raise Exit("--purge removes notebooks for good: add --yes where nobody can be asked")
+    symbols = tuple(path for _, path in known(settings, Host()))
+    host, (lines,) = meet(c, settings, [Seen(known=symbols, project=settings.project)])
+    found = parse(lines)
+    if not found.ledger and not found.written:
+        say(f"{output.report(name_of(c)).where}nothing of this project is there")
+    else:
+        leaving = plan(found, settings, host, purge)
+        tell(c, host, found, leaving, purge)
+        if purge and not (yes or dry):
+            confirm(c)
+        carry_out(c, host, *changes(found, leaving, settings, host, purge))
+    if output.SINK.get().alone:
+        hosts.take_out(c)
+
+
+def tell(c, host: Host, found: Inventory, leaving: Leaving, purge: bool) -> None:
+    """Say what goes and what stays."""
+    report = output.report(name_of(c))
+    report.line(f"{report.where}{host.name}; what this project put there")
+    if found.older:
+        report.line("  note   an older version was here, which kept no record: packages stay")
+    for _, path in leaving.goes:
+        if path in found.there and path not in leaving.stays:
+            report.line(f"  goes   {path}")
+    if leaving.remove:
+        report.line(f"  goes   {count(len(leaving.remove), 'package')}: "
+                    f"{', '.join(sorted(leaving.remove))}")  # fmt: skip
+    for path in leaving.back:
+        report.line(f"  back   {path}, as it was before")
+    for what, why in leaving.stays.items():
+        report.line(f"  stays  {what}: {why}")
+    if not purge:
+        report.line(f"  stays  {BACKUPS}: what is not of ours alone; --purge takes it, too")
+
+
+def confirm(c) -> None:
+    """Have the host's name typed: what goes cannot be brought back."""
+    name = c.original_host
+    if input(f"This removes the notebooks, too. Type {name} to go on: ").strip() != name:
+        raise Exit("nothing was removed")
+
+
+def changes(
+    found: Inventory, leaving: Leaving, settings: Settings, host: Host, purge: bool
+) -> list[Change]:
+    """The steps, in order; the ledger goes last, so that a run that is cut off can be repeated."""
+    steps = [
+        (f"stop {', '.join(leaving.units)}", [call("stop_units", *leaving.units)], leaving.units),
+        ("take its certificate from certbot", [call("delete_lineage")],
+         tls.HOOK in found.there),
+        (f"remove {count(sum(p in found.there for _, p in leaving.goes), 'path')}",
+         [taking(leaving.goes)], leaving.goes),
+        ("put back what was there before",
+         [call("give_back", *leaving.back), *(call("give_rights", *r) for r in leaving.rights)],
+         leaving.back or leaving.rights),
+        ("reload what stays",
+         [call("reload_others"), *(call("give_unit", *unit) for unit in leaving.states)], True),
+        (f"remove {count(len(leaving.remove), 'package')}",
+         [call("remove_packages", *leaving.remove)], leaving.remove),
+        ("purge what they left behind", [call("purge_packages", *leaving.purge)], leaving.purge),
+        ("clear what apt downloaded",
+         [call("clear_index")] * leaving.index
+         + [call("clear_downloads", *leaving.downloads), taking(leaving.late)],
+         leaving.downloads or leaving.late or leaving.index),
+        ("remove the backups" if purge else "remove former versions of our files",
+         [call("take_away", text=f"tree {BACKUPS}")] if purge
+         else [call("clear_backups", *(path for _, path in known(settings, host)))], True),
+        ("close the ledger", [call("close_ledger")], True),
+    ]  # fmt: skip
+    wanted = [(what, calls) for what, calls, needed in steps if needed]
+    return [Change(what, "\n".join(filter(None, calls))) for what, calls in wanted]
+
+
+def taking(paths: list[tuple[str, str]]) -> str:
+    """The call that takes these away; nothing for none."""
+    text = "\n".join(f"{kind} {path}" for kind, path in paths)
+    return call("take_away", text=text) if paths else ""

@@ -1,0 +1,41 @@
+# What stands in the way of taking our things away: printed, a kind first in each line; needs no sudo.
+
+# show_inventory PATH...: the ledger; which of these paths an older version wrote; who else uses Nginx,
+# certbot and fail2ban; what each package needs.
+show_inventory() {
+    [ ! -d /var/lib/jupyterlab-fab ] || echo ledger
+    sed 's/^/made /' /var/lib/jupyterlab-fab/made 2>/dev/null
+    sed -n 's/^\(.*\) installed$/present \1/p' /var/lib/jupyterlab-fab/present 2>/dev/null
+    {
+        sed -n 's/^\(path\|tree\|replaced\) //p' /var/lib/jupyterlab-fab/made 2>/dev/null
+        printf '%s\n' "$@"
+    } | while read -r path; do
+        [ ! -e "$path" ] && [ ! -L "$path" ] || echo "there $path"
+    done
+    for path; do
+        first=
+        [ ! -f "$path" ] || read -r first <"$path" 2>/dev/null || true
+        case $first in '# Written by `fab'*) echo "written $path" ;; esac
+    done
+    for site in /etc/nginx/sites-enabled/*; do
+        [ ! -e "$site" ] || [ "$(readlink -f -- "$site")" = /etc/nginx/sites-available/jupyterlab ] \
+            || echo "uses nginx $site"
+    done
+    grep -lE '^[[:space:]]*server[[:space:]]*\{' /etc/nginx/conf.d/*.conf 2>/dev/null | sed 's/^/uses nginx /'
+    for file in /etc/letsencrypt/renewal/*.conf; do
+        [ ! -e "$file" ] || [ "${file##*/}" = jupyterlab-fab.conf ] || echo "uses certbot $file"
+    done
+    for file in /etc/fail2ban/jail.local /etc/fail2ban/jail.d/*; do
+        case ${file##*/} in
+            jupyterlab.conf | sshd-journal.conf | defaults-debian.conf) ;;
+            *) [ ! -e "$file" ] || echo "uses fail2ban $file" ;;
+        esac
+    done
+    dpkg-query -W -f 'package ${Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\t${Recommends}\t${Provides}\n'
+}
+
+# show_work PROJECT: how many files are in a project's folder that are not of ours.
+show_work() {
+    find "$1" \( -path "$1/venv" -o -path "$1/.venvs" -o -path "$1/.kernels" \) -prune -o -type f -print \
+        2>/dev/null | wc -l | sed 's/^/work /'
+}

@@ -1,0 +1,159 @@
+# Take away what the ledger names, and put back what stood in its place. Sent after apply.sh.
+
+# whose PATH: who could put a link in its way, so that they are who takes it away: the owner of the
+# first folder above it that is not root's. Nothing when such a folder is gone, and the path with it.
+whose() {
+    folder='' rest=${1#/}
+    while [ "$rest" != "${rest#*/}" ]; do
+        folder=$folder/${rest%%/*} rest=${rest#*/}
+        owners=$(stat -c %U -- "$folder" 2>/dev/null && stat -L -c %U -- "$folder" 2>/dev/null) || return 0
+        for owner in $owners; do
+            case $owner in root | UNKNOWN) ;; *) echo "$owner" && return ;; esac
+        done
+    done
+    echo root
+}
+
+# stop_units UNIT...: what could start another one first.
+stop_units() {
+    for kind in timer socket path service; do
+        for unit; do
+            case $unit in
+                *."$kind") ! systemctl cat -- "$unit" >/dev/null 2>&1 || systemctl disable -q --now -- "$unit" ;;
+            esac
+        done
+    done
+}
+
+# take_away <lines `KIND PATH`, in this order. A `path` is a file, a link or a folder, which goes when it
+# is empty; a `tree` goes with all that is in it; of `empty` only the empty folders go.
+take_away() {
+    cd /
+    while read -r kind path; do
+        hand=$(whose "$path")
+        [ -n "$hand" ] || continue
+        if [ "$kind" = tree ] && [ -d "$path" ] && [ ! -L "$path" ]; then
+            inner=$(stat -c %U -- "$path")
+            [ "$inner" = UNKNOWN ] || owner_does "$inner" find "$path" -mindepth 1 -delete
+        fi
+        owner_does "$hand" sh -c '
+            if [ "$1" = tree ]; then
+                rm -rf -- "$2"
+            elif [ "$1" = empty ]; then
+                [ ! -d "$2" ] || find "$2" -depth -type d -empty -delete
+            elif [ -d "$2" ] && [ ! -L "$2" ]; then
+                rmdir --ignore-fail-on-non-empty -- "$2"
+            else
+                rm -f -- "$2"
+            fi
+        ' sh "$kind" "$path" </dev/null
+    done
+}
+
+# give_back PATH...: what stood there before us.
+give_back() {
+    cd /
+    for path; do
+        former=$ledger/former$path hand=$(whose "$path")
+        if [ -z "$hand" ] || { [ ! -e "$former" ] && [ ! -L "$former" ]; }; then
+            continue
+        elif [ "$hand" = root ]; then
+            rm -f -- "$path"
+            cp -a -- "$former" "$path"
+        elif [ -L "$former" ]; then
+            owner_does "$hand" ln -sfnT -- "$(readlink -- "$former")" "$path"
+        else
+            owner_does "$hand" sh -c 'rm -f -- "$1" && umask 077 && cat >"$1" && chmod -- "$2" "$1"' \
+                sh "$path" "$(stat -c %a -- "$former")" <"$former"
+        fi
+    done
+}
+
+# give_rights PATH MODE OWNER:GROUP: as they were.
+give_rights() {
+    cd /
+    if [ -e "$1" ]; then
+        owner_does "$(stat -c %U -- "$1")" chmod -- "$2" "$1"
+        [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chown -h -- "$3" "$1"
+    fi
+}
+
+# delete_lineage: the certificate of an ACME server, which would be renewed for ever.
+delete_lineage() {
+    if [ -e /etc/letsencrypt/renewal/jupyterlab-fab.conf ]; then
+        certbot delete --non-interactive --cert-name jupyterlab-fab
+    fi
+}
+
+# reload_others: what stays goes on without us.
+reload_others() {
+    systemctl daemon-reload
+    systemctl reset-failed 'jupyterlab*' 2>/dev/null || true
+    if systemctl is-active -q nginx; then
+        nginx -t
+        systemctl reload nginx
+    fi
+    systemctl try-restart fail2ban 2>/dev/null || true # which lifts the bans of a jail that is gone
+}
+
+# give_unit UNIT ENABLED ACTIVE: as it was.
+give_unit() {
+    [ "$2" != disabled ] || systemctl disable -q -- "$1"
+    [ "$3" = active ] || systemctl stop -- "$1"
+}
+
+# remove_packages NAME...: exactly these.
+remove_packages() {
+    recommends=false
+    : >"$run/packages" # nothing is installed here
+    unwanted=$(apt-get -s -o APT::Get::AutomaticRemove=false remove -- "$@" | sed -n 's/^\(Remv\|Inst\) \([^ ]*\).*/\2/p')
+    for name in $unwanted; do
+        case " $* " in
+            *" $name "*) ;;
+            *) echo "$name would be removed or installed, too: none was" && return 1 ;;
+        esac
+    done
+    apt_get -o APT::Get::AutomaticRemove=false remove -- "$@"
+}
+
+# purge_packages NAME...: of those that are removed.
+purge_packages() {
+    dpkg --purge -- "$@"
+}
+
+# clear_index: as bare as it was.
+clear_index() {
+    find /var/lib/apt/lists -mindepth 1 -delete
+}
+
+# clear_downloads NAME...: the files of these packages.
+clear_downloads() {
+    for name; do
+        rm -f -- "/var/cache/apt/archives/${name}_"*.deb
+    done
+}
+
+# clear_backups PATH...: former versions of our own files go, of these paths, too; what else is kept stays.
+clear_backups() {
+    [ -d "$kept" ] || return 0
+    sed -n 's/^\(path\|tree\|replaced\) //p' "$made" >"$run/ours"
+    printf '%s\n' "$@" >>"$run/ours"
+    for folder in "$kept"/*/; do
+        folder=${folder%/}
+        if find "$folder" ! -type d ! -name '*.absent' ! -name '*.part' | sed "s|^$folder\(/since\)\{0,1\}||" \
+            | grep -qvxF -f "$run/ours"; then
+            echo "note: $folder stays: it has more than former versions of our files"
+        else
+            rm -rf -- "$folder"
+        fi
+    done
+    rmdir --ignore-fail-on-non-empty -- "$kept"
+}
+
+# close_ledger: the last of all.
+close_ledger() {
+    rm -rf -- "$ledger/former" "$ledger/present"
+    rm -f -- "$made"
+    rmdir -- "$ledger"
+    touch "$run/gone"
+}
