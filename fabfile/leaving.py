@@ -9,22 +9,12 @@ from pathlib import PurePosixPath as Path
 from . import certificates, fail2ban, jupyter, nginx, systemd, tls
 from .host import Host
 from .inventory import Inventory, needed
+from .output import count
 from .settings import Settings
 
 BACKUPS = "/var/backups/jupyterlab"
 PAGE = "/var/www"  # made by the package nginx-common, which forgets it
 HOMES = ("/.jupyter", "/.ipython", "/.local/share/jupyter")
-# What JupyterLab and its kernels write there by themselves, whoever works in it. What a person
-# chose or wrote, such as settings and start-up scripts, is not among it.
-TRACES = {
-    "/.jupyter": ("migrated", "jupyter_server_config.json", "cookie_secret", "lab/workspaces"),
-    "/.ipython": tuple(
-        f"profile_default/{name}"
-        for name in ("db", "log", "pid", "security", "startup/README", "history.sqlite",
-                     "history.sqlite-journal")
-    ),
-    "/.local/share/jupyter": ("runtime", "nbsignatures.db", "notebook_secret"),
-}  # fmt: skip
 UNIT = re.compile(r"/etc/systemd/system/([^/]+\.(?:service|socket|timer|path))")
 
 
@@ -96,24 +86,21 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
             out.late.append(("path", path))
         else:
             kind = "tree" if path.startswith("/run/") else paths[path]
-            out.goes += taken(path, kind, found, purge, f"{path}/venv" in paths)
+            out.goes += taken(path, kind, purge, f"{path}/venv" in paths)
     out.goes.sort(key=lambda pair: pair[1], reverse=True)
     project = host.under(settings.project)
     if found.work and not (purge and project in paths):
         why = "--purge takes them, too" if project in paths else "the folder was there before"
-        out.stays[project] = f"{found.work} files are in it; {why}"
+        out.stays[project] = f"{count(found.work, 'file')} of yours in it; {why}"
     return out
 
 
-def taken(path: str, kind: str, found: Inventory, purge: bool, project: bool):
+def taken(path: str, kind: str, purge: bool, project: bool) -> list[tuple[str, str]]:
     """What is taken of one path that we made. :param project: whether it holds notebooks."""
-    home = next((end for end in HOMES if path.endswith(end)), None)
-    if purge and (project or home):
+    if purge and (project or path.endswith(HOMES)):
         return [("tree", path)]
     if project:
         return [("tree", f"{path}/.venvs"), ("tree", f"{path}/.kernels"), (kind, path)]
-    if home and path in found.values("path"):
-        return [*(("tree", f"{path}/{name}") for name in TRACES[home]), ("empty", path)]
     return [(kind, path)]
 
 
@@ -123,6 +110,6 @@ def plan_packages(out: Leaving, found: Inventory) -> None:
     why = needed(found, ours)
     out.stays |= dict(sorted(why.items()))
     there = [name for name in ours if name not in why and name in found.packages]
-    out.remove = [name for name in there if found.packages[name].installed]
+    out.remove = there  # the server itself knows which of them are whole
     out.purge = [name for name in there if name in found.values("package")]
     out.downloads = ours

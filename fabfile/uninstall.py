@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from invoke import Exit
 
-from . import hosts, output, remote, tls
+from . import fail2ban, hosts, output, remote, tls
 from .deeds import carry_out, meet
 from .host import Host
 from .inventory import Inventory, Seen, parse
@@ -76,6 +76,8 @@ def changes(
     found: Inventory, leaving: Leaving, settings: Settings, host: Host, purge: bool
 ) -> list[Change]:
     """The steps, in order; the ledger goes last, so that a run that is cut off can be repeated."""
+    jail = any(path == fail2ban.JAIL for _, path in leaving.goes)
+    lift = jail and "fail2ban" not in leaving.remove
     steps = [
         (f"stop {', '.join(leaving.units)}", [call("stop_units", *leaving.units)], leaving.units),
         ("take its certificate from certbot", [call("delete_lineage")],
@@ -86,7 +88,8 @@ def changes(
          [call("give_back", *leaving.back), *(call("give_rights", *r) for r in leaving.rights)],
          leaving.back or leaving.rights),
         ("reload what stays",
-         [call("reload_others"), *(call("give_unit", *unit) for unit in leaving.states)], True),
+         [call("reload_others"), call("lift_bans") * lift,
+          *(call("give_unit", *unit) for unit in leaving.states)], True),
         (f"remove {count(len(leaving.remove), 'package')}",
          [call("remove_packages", *leaving.remove)], leaving.remove),
         ("purge what they left behind", [call("purge_packages", *leaving.purge)], leaving.purge),

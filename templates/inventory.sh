@@ -36,6 +36,6 @@ show_inventory() {
 
 # show_work PROJECT: how many files are in a project's folder that are not of ours.
 show_work() {
-    find "$1" \( -path "$1/venv" -o -path "$1/.venvs" -o -path "$1/.kernels" \) -prune -o -type f -print \
-        2>/dev/null | wc -l | sed 's/^/work /'
+    find "$1" \( -path "$1/venv" -o -path "$1/.venvs" -o -path "$1/.kernels" -o -name .ipynb_checkpoints \) \
+        -prune -o -type f -print 2>/dev/null | wc -l | sed 's/^/work /'
 }

@@ -56,13 +56,22 @@ as_user() {
     (cd -- "$home" && HOME=$home USER=$account LOGNAME=$account exec runuser -u "$account" -- "$@")
 }
 
-# remember_venv: a venv, the caches of what fills it, and the folder where JupyterLab keeps its data.
+# remember_venv: what fills it has caches, and JupyterLab and its kernels write some files by themselves,
+# whoever works in it. What a person chooses or writes, such as settings, is not among them.
 remember_venv() {
     intend tree "$venv"
-    for cache in jupyterlab uv pip; do
-        intend tree "$home/.cache/$cache"
+    for own in .cache/jupyterlab .cache/uv .cache/pip .local/share/jupyter/runtime .jupyter/lab/workspaces; do
+        intend tree "$home/$own"
     done
-    intend path "$home/.local/share/jupyter"
+    for own in .jupyter/migrated .jupyter/jupyter_server_config.json .jupyter/cookie_secret \
+        .local/share/jupyter/nbsignatures.db .local/share/jupyter/notebook_secret \
+        .ipython/profile_default/startup/README .ipython/profile_default/history.sqlite \
+        .ipython/profile_default/history.sqlite-journal; do
+        intend path "$home/$own"
+    done
+    for own in db log pid security; do
+        intend tree "$home/.ipython/profile_default/$own"
+    done
 }
 
 # fill_venv DIR USER HOME PYTHON REPAIR INSTALLER FLOORS RECORD REQUIREMENT...: make it if need be,

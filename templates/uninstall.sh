@@ -26,7 +26,7 @@ stop_units() {
 }
 
 # take_away <lines `KIND PATH`, in this order. A `path` is a file, a link or a folder, which goes when it
-# is empty; a `tree` goes with all that is in it; of `empty` only the empty folders go.
+# is empty; a `tree` goes with all that is in it.
 take_away() {
     cd /
     while read -r kind path; do
@@ -39,8 +39,6 @@ take_away() {
         owner_does "$hand" sh -c '
             if [ "$1" = tree ]; then
                 rm -rf -- "$2"
-            elif [ "$1" = empty ]; then
-                [ ! -d "$2" ] || find "$2" -depth -type d -empty -delete
             elif [ -d "$2" ] && [ ! -L "$2" ]; then
                 rmdir --ignore-fail-on-non-empty -- "$2"
             else
@@ -93,7 +91,11 @@ reload_others() {
         nginx -t
         systemctl reload nginx
     fi
-    systemctl try-restart fail2ban 2>/dev/null || true # which lifts the bans of a jail that is gone
+}
+
+# lift_bans: of a jail that is gone, where fail2ban stays.
+lift_bans() {
+    systemctl try-restart fail2ban
 }
 
 # give_unit UNIT ENABLED ACTIVE: as it was.
@@ -102,15 +104,19 @@ give_unit() {
     [ "$3" = active ] || systemctl stop -- "$1"
 }
 
-# remove_packages NAME...: exactly these.
+# remove_packages NAME...: those of them that are there, and no other.
 remove_packages() {
     recommends=false
     : >"$run/packages" # nothing is installed here
+    dpkg --force-confdef --force-confold --configure -a # what a removal that was cut off has begun
+    set -- $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' -- "$@" 2>/dev/null \
+        | sed -n '/^\(not-installed\|config-files\) /!s/^[^ ]* //p')
+    [ "$#" -gt 0 ] || return 0
     unwanted=$(apt-get -s -o APT::Get::AutomaticRemove=false remove -- "$@" | sed -n 's/^\(Remv\|Inst\) \([^ ]*\).*/\2/p')
     for name in $unwanted; do
         case " $* " in
             *" $name "*) ;;
-            *) echo "$name would be removed or installed, too: none was" && return 1 ;;
+            *) echo "$name would go or come with them: none was removed" && return 1 ;;
         esac
     done
     apt_get -o APT::Get::AutomaticRemove=false remove -- "$@"
