@@ -41,6 +41,8 @@ def known(settings: Settings, host: Host) -> list[tuple[str, str]]:
         ("path", settings.project),
         ("tree", settings.venv),
         ("tree", "~/.cache/jupyterlab"),
+        ("tree", jupyter.USUAL),
+        ("path", "~/.jupyter/migrated"),
         *(("path", f"~{folder}") for folder in HOMES),
         *(("path", path) for path in (jupyter.CONFIG, jupyter.TOKEN, jupyter.LOGIN)),
         ("path", systemd.TMPFILES),
@@ -80,6 +82,8 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
     for path in sorted(paths, reverse=True):  # what is in a folder before the folder
         if path == BACKUPS or path.startswith(f"{BACKUPS}/"):
             continue
+        if path.startswith("/etc/letsencrypt/") and found.uses.get("certbot"):
+            continue
         if f"{path}/".startswith(f"{PAGE}/"):
             out.late += [("path", path)] if "nginx-common" in out.purge else []
         elif path.startswith("/var/cache/apt/"):
@@ -87,6 +91,8 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
         else:
             kind = "tree" if path.startswith("/run/") else paths[path]
             out.goes += taken(path, kind, purge, f"{path}/venv" in paths)
+    stamps = (f"/var/lib/systemd/timers/stamp-{unit}" for unit in out.units)
+    out.goes += [("path", stamp) for stamp in stamps if stamp.endswith(".timer")]
     out.goes.sort(key=lambda pair: pair[1], reverse=True)
     project = host.under(settings.project)
     if found.work and not (purge and project in paths):

@@ -62,7 +62,7 @@ def tell(c, host: Host, found: Inventory, leaving: Leaving, purge: bool) -> None
     for what, why in leaving.stays.items():
         report.line(f"  stays  {what}: {why}")
     if not purge:
-        report.line(f"  stays  {BACKUPS}: what is not of ours alone; --purge takes it, too")
+        report.line(f"  stays  {BACKUPS}: all but former versions of our files, if any")
 
 
 def confirm(c) -> None:
@@ -76,7 +76,7 @@ def changes(
     found: Inventory, leaving: Leaving, settings: Settings, host: Host, purge: bool
 ) -> list[Change]:
     """The steps, in order; the ledger goes last, so that a run that is cut off can be repeated."""
-    jail = any(path == fail2ban.JAIL for _, path in leaving.goes)
+    jail = fail2ban.JAIL in found.values("path") or fail2ban.JAIL in found.there
     lift = jail and "fail2ban" not in leaving.remove
     steps = [
         (f"stop {', '.join(leaving.units)}", [call("stop_units", *leaving.units)], leaving.units),

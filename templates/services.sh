@@ -3,6 +3,7 @@
 # enable_unit UNIT [--now]
 enable_unit() {
     remember_unit "$1"
+    case $1 in *.timer) intend path "/var/lib/systemd/timers/stamp-$1" ;; esac
     systemctl enable -q ${2:+"$2"} -- "$1"
 }
 
@@ -56,6 +57,12 @@ reload_nginx() {
 # was there before stays when that fails. One that certbot has already is not asked for again.
 obtain_certificate() {
     certbot=/etc/letsencrypt contact="--email=$2" force=
+    intend tree $certbot/accounts
+    for own in archive csr keys live live/README renewal renewal-hooks/deploy renewal-hooks/post \
+        renewal-hooks/pre; do
+        intend path "$certbot/$own"
+    done
+    intend path /var/lib/letsencrypt/backups
     [ -n "$2" ] || contact=--register-unsafely-without-email
     if [ ! -s "$certbot/renewal/jupyterlab-fab.conf" ]; then # what a killed first run left behind
         rm -rf "$certbot/renewal/jupyterlab-fab.conf" "$certbot/live/jupyterlab-fab" "$certbot/archive/jupyterlab-fab"

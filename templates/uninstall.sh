@@ -26,7 +26,7 @@ stop_units() {
 }
 
 # take_away <lines `KIND PATH`, in this order. A `path` is a file, a link or a folder, which goes when it
-# is empty; a `tree` goes with all that is in it.
+# is empty; a `tree` goes with all that is in it, but for what is mounted there.
 take_away() {
     cd /
     while read -r kind path; do
@@ -34,11 +34,11 @@ take_away() {
         [ -n "$hand" ] || continue
         if [ "$kind" = tree ] && [ -d "$path" ] && [ ! -L "$path" ]; then
             inner=$(stat -c %U -- "$path")
-            [ "$inner" = UNKNOWN ] || owner_does "$inner" find "$path" -mindepth 1 -delete
+            [ "$inner" = UNKNOWN ] || owner_does "$inner" find "$path" -xdev -mindepth 1 -delete
         fi
         owner_does "$hand" sh -c '
             if [ "$1" = tree ]; then
-                rm -rf -- "$2"
+                rm -rf --one-file-system -- "$2"
             elif [ -d "$2" ] && [ ! -L "$2" ]; then
                 rmdir --ignore-fail-on-non-empty -- "$2"
             else
@@ -79,6 +79,7 @@ give_rights() {
 # delete_lineage: the certificate of an ACME server, which would be renewed for ever.
 delete_lineage() {
     if [ -e /etc/letsencrypt/renewal/jupyterlab-fab.conf ]; then
+        command -v certbot >/dev/null || return 0
         certbot delete --non-interactive --cert-name jupyterlab-fab
     fi
 }
@@ -88,6 +89,11 @@ reload_others() {
     systemctl daemon-reload
     systemctl reset-failed 'jupyterlab*' 2>/dev/null || true
     if systemctl is-active -q nginx; then
+        page=/etc/nginx/sites-enabled/default
+        if ! nginx -t -q 2>/dev/null && grep -qsxF "replaced $page" "$made"; then
+            rm -f -- "$page"
+            echo "note: Debian's welcome page stays out of sites-enabled, where it would collide with other sites"
+        fi
         nginx -t
         systemctl reload nginx
     fi
@@ -95,7 +101,7 @@ reload_others() {
 
 # lift_bans: of a jail that is gone, where fail2ban stays.
 lift_bans() {
-    systemctl try-restart fail2ban
+    systemctl try-restart fail2ban || true # on some hosts it never ran
 }
 
 # give_unit UNIT ENABLED ACTIVE: as it was.
@@ -108,7 +114,7 @@ give_unit() {
 remove_packages() {
     recommends=false
     : >"$run/packages" # nothing is installed here
-    dpkg --force-confdef --force-confold --configure -a # what a removal that was cut off has begun
+    dpkg --force-confdef --force-confold --configure -a || true # what a run that was cut off has begun
     set -- $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' -- "$@" 2>/dev/null \
         | sed -n '/^\(not-installed\|config-files\) /!s/^[^ ]* //p')
     [ "$#" -gt 0 ] || return 0

@@ -13,6 +13,12 @@ from outcomes import well
 from refusals import refused
 from visitor import accepted
 
+SECRET = {"LAB_PASSWORD": "soon forgotten"}
+# As after an upgrade, with a second kernel.
+UPGRADED = """
+cd ~/project && mkdir -p .venvs .kernels/r
+mv venv .venvs/1 && ln -s .venvs/1 venv && ln -s 1 .venvs/previous && touch .kernels/r/x
+"""
 NOTEBOOK = "/home/david/project/mine.ipynb"
 # All that the run started there: whatever is in the session of the shell that holds the turn.
 KILL_ALL = r"""
@@ -60,10 +66,8 @@ def used(left, bare):
     assert notebook.cell("print(6*7)") == "42\n"
     content = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}
     notebook.ask("PUT", "contents/mine.ipynb", type="notebook", content=content)
+    left.host.exec(f"su david -c '{UPGRADED}'")
     return left.host.exec(f"sha256sum {NOTEBOOK}")
-
-
-SECRET = {"LAB_PASSWORD": "soon forgotten"}
 
 
 def test_a_server_that_never_had_it_is_left_alone(left, bare):
