@@ -88,9 +88,9 @@ while read -r file; do
         [ ! -e "$list" ] || known=yes
     done
     if [ -z "$known" ]; then
-        echo "package $name"
+        echo "package $name" || exit
     elif [ "$(dpkg-query -W -f '${db:Status-Status}' -- "$name")" = config-files ]; then
-        echo "remnant $name"
+        echo "remnant $name" || exit
     fi
 done >>"$1"
 END

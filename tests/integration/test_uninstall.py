@@ -10,7 +10,7 @@ import pytest
 from census import census, differences
 from notebook import Notebook
 from outcomes import well
-from refusals import refused
+from refusals import refused, state
 from visitor import accepted
 
 SECRET = {"LAB_PASSWORD": "soon forgotten"}
@@ -80,11 +80,11 @@ def test_purge_is_refused_where_nobody_can_be_asked(left, bare):
 
 
 def test_dry_tells_and_changes_nothing(left, bare, used):
-    before = census(left)
+    before = state(left)
     out = well(left.fab("--dry", "uninstall"))
     assert "would remove 4" in out and "jupyterlab.service" in out
     assert "/home/david/project: 1 file of yours in it; --purge takes them, too" in out
-    assert differences(before, census(left)) == []
+    assert state(left) == before
 
 
 def test_killed_half_way_the_next_goes_on_and_leaves_the_notebook_alone(left, bare, used):
