@@ -20,7 +20,7 @@ from .troubles import name_of
 
 @remote.task
 def uninstall(c, purge=False, yes=False):
-    """Take everything away again that this project put on a server, and only that.
+    """Take away what this project put on a server, and only that.
 
     Notebooks, backups, logs and the packages that others need stay. If it is cut off, run it again.
 
