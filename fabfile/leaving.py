@@ -90,7 +90,10 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
             out.late.append(("path", path))
         else:
             kind = "tree" if path.startswith("/run/") else paths[path]
-            out.goes += taken(path, kind, purge, f"{path}/venv" in paths)
+            work = f"{path}/venv" in paths or path.endswith(HOMES)  # where people leave theirs
+            out.goes.append(("tree" if purge and work else kind, path))
+            if path.endswith("/venv"):  # beside it are former ones, and those of further kernels
+                out.goes += [("tree", f"{path[:-4]}{beside}") for beside in (".venvs", ".kernels")]
     stamps = (f"/var/lib/systemd/timers/stamp-{unit}" for unit in out.units)
     out.goes += [("path", stamp) for stamp in stamps if stamp.endswith(".timer")]
     out.goes.sort(key=lambda pair: pair[1], reverse=True)
@@ -99,15 +102,6 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
         why = "--purge takes them, too" if project in paths else "the folder was there before"
         out.stays[project] = f"{count(found.work, 'file')} of yours in it; {why}"
     return out
-
-
-def taken(path: str, kind: str, purge: bool, project: bool) -> list[tuple[str, str]]:
-    """What is taken of one path that we made. :param project: whether it holds notebooks."""
-    if purge and (project or path.endswith(HOMES)):
-        return [("tree", path)]
-    if project:
-        return [("tree", f"{path}/.venvs"), ("tree", f"{path}/.kernels"), (kind, path)]
-    return [(kind, path)]
 
 
 def plan_packages(out: Leaving, found: Inventory) -> None:
