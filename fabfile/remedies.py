@@ -19,6 +19,10 @@ REMEDIES = (
         r"No space left on device|enough free space",
         "the disk is full: make room, then run again",
     ),
+    (
+        r"cannot (remove|delete) .*: Permission denied",
+        "it is not its folder's owner's, as after sudo: remove it by hand, then run again",
+    ),
     (r"does not answer; the last lines", "mend what the journal says, then run again"),
     (r"systemd rejected the unit", "mend what systemd says, then run again"),
     (

@@ -17,6 +17,7 @@ NGINX = "mend the file that Nginx names"
 JOURNAL = "mend what the journal says"
 UNIT = "mend what systemd says"
 PORT = "stop that program, or choose another lab.http_port or lab.port"
+OWNER = "remove it by hand"
 UNKNOWN = "see the lines above; then run again, it goes on from there"
 SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
 
@@ -44,6 +45,7 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
         ([SILENT, "TimeoutError: timed out"], JOURNAL, True),
         ([SILENT, "OSError: [Errno 28] No space left on device"], DISK, False),
         (["x.service:7: Unknown key", "systemd rejected the unit"], UNIT, True),
+        (["find: cannot delete '/home/d/project/venv/x/y': Permission denied"], OWNER, False),
         (["something new"], UNKNOWN, True),
         ([], UNKNOWN, False),
     ],
