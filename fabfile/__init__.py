@@ -17,8 +17,8 @@ from . import (
     status,
     systemd,
     tls,
-    upgrade,
     uninstall,
+    upgrade,
     verify,
 )
 from . import broken as broken

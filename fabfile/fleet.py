@@ -30,8 +30,8 @@ from . import (
     status,
     systemd,
     tls,
-    upgrade,
     uninstall,
+    upgrade,
     verify,
 )
 from .rows import Prefixed, Result, Row, summary

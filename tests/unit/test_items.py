@@ -223,7 +223,9 @@ def test_a_service_may_sleep_behind_its_socket(differing, socket, touched, said)
     verb = enabling.get(said)
     unit = "lab.socket" if verb == "enable" else "lab.service"
     assert change is None or change.shell == (
-        f"systemctl {verb} -q -- {unit}" if verb else "fix both"
+        {"enable": "enable_unit"}.get(verb, f"systemctl {verb} -q --") + f" {unit}"
+        if verb
+        else "fix both"
     )
 
 
