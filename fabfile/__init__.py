@@ -4,6 +4,7 @@ from invoke import Collection
 
 from . import (
     audit,
+    backup,
     deps,
     fail2ban,
     fleet,
@@ -14,6 +15,8 @@ from . import (
     login,
     nginx,
     packages,
+    restore,
+    schedule,
     status,
     systemd,
     tls,
@@ -42,6 +45,9 @@ ns = Collection(
     upgrade.rollback,
     status.status,
     audit.audit,
+    backup.backup,
+    restore.restore,
+    schedule.schedule,
     fleet.fleet,
     login.password,
     login.token,

@@ -9,7 +9,7 @@ import gzip
 import secrets
 import shlex
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from fabric import Connection
 from invoke import Exit
@@ -22,32 +22,48 @@ from .troubles import name_of
 MAGIC = b"\x1f\x8b\x08"  # how gzip's output begins, RFC 1952
 
 
-def converse(c: Connection, command: str, stdin: str = "", prompts=None, tty: bool = False):
+def converse(
+    c: Connection,
+    command: str,
+    stdin: str = "",
+    prompts=None,
+    tty: bool = False,
+    source: Iterable[bytes] = (),
+    sink: Callable[[bytes], None] | None = None,
+):
     """Run one command and yield its lines (both streams) as they come; return its exit status.
 
-    :param stdin: its input, which shows in no process list; with `prompts` or `tty` it waits until
-        a line `go` came, else it is sent at once.
+    :param stdin: its input, which shows in no process list; with `prompts`, `tty` or a source it
+        waits until a line `go` came, else it is sent at once.
     :param prompts: text without a line end -> function that gives the answer to it.
     :param tty: give it a terminal, for a sudo that wants one.
+    :param source: what is sent after the input, piece by piece.
+    :param sink: takes all that comes after the line `go`, as it comes.
     """
     channel = c.transport.open_session()
     if tty:
         channel.get_pty()
     channel.set_combine_stderr(True)
     channel.exec_command(command)
-    waiting = bool(prompts or tty)
+    waiting = bool(prompts or tty or source)
     if not waiting:
         send(channel, stdin)
-    buffer = b""
+    buffer, begun = b"", False
     while chunk := channel.recv(65536):
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        for line in lines:
-            if waiting and line.strip() == b"go":
+        if begun and sink:
+            sink(chunk)
+            continue
+        buffer += chunk
+        while b"\n" in buffer and not (begun and sink):
+            line, _, buffer = buffer.partition(b"\n")
+            begun = begun or line.strip() == b"go"
+            if waiting and begun:
                 waiting = False
-                send(channel, stdin)
-                yield "go"
-            else:
-                yield line.decode(errors="replace").removesuffix("\r")
+                send(channel, stdin, source)
+            yield line.decode(errors="replace").removesuffix("\r")
+        if begun and sink:
+            sink(buffer)
+            buffer = b""
         for text, answer in (prompts or {}).items():
             if buffer.endswith(text.encode()):
                 buffer = b""
@@ -57,10 +73,12 @@ def converse(c: Connection, command: str, stdin: str = "", prompts=None, tty: bo
     return channel.recv_exit_status()
 
 
-def send(channel, stdin: str) -> None:
+def send(channel, stdin: str, source: Iterable[bytes] = ()) -> None:
     """Send the whole input and close it; a command that has ended already is no error here."""
     with contextlib.suppress(OSError):
         channel.sendall(stdin.encode())
+        for piece in source:
+            channel.sendall(piece)
         channel.shutdown_write()
 
 
@@ -119,19 +137,27 @@ def unpacked(told: bytes) -> bytes | None:
     return text if unpacking.eof else None
 
 
-def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
+def apply(
+    c: Connection,
+    script: str,
+    root: bool,
+    source: Iterable[bytes] = (),
+    sink: Callable[[bytes], None] | None = None,
+) -> Iterator[str]:
     """Run a script as root and yield its lines as they come, after a line `go`; return its status.
 
     The script travels as input, so that nothing in it shows in a process list or in sudo's log;
     one that did not come whole is not begun.
 
     :param root: whether the login user is root already.
+    :param source: what the script itself reads; it must know how much, a terminal has no end.
+    :param sink: takes what the script writes, both streams, instead of lines.
     :raises Exit: when sudo refuses, or asks for a password that nobody here knows.
     """
     script = script.strip()
     shell = f"env LC_ALL=C sh -c 'echo go; {take(script)}'"
     if root:
-        return (yield from converse(c, shell, script))
+        return (yield from converse(c, shell, script, source=source, sink=sink))
     tty, known = False, c.config.sudo.password
     while True:
         prompts, how = None, "-n"
@@ -142,7 +168,7 @@ def apply(c: Connection, script: str, root: bool) -> Iterator[str]:
         command = f"{raw}env LC_ALL=C sudo {how} -- {shell}"
         refusal = status = None
         begun = False
-        talk = converse(c, command, script, prompts, tty)
+        talk = converse(c, command, script, prompts, tty, source, sink)
         try:
             while True:
                 line = next(talk)

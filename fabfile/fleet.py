@@ -18,6 +18,7 @@ from invoke import Exit
 
 from . import (
     audit,
+    backup,
     deps,
     full,
     jupyter,
@@ -26,6 +27,8 @@ from . import (
     output,
     packages,
     remote,
+    restore,
+    schedule,
     settings,
     status,
     systemd,
@@ -51,6 +54,9 @@ TASKS = {
     "upgrade": upgrade.upgrade,
     "rollback": upgrade.rollback,
     "uninstall": uninstall.uninstall,
+    "backup": backup.backup,
+    "restore": restore.restore,
+    "schedule": schedule.schedule,
 }
 OPTIONS = {"verify": "full", "drift": "status"}  # those that may stand beside it -> its task
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 from invoke import Exit
 
-from . import deps, fail2ban, jupyter, kernels, nginx, output, systemd, tls
+from . import deps, fail2ban, jupyter, kernels, nginx, output, schedule, systemd, tls
 from .converge import look
 from .hosts import add
 from .login import tell
@@ -17,6 +17,7 @@ from .verify import prove
 
 STEPS = (
     deps.items, jupyter.items, systemd.items, tls.items, nginx.items, fail2ban.items,
+    schedule.items,
     kernels.items,  # last, so that packages which do not fit keep nobody from the server
 )  # fmt: skip
 

@@ -126,6 +126,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sleep_after: (
         number(60, 31536000, "seconds without use until JupyterLab sleeps, or null: never") | None
     ) = None
+    backup_schedule: text(
+        r"|[A-Za-z0-9*][A-Za-z0-9*,./:~ -]*", "when to back up, such as daily; empty: never"
+    ) = ""
+    backup_keep: number(1, 10000, "how many backups of a host are kept") = 7
+    backup_folder: text(
+        r"(?!.*/\.\.?(/|\Z))(/[\w.+@-]+)+", "a folder of the server's root for them, a path"
+    ) = "/var/backups/jupyterlab/archives"
     hosts_file: text(r".+", "the operator's own hosts file, a path") = "/etc/hosts"
     address: text(
         r"[0-9A-Fa-f.:]*", "the IP for the hosts line; empty: the one of the SSH peer"

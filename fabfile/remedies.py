@@ -3,6 +3,7 @@
 import re
 
 REMEDIES = (
+    (r"(?<=refused: )(?!No space).*", "nothing was touched"),
     (
         r"the new venv was refused: .*|JupyterLab did not start from .*",
         "see above, and mend lab.packages; it serves as before",

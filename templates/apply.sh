@@ -40,6 +40,11 @@ take_turn() {
     chmod 0711 -- "$run" # the user's own steps read their tools there
     trap 'rm -rf -- "$run"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
+    if [ -e "$kept/restoring" ]; then
+        echo 'note a restore was cut off half-way: it is completed first'
+        (set -e; complete_restore) >"$run/restore.log" 2>&1 || { cat -- "$run/restore.log"; exit 1; }
+        [ "$2" = any ] || again
+    fi
 }
 
 # again: somebody else's run came in between; nothing is done before it is read anew.

@@ -160,6 +160,11 @@ show_service() {
     stat -L -c 'written=%.6Y %n' -- "$@" 2>/dev/null || true
 }
 
+# show_calendar EXPRESSION: whether systemd takes it as a time.
+show_calendar() {
+    systemd-analyze calendar -- "$1" >/dev/null 2>&1 && echo fits || echo refused
+}
+
 # show_listener PORT: whether something listens there.
 show_listener() {
     awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print "taken"; exit }' \

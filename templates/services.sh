@@ -103,6 +103,13 @@ restart_fail2ban() {
     done
 }
 
+# start_timer UNIT: with what its file says now.
+start_timer() {
+    systemctl daemon-reload
+    systemctl enable -q -- "$1"
+    systemctl restart -- "$1"
+}
+
 # wait_retired PID...: until the workers of before take no more requests; a reload returns earlier.
 wait_retired() {
     for worker; do

@@ -1,0 +1,251 @@
+"""Backups: notebooks, configuration, login, certificates, and the lock of the venv, which itself
+is left out: it is made anew from the lock.
+
+To this machine, into backups/HOST, or to a folder of the server's root; as a tar through zstd that
+anybody's tools can read. Owns nothing on the server but zstd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from fabric import Connection
+from invoke import Exit
+
+from . import archives, channel, jupyter, output, remedies, remote
+from .converge import converge, look
+from .host import Host
+from .items import Item, Packages, assigned
+from .meter import meter, size
+from .render import shell
+from .settings import Settings, load
+from .troubles import name_of
+
+TAIL = 1 << 15  # more than the notes and the last line that follow an archive
+LAST = re.compile(rb"\n@end (\d) ([0-9a-f]{64}) (\d+)\n\Z")
+
+
+def tools(settings: Settings, host: Host) -> list[Item]:
+    """What backups need on the server."""
+    return [Packages(step="backup", names=("zstd",))]
+
+
+def cookie(host: Host) -> str:
+    """Where Jupyter keeps what it signs the cookies of sessions with."""
+    usual = f"{jupyter.USUAL}/jupyter_cookie_secret"
+    return host.under("~/.jupyter/cookie_secret" if jupyter.runtime(host) else usual)
+
+
+def script(settings: Settings, host: Host, act: str) -> str:
+    """The shell that runs on the server, here and by the timer.
+
+    :param act: a function of backup.sh, with its arguments.
+    """
+    values = {
+        "account": host.user,
+        "home": host.home,
+        "project": host.under(settings.project),
+        "venv": host.under(settings.venv),
+        "cookie": cookie(host),
+        "domain": settings.domain,
+        "folder": settings.backup_folder,
+        "keep": settings.backup_keep,
+    }
+    return f"{assigned(values)}\n{shell('backup.sh')}\n{act}\n"
+
+
+class Receiver:
+    """Takes what the server sends, to a file; knows at the end whether it came whole."""
+
+    def __init__(self, file, told):
+        self.file, self.told = file, told
+        self.digest, self.rest = hashlib.sha256(), b""
+
+    def __call__(self, chunk: bytes) -> None:
+        """Take some bytes; the last ones stay back, for they may be no part of the archive."""
+        self.rest += chunk
+        if len(self.rest) > 2 * TAIL:
+            self.keep(self.rest[:-TAIL])
+            self.rest = self.rest[-TAIL:]
+
+    def keep(self, data: bytes) -> None:
+        """Write them."""
+        self.file.write(data)
+        self.digest.update(data)
+        self.told(len(data))
+
+    def finish(self) -> tuple[str, list[str]]:
+        """Write the end, and give the checksum and the server's notes.
+
+        :raises ValueError: with the reason, when it did not come whole.
+        """
+        last = LAST.search(self.rest)
+        if not last:
+            words = self.rest[-400:].decode(errors="replace").splitlines() if not self.count else []
+            raise ValueError(words[-1] if words else "the connection was cut")
+        end = last.start() - int(last[3])
+        notes = self.rest[end : last.start()].decode(errors="replace").splitlines()
+        if last[1] != b"0":
+            raise ValueError(notes[-1] if notes else "it was not written whole")
+        self.keep(self.rest[:end])
+        if self.digest.hexdigest() != last[2].decode():
+            raise ValueError("what came is not what was sent")
+        return self.digest.hexdigest(), notes
+
+    @property
+    def count(self) -> int:
+        """How many bytes are in the file."""
+        return self.file.tell()
+
+
+def ready(c: Connection, settings: Settings) -> Host:
+    """Connect, and see to it that the server has what backups need."""
+    host, _, _, changes = look(c, settings, (tools,))
+    if changes:
+        converge(c, tools, chosen=settings)
+    return host
+
+
+def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
+    """Stream a backup into a folder of this machine: whole, or not at all."""
+    with writable(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / archives.new_name()
+        part = path.with_name(f"{path.name}.part")
+        try:
+            with open(part, "xb", opener=private) as file, meter("backing up") as told:
+                receiver = Receiver(file, told.add)
+                for _ in channel.apply(
+                    c, script(settings, host, "stream"), host.root, (), receiver
+                ):
+                    pass
+                digest, notes = receiver.finish()
+                file.flush()
+                os.fsync(file.fileno())
+            archives.beside(path).write_text(f"{digest}  {path.name}\n")
+            part.rename(path)
+        except ValueError as problem:
+            raise failed(c, [str(problem)]) from None
+        finally:
+            part.unlink(missing_ok=True)
+        gone = archives.prune(folder, settings.backup_keep)
+    tell(c, path, path.stat().st_size, notes, told.began)
+    output.say(f"  note          it holds keys and the login: whoever reads {folder} can log in")
+    for former in gone:
+        output.say(f"  note          removed {former.name}: {settings.backup_keep} are kept")
+
+
+def private(path: str, flags: int) -> int:
+    """Open for this user alone."""
+    return os.open(path, flags, 0o600)
+
+
+@contextlib.contextmanager
+def writable(folder: Path):
+    """Say plainly that a folder here cannot be written."""
+    try:
+        yield
+    except OSError as problem:
+        if not problem.filename and problem.errno != 28:  # the connection's, not the disk's
+            raise
+        place = problem.filename or folder
+        raise Exit(f"{place}: {problem.strerror}: make room or choose another folder by --to; "
+                   "nothing half-written stays") from None  # fmt: skip
+
+
+def store(c: Connection, settings: Settings, host: Host) -> None:
+    """Write a backup on the server itself."""
+    report, words, made = output.report(name_of(c)), [], ""
+    say = f"back up into {settings.backup_folder}"
+    report.begin(0, say)
+    talk = channel.apply(c, script(settings, host, "store"), host.root)
+    try:
+        for line in talk:
+            if line.startswith("made "):
+                made = line[5:]
+            elif line != "go":
+                words.append(line)
+    finally:
+        report.end(0, say, bool(made))
+        report.stop()
+    if not made:
+        raise failed(c, words)
+    count, _, path = made.partition(" ")
+    tell(c, path, int(count), words, None)
+
+
+def failed(c: Connection, words: list[str]) -> Exit:
+    """The one line about a backup that was not made."""
+    known = remedies.explain("back up", words, Silent(), name_of(c))
+    if "see the lines above" in known:
+        known = f"{name_of(c)}: could not back up: {words[-1] if words else 'it was cut off'}"
+    return Exit(known + "; nothing half-written stays" * ("half-written" not in known))
+
+
+class Silent:
+    """A report that shows no lines."""
+
+    def words(self, lines: list[str]) -> None:
+        """Show nothing."""
+
+
+def tell(c, path, count: int, notes: list[str], began) -> None:
+    """Say what was made, and what to know about it."""
+    output.SINK.get().changed += 1
+    for note in notes:
+        output.say(f"  note          {note.removeprefix('note: ')}")
+    output.say(f"{name_of(c)}: backed up: {path} ({size(count)})")
+
+
+def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
+    """Show the backups here and there, the newest first."""
+    rows = []
+    for path in archives.found(folder):
+        state = "sound" if archives.sound(path) else "damaged"
+        rows.append(("here", path.name, path.stat().st_size, archives.version(path), state))
+    timer = None
+    for line in channel.apply(c, script(settings, host, "list"), host.root):
+        kind, *words = line.split("|")
+        if kind == "archive" and len(words) == 4:
+            rows.append(("there", words[0], int(words[1]), words[2], words[3]))
+        elif kind == "timer" and len(words) == 3:
+            timer = words
+    output.say(f"{name_of(c)}: {output.count(len(rows), 'backup')}; here: {folder}, "
+               f"there: {settings.backup_folder}")  # fmt: skip
+    for place, name, count, version, state in rows:
+        lab = f"jupyterlab {version or '?'}"
+        output.say(f"  {place:<5}  {name}  {size(count):>9}  {lab:<18} {state}")
+    if timer:
+        coming, last, result = timer
+        ended = f"the last ended {last}: {result}" if last else "none has run yet"
+        output.say(f"  timer  the next {coming or 'is not due'}; {ended}")
+
+
+@remote.task
+def backup(c, to="backups", there=False, list=False):
+    """Back up notebooks, configuration, login, certificates and the lock, to backups/HOST here.
+
+    :param to: another folder on this machine; a folder for each host is made in it.
+    :param there: write it on the server instead, into lab.backup_folder.
+    :param list: show the backups here and there instead of making one.
+    """
+    settings = load(c.config)
+    if there and to != "backups":
+        raise Exit("--there writes into lab.backup_folder on the server: leave out --to")
+    folder = archives.folder_of(to, c.original_host, c.port)
+    if c.config.run.dry:
+        look(c, settings, (tools,))
+        place = settings.backup_folder if there else folder
+        output.say(f"{name_of(c)}: would back up into {place}")
+        return
+    host = ready(c, settings)
+    if list:
+        listing(c, settings, host, folder)
+    elif there:
+        store(c, settings, host)
+    else:
+        fetch(c, settings, host, folder)

@@ -1,0 +1,163 @@
+"""A backup put back, onto the same host or a bare one: notebooks, configuration, login, sessions,
+certificates, and the same packages.
+
+It is looked through before anything is touched, here and there; what stood in its place stands
+beside it afterwards, as NAME.before-DATE. Then `full` does the rest, and proves it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from fabric import Connection
+from invoke import Exit
+
+from . import archives, backup, channel, deps, full, jupyter, output, remedies, remote
+from .archives import Backup
+from .converge import converge, look
+from .deeds import carry_out
+from .host import Host
+from .items import Change, Venv, call
+from .items.software import canonical
+from .knobs import FLOOR
+from .meter import meter, size
+from .render import shell
+from .settings import Settings, load
+from .troubles import name_of
+
+INCOMING = "/var/backups/jupyterlab/incoming"
+
+
+def pinned(settings: Settings, lock: tuple[str, ...]) -> tuple[Settings, list[str]]:
+    """The settings with the versions of the lock, and the requirements that these do not fit.
+
+    The server's floor counts more than the lock: an older one has a known hole.
+    """
+    rows = (line.partition("==") for line in lock)
+    there = {canonical(name): version for name, _, version in rows}
+
+    def lacking(*wanted: str) -> list[str]:
+        return Venv(path="/", owner="", home="", requirements=wanted).lacking(there, [])
+
+    if not lock:
+        return settings, []
+    old = {canonical("jupyter_server")} if lacking(FLOOR) else set()
+    lines = tuple(line for line in lock if canonical(line.partition("==")[0]) not in old)
+    odd = lacking(*settings.packages)
+    packages = tuple(text for text in settings.packages if text not in odd)
+    return msgspec.structs.replace(settings, packages=(*packages, *lines)), odd
+
+
+def chosen_here(file: str, folder: Path) -> Backup:
+    """The backup that is meant, looked through to its end."""
+    path = Path(file).expanduser()
+    if file == "latest":
+        path = next(iter(archives.found(folder)), None)
+        if path is None:
+            raise Exit(f"there is no backup in {folder}: name a file, or make one by fab backup")
+    if not path.is_file():
+        raise Exit(f"{path}: no such file; fab backup --list shows the backups")
+    return archives.examine(path)
+
+
+def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Backup:
+    """The same of one on the server, which looks through it once more later."""
+    rows = list(channel.apply(c, backup.script(settings, host, "list"), host.root))
+    names = [row.split("|")[1] for row in rows if row.startswith("archive|")]
+    if name == "latest" and names:
+        name = names[0]
+    if name not in names:
+        raise Exit(f"{settings.backup_folder} on the server has no {name}: fab -H {name_of(c)} "
+                   "backup --list shows what there is")  # fmt: skip
+    lines = list(channel.apply(c, backup.script(settings, host, f"show {name}"), host.root))[1:]
+    refused = [line for line in lines if line.startswith("refused: ")]
+    if refused:
+        raise Exit(f"{name_of(c)}: {refused[0].removeprefix('refused: ')}: nothing was touched")
+    lock = tuple(line for line in lines if archives.VERSION.fullmatch(line))
+    elsewhere = tuple(line[2:] for line in lines if line.startswith("# "))
+    facts = archives.facts_in("\n".join(line for line in lines if line not in lock))
+    return Backup(Path(settings.backup_folder) / name, "", facts, lock, elsewhere, 0)
+
+
+def send(c: Connection, host: Host, chosen: Backup) -> str:
+    """Bring it to the server; give its path there.
+
+    :raises Exit: when it did not arrive whole.
+    """
+    count = chosen.path.stat().st_size
+    script = f"{shell('restore.sh')}{call('receive', count, chosen.sum)}\n"
+    with meter("sending") as told:
+
+        def source():
+            for piece in archives.pieces(chosen.path):
+                yield piece
+                told.add(len(piece))
+
+        words = list(channel.apply(c, script, host.root, source()))
+    if words[-1:] != ["received"]:
+        raise Exit(remedies.explain("send the backup", words or ["cut off"], backup.Silent(),
+                                    name_of(c)))  # fmt: skip
+    return f"{INCOMING}/{chosen.sum}"
+
+
+def tell(c: Connection, chosen: Backup, settings: Settings, host: Host, odd: list[str]) -> None:
+    """Say what this is a backup of, and where that differs from what will be."""
+    facts = chosen.facts
+    output.say(f"{name_of(c)}: {chosen.path.name}, made {facts.get('made', '?')} of "
+               f"{facts.get('user')}@{facts.get('host')}; jupyterlab {facts.get('jupyterlab')}, "
+               f"{output.count(len(chosen.lock), 'package')}")  # fmt: skip
+    project = host.under(settings.project)
+    for what, then, now in (
+        ("domain", facts.get("domain"), settings.domain),
+        ("user", facts.get("user"), host.user),
+        ("project", facts.get("project"), project),
+    ):
+        if then != now:
+            output.say(f"  note          its {what} was {then}; here it is {now}")
+    for text in odd:
+        output.say(f"  note          its versions do not fit {text} of lab.packages, which comes "
+                   "after them")  # fmt: skip
+    for text in chosen.elsewhere:
+        output.say(f"  note          {text} came from no package index: install it by hand")
+
+
+def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Change]:
+    """What is done on the server."""
+    project, name = host.under(settings.project), chosen.path.name
+    words = path, host.user, host.home, project
+    return [
+        Change(f"check {name}", call("check_backup", path)),
+        Change("unpack it beside what is there", call("unpack_archive", *words)),
+        Change(
+            f"put it in place of {project}, ~/.jupyter and the certificates",
+            call("place_archive", *words, backup.cookie(host)),
+        ),
+    ]
+
+
+@remote.task
+def restore(c, file, there=False, to="backups"):
+    """Restore a backup onto a host, be it bare: the same login, notebooks and packages.
+
+    :param file: a backup on this machine, or `latest`: the newest of this host in backups/HOST.
+    :param there: it is one on the server, in lab.backup_folder: its name, or `latest`.
+    :param to: the folder on this machine where the backups are.
+    """
+    settings = load(c.config)
+    folder = archives.folder_of(to, c.original_host, c.port)
+    chosen = None if there else chosen_here(file, folder)
+    dry = c.config.run.dry
+    host = look(c, settings, (backup.tools,))[0] if dry else backup.ready(c, settings)
+    chosen = chosen or chosen_there(c, settings, host, file)
+    with_lock, odd = pinned(settings, chosen.lock)
+    tell(c, chosen, settings, host, odd)
+    if dry or there:
+        path = str(chosen.path)
+    else:
+        output.SINK.get().step("sending")
+        path = send(c, host, chosen)
+        output.say(f"  sent          {size(chosen.path.stat().st_size)}", routine=True)
+    carry_out(c, host, *steps(chosen, path, settings, host))
+    converge(c, deps.items, jupyter.items, chosen=with_lock)
+    full.full(c)

@@ -1,0 +1,71 @@
+"""Backups by a timer of systemd, on the server, if lab.backup_schedule says so.
+
+Owns /usr/local/sbin/jupyterlab-backup and jupyterlab-backup.service and .timer; without the setting
+there are none. The backups themselves stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from invoke import Exit
+
+from . import backup
+from .converge import converge
+from .host import Host
+from .items import Absent, File, Item, Service, call
+from .remote import task
+from .render import render
+from .settings import Settings
+
+PROGRAM = "/usr/local/sbin/jupyterlab-backup"
+UNIT = "/etc/systemd/system/jupyterlab-backup.service"
+TIMER = "/etc/systemd/system/jupyterlab-backup.timer"
+WANTED = "/etc/systemd/system/timers.target.wants/jupyterlab-backup.timer"
+HEAD = "#!/bin/sh\n# Written by `fab schedule`; changes made here are replaced by the next run.\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calendar(Item):
+    """A time that the server's systemd understands; only looked at."""
+
+    expression: str
+
+    def read(self) -> str:
+        return call("show_calendar", self.expression)
+
+    def compare(self, lines, touched):
+        if lines != ["fits"]:
+            raise Exit(f"lab.backup_schedule: {self.expression!r} is no time for systemd: give "
+                       "daily, or such as Mon *-*-* 03:00 (systemd.time(7))")  # fmt: skip
+        return None
+
+
+def items(settings: Settings, host: Host) -> list[Item]:
+    """The program, its unit and its timer; or none of them."""
+    unit = "jupyterlab-backup.timer"
+    if not settings.backup_schedule:
+        stop = f"{call('systemctl', 'stop', unit)}\n{call('systemctl', 'daemon-reload')}"
+        paths = {WANTED: "", TIMER: stop, UNIT: "", PROGRAM: ""}
+        return [Absent(path=path, unit=unit, then=then) for path, then in paths.items()]
+    program = HEAD + backup.script(settings, host, "store timer")
+    return [
+        Calendar(step="schedule", expression=settings.backup_schedule),
+        *backup.tools(settings, host),
+        File(path=PROGRAM, content=program, mode="0755"),
+        File(path=UNIT, content=render("backup.service.j2", program=PROGRAM)),
+        File(path=TIMER, content=render("backup.timer.j2", settings=settings)),
+        Service(
+            unit=unit,
+            reads=(TIMER,),
+            verb="restart",
+            since="StateChangeTimestamp",
+            fix=call("start_timer", unit),
+        ),
+    ]
+
+
+@task
+def schedule(c):
+    """Back up by a timer on the server, if lab.backup_schedule says so."""
+    converge(c, items)

@@ -1,0 +1,223 @@
+# Back up a JupyterLab: notebooks, configuration, login, certificates and the venv's lock, as one
+# tar through zstd. Runs as root, but what is the user's is read as that user, whom a link could not
+# lead anywhere else. Before it stand the values of: account home project venv cookie domain
+# folder (of the archives here) keep (how many of them).
+set -u
+umask 077
+export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+lock=/run/jupyterlab-fab.lock # of whoever changes this server
+patience=600                  # seconds that they, or another backup, may take
+
+# begin_backup: one at a time, in a folder of its own that goes with it.
+begin_backup() {
+    exec 8>>/run/jupyterlab-backup.lock
+    flock -w "$patience" 8 || stop 'another backup is still at work'
+    rm -rf /run/jupyterlab-backup.?????? # of one that was killed
+    work=$(mktemp -d /run/jupyterlab-backup.XXXXXX) || exit 1
+    summing=
+    trap 'kill $summing 2>/dev/null; rm -rf -- "$work" ${part:+"$part"}' EXIT
+    trap 'exit 1' HUP INT TERM PIPE
+    : >"$work/said"
+}
+
+# stop WORDS: say why there is no backup.
+stop() {
+    printf '%s\n' "$1" >&2
+    exit 1
+}
+
+# as_them COMMAND...: as the one whose JupyterLab it is.
+as_them() { (cd / && exec runuser -u "$account" -- "$@"); }
+
+# piece COMMAND...: the tar that it writes, without its end, so that another may follow.
+piece() {
+    { "$@" 2>>"$work/said"; echo $? >>"$work/status"; } | head -c -1024
+}
+
+# theirs FOLDER NAME OPTION...: what is in a folder of the user's, as NAME/... What changed while it
+# was read is read again: of two members with one name the later counts.
+theirs() {
+    from=$1 name=$2
+    shift 2
+    as_them test -d "$from" || return 0
+    : >"$work/names"
+    set -- --anchored "$@" .
+    for try in 1 2 3 4; do
+        [ "$try" = 1 ] || sleep 1
+        cat -- "$work/said" >>"$work/before"
+        : >"$work/said"
+        piece as_them tar -b1 -c --quoting-style=literal -C "$from" --transform "s,^\\.,$name,S" "$@" <"$work/names"
+        sed -n 's/^tar: \(.*\): \(file changed as we read it\|File shrank by .*\)$/\1/p' \
+            "$work/said" >"$work/names"
+        [ -s "$work/names" ] || return 0
+        set -- --no-recursion --verbatim-files-from -T -
+    done
+    sed "s,^\\.,note: it was written all the while: $name," "$work/names" >>"$work/notes"
+}
+
+# ours FOLDER NAME <paths: regular files of root's, as NAME/...
+ours() {
+    piece tar -b1 -c --no-recursion --owner=root:0 --group=root:0 -C "$1" \
+        --transform "s,^\\.,$2,S" --verbatim-files-from -T -
+}
+
+# certificates: those that Nginx serves, and what certbot needs to go on renewing ours.
+certificates() {
+    place=/etc/nginx/jupyterlab certbot=/etc/letsencrypt
+    if [ -d "$place" ]; then
+        (cd "$place" && find . -maxdepth 1 -type f \( -name '*.pem' -o -name '*.key' \)) | ours "$place" nginx
+    fi
+    if [ -s "$certbot/renewal/jupyterlab-fab.conf" ]; then
+        as=$(sed -n 's/^account = \([0-9a-f]*\)$/\1/p' "$certbot/renewal/jupyterlab-fab.conf")
+        (cd "$certbot" && find ./renewal/jupyterlab-fab.conf ./archive/jupyterlab-fab ./accounts -type f \
+            \( -path './[ra]*/jupyterlab-fab*' -o -path "*/${as:-none}/*" \)) | ours "$certbot" letsencrypt
+    fi
+}
+
+# lock: the exact version of all that is in the venv; what came from elsewhere than an index cannot
+# come from there again, and is only named.
+lock() {
+    as_them sh -c '
+        for info in "$1"/lib/python3*/site-packages/*.dist-info; do
+            [ -e "$info" ] || continue
+            name=${info##*/} name=${name%.dist-info}
+            if [ -e "$info/direct_url.json" ]; then printf "# "; fi
+            printf "%s==%s\n" "${name%-*}" "${name##*-}"
+        done' sh "$venv" 2>/dev/null
+}
+
+# manifest: what this is a backup of.
+manifest() {
+    printf '%s\n' format=1 "made=$(date -u +%Y-%m-%dT%H:%M:%SZ)" "host=$(uname -n)" "user=$account" \
+        "home=$home" "project=$project" "domain=$domain" "by=$by" \
+        "jupyterlab=$(sed -n 's/^jupyterlab==//p' "$work/lock.txt")"
+}
+
+# write_archive: to the standard output. Who changes the server waits while the small parts are read,
+# and is waited for; the notebooks are not theirs.
+write_archive() {
+    as_them test -d "$project" || stop "there is no $project here: nothing to back up"
+    (
+        flock -s -w "$patience" 9 || stop 'a run on this server is still at work'
+        lock >"$work/lock.txt"
+        manifest >"$work/manifest"
+        printf '%s\n' ./manifest ./lock.txt | piece tar -b1 -c --no-recursion --owner=root:0 --group=root:0 \
+            -C "$work" --transform 's,^\./,,S' -T -
+        certificates
+        theirs "$home/.jupyter" jupyter --exclude=./cookie_secret
+        theirs "$home/.local/share/jupyter/kernels" kernels
+        if as_them test -f "$cookie"; then # the sessions of browsers live on
+            piece as_them tar -b1 -c --no-recursion -C "${cookie%/*}" \
+                --transform "s,.*,cookie_secret,S" "./${cookie##*/}"
+        fi
+    ) 9>>"$lock" || return 1
+    theirs "$project" project --exclude=./venv --exclude=./.venvs --exclude=./.kernels \
+        --no-anchored --exclude=__pycache__
+    head -c 1024 /dev/zero
+}
+
+# compressed: the whole of it, and how each of its makers ended.
+compressed() {
+    { write_archive 2>>"$work/stopped"; echo $? >>"$work/status"; } \
+        | { zstd -q -T0 -3 2>>"$work/stopped"; echo $? >>"$work/status"; }
+}
+
+# judge: whether it is a backup, and what to know about it. What came and went meanwhile is no fault.
+judge() {
+    sort -u -- "$work/before" "$work/said" 2>/dev/null | grep '^tar: ' | grep -v -e ': socket ignored$' \
+        -e ': file changed as we read it$' -e ': File shrank by ' -e ': File removed before we read it$' \
+        -e ': Cannot [^:]*: No such file or directory$' -e ': Exiting with failure status' >"$work/faults"
+    sed -n 's/^tar: \(.*\): Cannot [^:]*: Permission denied$/note: '"$account"' may not read it, so it is left out: \1/p' \
+        "$work/faults" >>"$work/notes"
+    head -n 20 -- "$work/notes" 2>/dev/null
+    grep -v ': Permission denied$' "$work/faults" >>"$work/stopped"
+    grep -q -v '^[012]$' "$work/status" && echo 'a part of it could not be written' >>"$work/stopped"
+    tail -n 3 -- "$work/stopped" 2>/dev/null
+    [ ! -s "$work/stopped" ]
+}
+
+# stream: the archive to the standard output, behind it notes and a last line with how it ended, its
+# checksum, and the size of the notes: who reads it knows whether it came whole.
+stream() {
+    by=fab
+    begin_backup
+    mkfifo "$work/pipe"
+    sha256sum <"$work/pipe" >"$work/sum" &
+    summing=$!
+    compressed | tee -- "$work/pipe"
+    wait "$summing"
+    summing='' ended=0
+    judge >"$work/told" || ended=1
+    head -c 8000 "$work/told"
+    read -r sum _ <"$work/sum"
+    printf '\n@end %s %s %s\n' "$ended" "$sum" "$(head -c 8000 "$work/told" | wc -c)"
+}
+
+# store: the archive into the folder of this server, whole or not at all; then those too many go.
+store() {
+    by=${1:-fab}
+    begin_backup
+    [ -d "$folder" ] || mkdir -p -- "$folder"
+    [ "$(stat -c %U -- "$folder")" = root ] || stop "$folder is not root's: choose another lab.backup_folder"
+    chmod 0700 -- "$folder"
+    rm -f -- "$folder"/jupyterlab-*.part
+    while :; do
+        name=jupyterlab-$(date -u +%Y-%m-%dT%H%M%SZ).tar.zst
+        [ -e "$folder/$name" ] || break
+        sleep 1
+    done
+    part=$folder/$name.part
+    compressed >"$part"
+    judge || exit 1
+    sum=$(sha256sum <"$part") || exit 1
+    sync -- "$part"
+    printf '%s  %s\n' "${sum%% *}" "$name" >"$folder/$name.sha256" && mv -f -- "$part" "$folder/$name" || exit 1
+    prune
+    printf 'made %s %s\n' "$(stat -c %s -- "$folder/$name")" "$folder/$name"
+}
+
+# archives: the names of those here, the newest first.
+archives() {
+    (cd -- "$folder" 2>/dev/null && ls | grep -x "jupyterlab-$dated.tar.zst" | sort -r)
+}
+dated='[0-9]\{4\}-[0-9][0-9]-[0-9][0-9]T[0-9]\{6\}Z'
+
+# sound NAME: whether it is what was written.
+sound() {
+    (cd -- "$folder" && [ -f "$1" ] && sha256sum -c --status -- "$1.sha256" 2>/dev/null)
+}
+
+# prune: the newest that are sound stay, so many as to keep; what is older goes.
+prune() {
+    there=0
+    for name_of in $(archives); do
+        if [ "$there" -ge "$keep" ]; then
+            rm -f -- "$folder/$name_of" "$folder/$name_of.sha256"
+        elif sound "$name_of"; then
+            there=$((there + 1))
+        fi
+    done
+}
+
+# show NAME: the manifest and the lock of one that is sound.
+show() {
+    sound "$1" || stop "refused: $folder/$1 is damaged, or not there"
+    zstd -dcq -- "$folder/$1" 2>/dev/null | tar -xO --occurrence=1 manifest lock.txt
+}
+
+# list: name, size, version of JupyterLab and soundness of each; how the timer is doing.
+list() {
+    for name in $(archives); do
+        state=damaged
+        ! sound "$name" || state=sound
+        version=$(zstd -dcq -- "$folder/$name" 2>/dev/null | tar -xO --occurrence=1 manifest 2>/dev/null \
+            | sed -n 's/^jupyterlab=//p')
+        printf 'archive|%s|%s|%s|%s\n' "$name" "$(stat -c %s -- "$folder/$name")" "$version" "$state"
+    done
+    unit=jupyterlab-backup
+    [ -e "/etc/systemd/system/$unit.timer" ] || return 0
+    printf 'timer|%s|%s|%s\n' \
+        "$(systemctl show -p NextElapseUSecRealtime --value "$unit.timer")" \
+        "$(systemctl show -p ExecMainExitTimestamp --value "$unit.service")" \
+        "$(systemctl show -p Result --value "$unit.service")"
+}
