@@ -130,6 +130,8 @@ def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
             part.rename(path)
         except ValueError as problem:
             raise failed(c, [str(problem)]) from None
+        except KeyboardInterrupt:
+            raise Exit("stopped: nothing half-written stays", 130) from None
         finally:
             part.unlink(missing_ok=True)
         gone = archives.prune(folder, settings.backup_keep)

@@ -27,7 +27,9 @@ stop() {
 }
 
 # as_them COMMAND...: as the one whose JupyterLab it is.
-as_them() { (cd / && exec runuser -u "$account" -- "$@"); }
+as_them() {
+    if [ "$account" = "$(id -un)" ]; then "$@"; else (cd / && exec runuser -u "$account" -- "$@"); fi
+}
 
 # piece COMMAND...: the tar that it writes, without its end, so that another may follow.
 piece() {

@@ -105,9 +105,21 @@ refuse_no_room() {
     fi
 }
 
-# mover FOLDER: who may rename in it; root only where its user cannot put links.
+# mover FOLDER: who may rename in it: its user, or root where its user can lead nobody elsewhere.
 mover() {
-    if runuser -u "$account" -- test -w "$1"; then echo "$account"; else echo root; fi
+    if owner_does "$account" test -w "$1"; then
+        echo "$account"
+        return 0
+    fi
+    above=$1
+    while [ "$above" != / ]; do
+        above=$(dirname -- "$above")
+        if owner_does "$account" test -w "$above"; then
+            echo "refused: $1 is not $account's to write: restore to another lab.project" >&2
+            return 1
+        fi
+    done
+    echo root
 }
 
 # stage FOLDER: an empty one of the user's.
@@ -122,7 +134,8 @@ stage() {
 clear_stage() {
     [ -e "$1" ] || return 0
     owner_does "$account" chmod -R u+rwX -- "$1" 2>/dev/null || true
-    owner_does "$(mover "$(dirname -- "$1")")" rm -rf -- "$1"
+    by=$(mover "$(dirname -- "$1")")
+    owner_does "$by" rm -rf -- "$1"
 }
 
 # unpack_archive FILE ACCOUNT HOME PROJECT: as the user, beside what is there.
@@ -143,7 +156,8 @@ unpack_archive() {
     trap '[ -n "$well" ] || { forget "$archive"; clear_stage "$home/.jupyterlab.restoring"; clear_stage "$project.restoring"; }' EXIT
     for folder in "$home/.jupyterlab.restoring" "$project.restoring"; do stage "$folder"; done
     unpack "$1" "$home/.jupyterlab.restoring" --exclude=project
-    unpack "$1" "$project.restoring" --strip-components=1 project
+    unpack "$1" "$project.restoring" project
+    owner_does "$account" chmod u+rwx -- "$project.restoring/project"
     well=yes
 }
 
@@ -174,38 +188,40 @@ complete_restore() {
     { read -r file; read -r account; read -r home; read -r project; read -r cookie; read -r stamp; } <"$pending"
     stage=$home/.jupyterlab.restoring
     systemctl stop jupyterlab.service 2>/dev/null || true # what it writes now would be lost
-    exchange "$project.restoring" "$project"
+    by=$(mover "$(dirname -- "$project")")
+    exchange "$project.restoring/project" "$project" "$by"
     for made in venv .venvs .kernels; do # which no backup has
-        by=$(mover "$project")
         if [ ! -e "$project/$made" ] && [ ! -L "$project/$made" ] && [ -e "$project.before-$stamp/$made" ]; then
-            owner_does "$by" mv -T -- "$project.before-$stamp/$made" "$project/$made"
+            owner_does "$account" mv -T -- "$project.before-$stamp/$made" "$project/$made"
         fi
     done
-    exchange "$stage/jupyter" "$home/.jupyter"
-    exchange "$stage/kernels" "$home/.local/share/jupyter/kernels"
-    exchange "$stage/cookie_secret" "$cookie"
+    exchange "$stage/jupyter" "$home/.jupyter" "$account"
+    exchange "$stage/kernels" "$home/.local/share/jupyter/kernels" "$account"
+    if [ -e "$stage/cookie_secret" ]; then
+        owner_does "$account" sh -c 'umask 077; mkdir -p -- "${2%/*}" && mv -fT -- "$1" "$2"' sh "$stage/cookie_secret" "$cookie"
+    fi
     if [ -e "$file" ]; then
         check_archive "$file"
         place_ours "$run/root"
     fi
     clear_stage "$stage"
+    clear_stage "$project.restoring"
     rm -f -- "$pending"
     forget "$file"
 }
 
-# exchange NEW PATH: what stood there stands beside it from now on.
+# exchange NEW PATH WHO: what stood there stands beside it from now on.
 exchange() {
     [ -e "$1" ] || return 0
     folder=$(dirname -- "$2")
     [ -d "$folder" ] || owner_does "$account" mkdir -p -m 0700 -- "$folder"
-    by=$(mover "$folder")
     if [ -e "$2" ] || [ -L "$2" ]; then
         former=$2.before-$stamp
         while [ -e "$former" ]; do former=$former+; done
-        owner_does "$by" mv -T -- "$2" "$former"
+        owner_does "$3" mv -T -- "$2" "$former"
         echo "note: what was there is now $former"
     fi
-    owner_does "$by" mv -T -- "$1" "$2"
+    owner_does "$3" mv -T -- "$1" "$2"
 }
 
 # place_ours FOLDER: certificates, and what certbot goes on with.
