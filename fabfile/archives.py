@@ -107,7 +107,7 @@ def prune(folder: Path, keep: int) -> list[Path]:
 
 def slices(piece: bytes) -> Iterator[bytes]:
     """Small ones: a byte of zeros, compressed, may become 32 kB of them."""
-    return (piece[at : at + 2048] for at in range(0, len(piece), 2048))
+    return (piece[at : at + 1024] for at in range(0, len(piece), 1024))
 
 
 class Unpacked:

@@ -71,8 +71,9 @@ certificates() {
     fi
     if [ -s "$certbot/renewal/jupyterlab-fab.conf" ]; then
         as=$(sed -n 's/^account = \([0-9a-f]*\)$/\1/p' "$certbot/renewal/jupyterlab-fab.conf")
-        (cd "$certbot" && find ./renewal/jupyterlab-fab.conf ./archive/jupyterlab-fab ./accounts -type f \
-            \( -path './[ra]*/jupyterlab-fab*' -o -path "*/${as:-none}/*" \)) | ours "$certbot" letsencrypt
+        (cd "$certbot" && find renewal/jupyterlab-fab.conf archive/jupyterlab-fab accounts -type f \
+            \( -path '*/jupyterlab-fab*' -o -path "accounts/*/${as:-none}/*" \) 2>/dev/null | sed 's,^,./,') \
+            | ours "$certbot" letsencrypt
     fi
 }
 
@@ -118,10 +119,10 @@ write_archive() {
     head -c 1024 /dev/zero
 }
 
-# compressed: the whole of it, and how each of its makers ended.
+# compressed: the whole of it.
 compressed() {
-    { write_archive 2>>"$work/stopped"; echo $? >>"$work/status"; } \
-        | { zstd -q -T0 -3 2>>"$work/stopped"; echo $? >>"$work/status"; }
+    { write_archive 2>>"$work/stopped" || echo failed >>"$work/status"; } \
+        | { zstd -q -T0 -3 2>>"$work/stopped" || echo failed >>"$work/status"; }
 }
 
 # judge: whether it is a backup, and what to know about it. What came and went meanwhile is no fault.

@@ -230,7 +230,7 @@ place_ours() {
     while read -r name; do
         case $name in
             nginx/*) path=/etc/nginx/jupyterlab/${name##*/} mask=022 ;;
-            *) path=/etc/$name mask=077 ;;
+            *) path=/etc/letsencrypt/${name#*/} mask=077 ;;
         esac
         (umask "$mask"; mkdir -p -- "$(dirname -- "$path")")
         case $name in

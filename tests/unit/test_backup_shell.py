@@ -1,0 +1,358 @@
+"""The shell that writes a backup and the one that puts it in place, on this machine's own files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from dash import GROUP, ME, applying, dash, tree
+
+from fabfile import archives
+from fabfile.backup import Receiver
+from fabfile.items import assigned, call
+from fabfile.render import shell
+
+pytestmark = pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
+NOTEBOOKS = {
+    "a b.ipynb": "{}\n",
+    "-dash": "x\n",
+    "new\nline": "x\n",
+    "Übung/deep/x": "x\n",
+    "__pycache__x": "x\n",
+    ".ipynb_checkpoints/a": "x\n",
+    "sub/venv/x": "x\n",
+}
+LEFT_OUT = ("venv/big", ".venvs/1/big", ".kernels/r/big", "Übung/__pycache__/x.pyc")
+CERTIFICATES = {"lab.example.org.pem": "chain\n", "lab.example.org.key": "key\n"}
+# Every command that changes something, which dies with its shell the N-th time that one is called.
+DIES = """#!/bin/sh
+echo x >>{count}
+[ "$(wc -l <{count})" != {number} ] || kill -9 $(cat {shell})
+exec /bin/{command} "$@"
+"""
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+class Place:
+    """A server in a folder: its user's home and project, what is root's, and backups."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.home, self.project = folder / "home", folder / "srv" / "project"
+        self.cookie = self.home / ".local/share/jupyter/runtime/jupyter_cookie_secret"
+        self.kernels = self.home / ".local/share/jupyter/kernels"
+        self.backups = folder / "archives"
+        for path in (self.home, self.project.parent, folder / "etc/nginx"):
+            path.mkdir(parents=True)
+
+    def fill(self, mark: str = "") -> None:
+        """Let there be a JupyterLab."""
+        write(self.project, {name: text + mark for name, text in NOTEBOOKS.items()})
+        write(self.project, dict.fromkeys(LEFT_OUT, f"left out{mark}\n"))
+        (self.project / "hard").hardlink_to(self.project / "a b.ipynb")
+        (self.project / "out").symlink_to("/etc/passwd")
+        packages = self.project / "venv/lib/python3.11/site-packages"
+        for name in ("jupyterlab-4.6.6", "a_b-1.0", "mine-0.1"):
+            (packages / f"{name}.dist-info").mkdir(parents=True)
+        (packages / "mine-0.1.dist-info/direct_url.json").touch()
+        write(self.home / ".jupyter", {"token": f"t{mark}\n", "lab/user-settings/x": "x\n"})
+        write(self.kernels, {"r/kernel.json": f"{mark}\n"})
+        write(self.cookie.parent, {self.cookie.name: f"cookie{mark}\n"})
+        write(self.folder / "etc/nginx/jupyterlab", CERTIFICATES)
+
+    def own(self, text: str) -> str:
+        """The shell with what is the machine's in this folder."""
+        for theirs in ("/run/jupyterlab-backup", "/etc/nginx/jupyterlab", "/etc/letsencrypt"):
+            assert theirs in text, theirs
+            text = text.replace(theirs, str(self.folder / theirs[1:]))
+        return text
+
+    def backup(self, act: str, keep: int = 7, before: str = ""):
+        """Run a function of backup.sh."""
+        values = {"account": ME, "home": self.home, "project": self.project, "keep": keep,
+                  "venv": self.project / "venv", "cookie": self.cookie, "domain": "lab.example.org",
+                  "folder": self.backups}  # fmt: skip
+        (self.folder / "run").mkdir(exist_ok=True)
+        text = self.own(shell("backup.sh")).replace("/run/jupyterlab-fab", f"{self.folder}/run/fab")
+        return dash(f"{assigned(values)}{text}\n{before}\n{act}\n", timeout=30)
+
+    def archive(self) -> Path:
+        """Write a backup into the folder of the server."""
+        done = self.backup("store")
+        assert done.returncode == 0, done
+        return archives.found(self.backups)[0]
+
+    def script(self, act: str) -> str:
+        """The shell that puts a backup in place."""
+        functions = applying(self.folder)
+        for theirs in ("/etc/nginx/jupyterlab", "/etc/letsencrypt"):
+            functions = functions.replace(theirs, str(self.folder / theirs[1:]))
+        return f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}set -e\n{act}\n"
+
+    def restoring(self, file: Path) -> str:
+        words = file, ME, self.home, self.project
+        return "\n".join(
+            [
+                call("check_archive", file),
+                call("unpack_archive", *words),
+                call("place_archive", *words, self.cookie),
+            ]
+        )
+
+    def restore(self, file: Path):
+        """Put a backup in place."""
+        return dash(self.script(self.restoring(file)), timeout=30)
+
+    def whole(self, mark: str = "") -> bool:
+        """Whether all is as `fill` made it, for what a backup holds."""
+        token, cookie = self.home / ".jupyter/token", self.cookie
+        return (
+            {n: (self.project / n).read_text() for n in NOTEBOOKS}
+            == {n: text + mark for n, text in NOTEBOOKS.items()}
+            and (token.read_text(), cookie.read_text()) == (f"t{mark}\n", f"cookie{mark}\n")
+            and (self.kernels / "r/kernel.json").read_text() == f"{mark}\n"
+        )
+
+    def leftovers(self) -> list[Path]:
+        """What no run leaves behind."""
+        found = self.folder.rglob("*")
+        return [
+            p for p in found if p.name.endswith((".restoring", ".part")) or p.name == "restoring"
+        ]
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = Place(tmp_path / "one")
+    made.fill()
+    return made
+
+
+@pytest.fixture
+def bare(tmp_path):
+    return Place(tmp_path / "two")
+
+
+def names(file: Path) -> list[str]:
+    """What Debian's own tools list."""
+    listed = ["tar", "--zstd", "--quoting-style=literal", "-tf", file]
+    return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split("\n")
+
+
+def test_a_backup_is_a_plain_tar_with_plain_names(place):
+    file = place.archive()
+    there = set(names(file))
+    assert {"manifest", "lock.txt", "jupyter/token", "cookie_secret", "kernels/r/kernel.json",
+            "nginx/lab.example.org.key", "project/a b.ipynb", "project/out"} <= there  # fmt: skip
+    assert not [n for n in there if "big" in n or n.endswith(".pyc")]
+    found = archives.examine(file)
+    assert found.lock == ("a_b==1.0", "jupyterlab==4.6.6")
+    assert found.elsewhere == ("mine==0.1",)
+    assert found.facts["project"] == str(place.project)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    subprocess.run(
+        ["sha256sum", "-c", "--quiet", f"{file.name}.sha256"], cwd=place.backups, check=True
+    )
+
+
+def test_a_stream_is_the_same_with_a_last_line(place, tmp_path):
+    done = place.backup("stream")
+    with (tmp_path / "got").open("wb") as file:
+        receiver = Receiver(file, lambda count: None)
+        receiver(done.stdout)
+        _, notes = receiver.finish()
+    assert (notes, done.stderr) == ([], b"")
+    assert archives.examine(tmp_path / "got").facts["by"] == "fab"
+
+
+def test_what_changes_while_it_is_read_is_read_again(place):
+    # tar is told so by a wrapper, the first time; the second time the file is as it stays
+    tells = (
+        'tar() { command tar "$@"; case "$*" in *project*--anchored*)'
+        ' echo "tar: ./a b.ipynb: file changed as we read it" >&2;'
+        f' echo "later" >"{place.project}/a b.ipynb"; return 1 ;; esac; }}'
+    )
+    done = place.backup("store", before=tells)
+    assert (done.returncode, b"note" in done.stdout) == (0, False), done
+    file = archives.found(place.backups)[0]
+    assert names(file).count("project/a b.ipynb") == 2
+    text = ["tar", "--zstd", "-xOf", file, "project/a b.ipynb"]
+    assert subprocess.run(text, capture_output=True).stdout.endswith(b"later\n")
+
+
+@pytest.mark.parametrize(
+    "before, words",
+    [
+        ("tar() { command tar \"$@\"; echo 'tar: -: Read error' >&2; return 2; }", "Read error"),
+        ("zstd() { head -c 100; return 1; }", "could not be written"),
+        ("tar() { return 137; }", "could not be written"),
+        ("project=/nowhere", "there is no /nowhere here"),
+        ("patience=0; exec 7>>$lock; flock -x 7", "a run on this server is still at work"),
+    ],
+    ids=["unreadable", "zstd fails", "tar is killed", "no project", "somebody is at work"],
+)  # fmt: skip
+def test_what_could_not_be_read_is_no_backup(place, before, words):
+    done = place.backup("store", before=before)
+    assert done.returncode == 1
+    assert words in (done.stdout + done.stderr).decode()
+    assert list(place.backups.iterdir()) == []
+
+
+def test_the_newest_sound_ones_stay_on_the_server(place):
+    place.backups.mkdir()
+    old = [place.backups / f"jupyterlab-2020-01-0{n}T000000Z.tar.zst" for n in (1, 2, 3)]
+    for path in old:
+        path.write_text("x")
+        subprocess.run(f"sha256sum {path.name} >{path.name}.sha256", cwd=path.parent, shell=True)
+    old[2].write_text("damaged")
+    (place.backups / "jupyterlab-mine.tar.zst").touch()
+    assert place.backup("store", keep=2).returncode == 0
+    left = sorted(path.name for path in place.backups.glob("*.zst"))
+    assert left[:2] == [old[1].name, old[2].name]
+    assert len(left) == 4 and left[3] == "jupyterlab-mine.tar.zst"
+    told = place.backup("list").stdout.decode().splitlines()
+    assert [row.split("|")[4] for row in told] == ["sound", "damaged", "sound"]
+
+
+def test_a_backup_put_onto_a_bare_host(place, bare):
+    done = bare.restore(place.archive())
+    assert done.returncode == 0, done
+    assert bare.whole() and bare.leftovers() == []
+    assert os.stat(bare.project / "hard").st_ino == os.stat(bare.project / "a b.ipynb").st_ino
+    assert os.readlink(bare.project / "out") == "/etc/passwd"
+    served = bare.folder / "etc/nginx/jupyterlab"
+    assert tree(served) == CERTIFICATES
+    modes = {p.suffix: stat.S_IMODE(p.stat().st_mode) for p in served.iterdir()}
+    assert modes == {".pem": 0o644, ".key": 0o600}
+    assert not list(bare.folder.rglob("*.before-*"))
+
+
+def test_what_stood_there_stands_beside_it_and_its_venvs_come_over(place):
+    file = place.archive()
+    shutil.rmtree(place.project)
+    shutil.rmtree(place.home / ".jupyter")
+    place.cookie.unlink()
+    place.fill("later")
+    done = place.restore(file)
+    assert done.returncode == 0, done
+    assert place.whole()
+    (former,) = place.project.parent.glob("project.before-*")
+    assert (former / "a b.ipynb").read_text() == "{}\nlater"
+    for name in LEFT_OUT[:3]:
+        assert (place.project / name).read_text() == "left outlater\n"
+        assert not (former / name).exists()
+
+
+def test_certbot_goes_on_with_its_lineage(place, bare):
+    kinds = ("cert", "chain", "fullchain", "privkey")
+    lineage = {f"archive/jupyterlab-fab/{k}{n}.pem": f"{k}{n}\n" for k in kinds for n in (9, 10)}
+    conf = "account = abc\n[renewalparams]\nrenew_hook = /usr/local/sbin/jupyterlab-certificate\n"
+    others = {"archive/other/cert1.pem": "x\n", "accounts/s/directory/def/meta.json": "x\n"}
+    ours = {"renewal/jupyterlab-fab.conf": conf, "accounts/s/directory/abc/meta.json": "{}\n"}
+    write(place.folder / "etc/letsencrypt", {**lineage, **ours, **others})
+    assert bare.restore(place.archive()).returncode == 0
+    there = bare.folder / "etc/letsencrypt"
+    found = {str(p.relative_to(there)) for p in there.rglob("*") if p.is_file()}
+    live = {f"live/jupyterlab-fab/{kind}.pem" for kind in kinds}
+    assert found == {*lineage, *ours, *live}
+    assert (there / "live/jupyterlab-fab/privkey.pem").read_text() == "privkey10\n"
+    assert stat.S_IMODE((there / "archive/jupyterlab-fab/privkey9.pem").stat().st_mode) == 0o600
+
+
+def test_a_hook_of_somebody_elses_is_refused(place, bare):
+    conf = "account = abc\npre_hook = touch /tmp/x\n"
+    write(place.folder / "etc/letsencrypt/renewal", {"jupyterlab-fab.conf": conf})
+    done = bare.restore(place.archive())
+    assert done.returncode == 1
+    assert b"refused: it would have certbot run a program of its own" in done.stdout
+    assert not bare.project.exists()
+
+
+def evil(folder: Path, members: str) -> Path:
+    """A sound archive of other members, as tar itself writes them."""
+    write(folder / "in", {"manifest": "format=1\n", "lock.txt": "", "x": "x\n"})
+    (folder / "in/project").mkdir()
+    script = f"cd in; exec >../x; tar -cP {members} | zstd -q"
+    subprocess.run(["sh", "-c", script], cwd=folder, check=True)
+    return folder / "x"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        "manifest lock.txt x project",
+        "manifest project x",
+        "manifest --transform s,^x,/etc/cron.d/x, x project",
+        "manifest --transform s,^x,project/../../x, x project",
+        "manifest project --transform s,^null,project/null, -C /dev null",
+        "manifest --transform s,^x,nginx/a/b.pem, x project",
+        "manifest",
+        "lock.txt project",
+    ],
+)
+def test_what_does_not_belong_there_is_refused_on_the_server(bare, tmp_path, members):
+    done = bare.restore(evil(tmp_path, members))
+    assert done.returncode == 1, done
+    assert b"refused: " in done.stdout or b"grep: " in done.stderr
+    assert not bare.project.exists() and list(bare.home.iterdir()) == []
+
+
+@pytest.mark.parametrize("act", ["head -c -1", "head -c 200", "cat README.md"])
+def test_a_damaged_one_is_refused_on_the_server(place, bare, act):
+    file = place.archive()
+    with (place.folder / "cut").open("wb") as cut:
+        subprocess.run([*act.split(), *([] if "README" in act else [file])], stdout=cut, check=True)
+    done = bare.restore(place.folder / "cut")
+    assert (done.returncode, b"refused: " in done.stdout) == (1, True), done
+    assert not bare.project.exists()
+
+
+@pytest.mark.parametrize("size, why", [(5, b"received"), (4, b"did not arrive whole")])
+def test_what_is_sent_arrives_whole_or_not_at_all(bare, size, why):
+    digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # of hello
+    done = dash(bare.script(call("receive", size, digest)), input=b"hello and more")
+    assert why in done.stdout
+    there = [path.name for path in (bare.folder / "kept/incoming").iterdir()]
+    assert there == ([digest] if size == 5 else [])
+
+
+@pytest.mark.parametrize("command", ["mv", "rm", "mkdir", "tar"])
+def test_whoever_is_killed_anywhere_it_is_the_old_state_or_the_new(tmp_path, command):
+    """Stopped at the N-th call of a command, for each N; then the next run does the rest."""
+    if ME != "root" or GROUP != "root":
+        pytest.skip("the shell of a server is root's")
+    source = Place(tmp_path / "source")
+    source.fill()
+    file = source.archive()
+    for number in range(1, 99):
+        place = Place(tmp_path / f"at{number}")
+        place.fill("old")
+        tools = place.folder / "bin"
+        values = {"count": tools / "count", "shell": tools / "shell", "number": number}
+        write(tools, {command: DIES.format(command=command, **values), "count": ""})
+        (tools / command).chmod(0o755)
+        script = place.script(place.restoring(file))
+        path = f"export PATH={tools}:$PATH\necho $$ >{tools}/shell\nset -e\n"
+        done = dash(script.replace("set -e\n", path, 1), timeout=30)
+        (tools / command).unlink()
+        pending = (place.folder / "kept/restoring").exists()
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9, done
+        assert pending or place.whole("old") or place.whole(), f"half, at {command} {number}"
+        if pending:  # the next run, whichever it is, completes it
+            done = dash(place.script(":"), timeout=30)
+            assert place.whole() and place.leftovers() == [], done
+        else:
+            assert place.restore(file).returncode == 0
+            assert place.whole() and place.leftovers() == []
+    assert number > 1
