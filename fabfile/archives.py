@@ -1,7 +1,7 @@
 """Backups on this machine: their names, whether they are whole, what is in them, which ones stay.
 
 An archive is a tar through zstd, beside it NAME.sha256 as sha256sum writes it. In it are first what
-is root's (manifest, lock.txt, nginx/, letsencrypt/), then what is the user's (jupyter/, kernels/,
+is root's (manifest, lock.txt, locks/ of further kernels, nginx/, letsencrypt/), then what is the user's (jupyter/, kernels/,
 cookie_secret, project/); templates/backup.sh writes it.
 """
 
@@ -20,7 +20,7 @@ from invoke import Exit
 NAME = re.compile(r"jupyterlab-(\d{4}-\d\d-\d\dT\d{6}Z)\.tar\.zst")
 FORMAT = "1"
 ROOTS = re.compile(
-    r"manifest|lock\.txt|nginx/[\w.-]+\.(pem|key)|letsencrypt/(renewal/jupyterlab-fab\.conf"
+    r"manifest|lock\.txt|locks/[\w.-]+\.txt|nginx/[\w.-]+\.(pem|key)|letsencrypt/(renewal/jupyterlab-fab\.conf"
     r"|archive/jupyterlab-fab/(cert|chain|fullchain|privkey)\d+\.pem"
     r"|accounts/([\w.-]+/)+(meta|private_key|regr)\.json)"
 )

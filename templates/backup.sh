@@ -77,7 +77,7 @@ certificates() {
     fi
 }
 
-# lock: the exact version of all that is in the venv; what came from elsewhere than an index cannot
+# lock VENV: the exact version of all that is in it; what came from elsewhere than an index cannot
 # come from there again, and is only named.
 lock() {
     as_them sh -c '
@@ -86,7 +86,16 @@ lock() {
             name=${info##*/} name=${name%.dist-info}
             if [ -e "$info/direct_url.json" ]; then printf "# "; fi
             printf "%s==%s\n" "${name%-*}" "${name##*-}"
-        done' sh "$venv" 2>/dev/null
+        done' sh "$1" 2>/dev/null
+}
+
+# locks: that of JupyterLab's venv, and of each kernel that has one.
+locks() {
+    mkdir -- "$work/locks"
+    lock "$venv" >"$work/lock.txt"
+    as_them ls -- "$project/.kernels" 2>/dev/null | grep -x '[A-Za-z0-9._-]*' | while read -r kernel; do
+        lock "$project/.kernels/$kernel" >"$work/locks/$kernel.txt"
+    done
 }
 
 # manifest: what this is a backup of.
@@ -102,10 +111,10 @@ write_archive() {
     as_them test -d "$project" || stop "there is no $project here: nothing to back up"
     (
         flock -s -w "$patience" 9 || stop 'a run on this server is still at work'
-        lock >"$work/lock.txt"
+        locks
         manifest >"$work/manifest"
-        printf '%s\n' ./manifest ./lock.txt | piece tar -b1 -c --no-recursion --owner=root:0 --group=root:0 \
-            -C "$work" --transform 's,^\./,,S' -T -
+        (cd "$work" && ls manifest lock.txt locks/*.txt 2>/dev/null | sort -r) | piece tar -b1 -c --no-recursion --owner=root:0 --group=root:0 \
+            -C "$work" -T -
         certificates
         theirs "$home/.jupyter" jupyter --exclude=./cookie_secret
         theirs "$home/.local/share/jupyter/kernels" kernels

@@ -81,7 +81,7 @@ look_through() {
                 if (!users) { users = 1; sub(/:$/, "", $2); block = $2 }
                 size += (kind == "-" ? $5 : 0) + 4096
             } else {
-                ours = name ~ /^(manifest|lock\.txt|nginx\/[A-Za-z0-9_.-]+\.(pem|key))$/ \
+                ours = name ~ /^(manifest|lock\.txt|locks\/[A-Za-z0-9_.-]+\.txt|nginx\/[A-Za-z0-9_.-]+\.(pem|key))$/ \
                     || name == "letsencrypt/renewal/jupyterlab-fab.conf" \
                     || name ~ /^letsencrypt\/archive\/jupyterlab-fab\/(cert|chain|fullchain|privkey)[0-9]+\.pem$/ \
                     || name ~ /^letsencrypt\/accounts\/([A-Za-z0-9_.-]+\/)+(meta|private_key|regr)\.json$/

@@ -64,6 +64,9 @@ class Place:
         for name in ("jupyterlab-4.6.6", "a_b-1.0", "mine-0.1"):
             (packages / f"{name}.dist-info").mkdir(parents=True)
         (packages / "mine-0.1.dist-info/direct_url.json").touch()
+        (self.project / ".kernels/r/lib/python3.12/site-packages/ipykernel-7.4.0.dist-info").mkdir(
+            parents=True
+        )
         write(self.home / ".jupyter", {"token": f"t{mark}\n", "lab/user-settings/x": "x\n"})
         write(self.kernels, {"r/kernel.json": f"{mark}\n"})
         write(self.cookie.parent, {self.cookie.name: f"cookie{mark}\n"})
@@ -153,6 +156,8 @@ def test_a_backup_is_a_plain_tar_with_plain_names(place):
     there = set(names(file))
     assert {"manifest", "lock.txt", "jupyter/token", "cookie_secret", "kernels/r/kernel.json",
             "nginx/lab.example.org.key", "project/a b.ipynb", "project/out"} <= there  # fmt: skip
+    kernel = ["tar", "--zstd", "-xOf", file, "locks/r.txt"]
+    assert subprocess.run(kernel, capture_output=True).stdout == b"ipykernel==7.4.0\n"
     assert not [n for n in there if "big" in n or n.endswith(".pyc")]
     found = archives.examine(file)
     assert found.lock == ("a_b==1.0", "jupyterlab==4.6.6")
