@@ -8,25 +8,21 @@ anybody's tools can read. Owns nothing on the server but zstd.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 from pathlib import Path
 
 from fabric import Connection
 from invoke import Exit
 
-from . import archives, channel, jupyter, output, remedies, remote
+from . import archives, channel, contents, jupyter, output, remedies, remote
 from .converge import converge, look
 from .host import Host
 from .items import Item, Packages, assigned
 from .meter import meter, size
+from .receiver import Receiver
 from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
-
-TAIL = 1 << 15  # more than the notes and the last line that follow an archive
-LAST = re.compile(rb"\n@end (\d) ([0-9a-f]{64}) (\d+)\n\Z")
 
 
 def tools(settings: Settings, host: Host) -> list[Item]:
@@ -56,50 +52,6 @@ def script(settings: Settings, host: Host, act: str) -> str:
         "keep": settings.backup_keep,
     }
     return f"{assigned(values)}\n{shell('backup.sh')}\n{act}\n"
-
-
-class Receiver:
-    """Takes what the server sends, to a file; knows at the end whether it came whole."""
-
-    def __init__(self, file, told):
-        self.file, self.told = file, told
-        self.digest, self.rest = hashlib.sha256(), b""
-
-    def __call__(self, chunk: bytes) -> None:
-        """Take some bytes; the last ones stay back, for they may be no part of the archive."""
-        self.rest += chunk
-        if len(self.rest) > 2 * TAIL:
-            self.keep(self.rest[:-TAIL])
-            self.rest = self.rest[-TAIL:]
-
-    def keep(self, data: bytes) -> None:
-        """Write them."""
-        self.file.write(data)
-        self.digest.update(data)
-        self.told(len(data))
-
-    def finish(self) -> tuple[str, list[str]]:
-        """Write the end, and give the checksum and the server's notes.
-
-        :raises ValueError: with the reason, when it did not come whole.
-        """
-        last = LAST.search(self.rest)
-        if not last:
-            words = self.rest[-400:].decode(errors="replace").splitlines() if not self.count else []
-            raise ValueError(words[-1] if words else "the connection was cut")
-        end = last.start() - int(last[3])
-        notes = self.rest[end : last.start()].decode(errors="replace").splitlines()
-        if last[1] != b"0":
-            raise ValueError(notes[-1] if notes else "it was not written whole")
-        self.keep(self.rest[:end])
-        if self.digest.hexdigest() != last[2].decode():
-            raise ValueError("what came is not what was sent")
-        return self.digest.hexdigest(), notes
-
-    @property
-    def count(self) -> int:
-        """How many bytes are in the file."""
-        return self.file.tell()
 
 
 def ready(c: Connection, settings: Settings) -> Host:
@@ -208,7 +160,7 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
     rows = []
     for path in archives.found(folder):
         state = "sound" if archives.sound(path) else "damaged"
-        rows.append(("here", path.name, path.stat().st_size, archives.version(path), state))
+        rows.append(("here", path.name, path.stat().st_size, contents.version(path), state))
     timer = None
     for line in channel.apply(c, script(settings, host, "list"), host.root):
         kind, *words = line.split("|")
@@ -224,7 +176,8 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
     if timer:
         coming, last, result = timer
         ended = f"the last ended {last}: {result}" if last else "none has run yet"
-        output.say(f"  timer  the next {coming or 'is not due'}; {ended}")
+        why = "" if result == "success" else "; journalctl -u jupyterlab-backup says why"
+        output.say(f"  timer  the next {coming or 'is not due'}; {ended}{why}")
 
 
 @remote.task

@@ -13,8 +13,8 @@ import msgspec
 from fabric import Connection
 from invoke import Exit
 
-from . import archives, backup, channel, deps, full, jupyter, output, remedies, remote
-from .archives import Backup
+from . import archives, backup, channel, contents, deps, full, jupyter, output, remedies, remote
+from .contents import Backup
 from .converge import converge, look
 from .deeds import carry_out
 from .host import Host
@@ -58,7 +58,8 @@ def chosen_here(file: str, folder: Path) -> Backup:
             raise Exit(f"there is no backup in {folder}: name a file, or make one by fab backup")
     if not path.is_file():
         raise Exit(f"{path}: no such file; fab backup --list shows the backups")
-    return archives.examine(path)
+    with meter("checking") as told:
+        return contents.examine(path, told.add)
 
 
 def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Backup:
@@ -74,9 +75,9 @@ def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Ba
     refused = [line for line in lines if line.startswith("refused: ")]
     if refused:
         raise Exit(f"{name_of(c)}: {refused[0].removeprefix('refused: ')}: nothing was touched")
-    lock = tuple(line for line in lines if archives.VERSION.fullmatch(line))
+    lock = tuple(line for line in lines if contents.VERSION.fullmatch(line))
     elsewhere = tuple(line[2:] for line in lines if line.startswith("# "))
-    facts = archives.facts_in("\n".join(line for line in lines if line not in lock))
+    facts = contents.facts_in("\n".join(line for line in lines if line not in lock))
     return Backup(Path(settings.backup_folder) / name, "", facts, lock, elsewhere, 0)
 
 

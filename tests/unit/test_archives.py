@@ -11,8 +11,8 @@ import pytest
 import zstandard
 from invoke import Exit
 
-from fabfile import archives, restore
-from fabfile.backup import Receiver
+from fabfile import archives, contents, restore
+from fabfile.receiver import Receiver
 from fabfile.settings import Settings
 
 DAY = "jupyterlab-2026-11-{:02}T030000Z.tar.zst"
@@ -103,18 +103,18 @@ def test_a_backup_is_sound_by_its_checksum(tmp_path):
 
 def test_what_is_in_a_backup(tmp_path):
     path = put(tmp_path / "x", packed(USUAL))
-    found = archives.examine(path)
+    found = contents.examine(path)
     assert (found.facts["user"], found.facts["jupyterlab"]) == ("david", "4.6.6")
     assert found.lock == ("jupyterlab==4.6.6", "tqdm==4.66.1")
     assert found.elsewhere == ("mine==0.1",)
     assert found.sum == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert archives.version(path) == "4.6.6"
+    assert contents.version(path) == "4.6.6"
 
 
 def test_a_backup_without_its_checksum_is_looked_through_all_the_same(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(packed(USUAL))
-    assert archives.examine(path).facts["format"] == "1"
+    assert contents.examine(path).facts["format"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_backup_without_its_checksum_is_looked_through_all_the_same(tmp_path):
 )
 def test_what_no_backup_of_ours_has_is_refused(tmp_path, more, words):
     with pytest.raises(Exit, match="nothing was touched") as refusal:
-        archives.examine(put(tmp_path / "x", packed({**USUAL, **more})))
+        contents.examine(put(tmp_path / "x", packed({**USUAL, **more})))
     assert words in refusal.value.message
 
 
@@ -145,7 +145,7 @@ def test_what_no_backup_of_ours_has_is_refused(tmp_path, more, words):
 )
 def test_root_gets_nothing_but_what_belongs_there(tmp_path, first):
     with pytest.raises(Exit, match="nothing was touched"):
-        archives.examine(put(tmp_path / "x", packed({**first, **USUAL, **first})))
+        contents.examine(put(tmp_path / "x", packed({**first, **USUAL, **first})))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_root_gets_nothing_but_what_belongs_there(tmp_path, first):
 )
 def test_what_is_no_backup_is_refused(tmp_path, members, words):
     with pytest.raises(Exit, match=words):
-        archives.examine(put(tmp_path / "x", packed(members)))
+        contents.examine(put(tmp_path / "x", packed(members)))
 
 
 WHOLE = packed({**USUAL, "project/big": "0123456789" * 5000})
@@ -183,12 +183,12 @@ def test_what_is_not_whole_is_refused(tmp_path, data, checksum):
     if not checksum:
         archives.beside(path).unlink()
     with pytest.raises(Exit, match="not a whole backup"):
-        archives.examine(path)
+        contents.examine(path)
 
 
 def test_a_whole_one_with_anothers_checksum_is_refused(tmp_path):
     with pytest.raises(Exit, match="its checksum is not that in"):
-        archives.examine(put(tmp_path / "x", WHOLE, "0" * 64))
+        contents.examine(put(tmp_path / "x", WHOLE, "0" * 64))
 
 
 def test_a_large_hole_takes_little_memory(tmp_path):
@@ -196,7 +196,7 @@ def test_a_large_hole_takes_little_memory(tmp_path):
 
     path = put(tmp_path / "x", packed({**USUAL, "project/hole": "\0" * 100_000_000}))
     tracemalloc.start()
-    archives.examine(path)
+    contents.examine(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 80_000_000

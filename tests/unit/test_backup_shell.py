@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from dash import GROUP, ME, applying, dash, tree
 
-from fabfile import archives
-from fabfile.backup import Receiver
+from fabfile import archives, contents
 from fabfile.items import assigned, call
+from fabfile.receiver import Receiver
 from fabfile.render import shell
 
 pytestmark = pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
@@ -159,7 +159,7 @@ def test_a_backup_is_a_plain_tar_with_plain_names(place):
     kernel = ["tar", "--zstd", "-xOf", file, "locks/r.txt"]
     assert subprocess.run(kernel, capture_output=True).stdout == b"ipykernel==7.4.0\n"
     assert not [n for n in there if "big" in n or n.endswith(".pyc")]
-    found = archives.examine(file)
+    found = contents.examine(file)
     assert found.lock == ("a_b==1.0", "jupyterlab==4.6.6")
     assert found.elsewhere == ("mine==0.1",)
     assert found.facts["project"] == str(place.project)
@@ -176,7 +176,7 @@ def test_a_stream_is_the_same_with_a_last_line(place, tmp_path):
         receiver(done.stdout)
         _, notes = receiver.finish()
     assert (notes, done.stderr) == ([], b"")
-    assert archives.examine(tmp_path / "got").facts["by"] == "fab"
+    assert contents.examine(tmp_path / "got").facts["by"] == "fab"
 
 
 def test_what_changes_while_it_is_read_is_read_again(place):
