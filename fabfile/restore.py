@@ -7,6 +7,7 @@ beside it afterwards, as NAME.before-DATE. Then `full` does the rest, and proves
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import msgspec
@@ -87,7 +88,8 @@ def send(c: Connection, host: Host, chosen: Backup) -> str:
     :raises Exit: when it did not arrive whole.
     """
     count = chosen.path.stat().st_size
-    script = f"{shell('restore.sh')}{call('receive', count, chosen.sum)}\n"
+    name = f"{chosen.sum}-{secrets.token_hex(4)}"  # another run's may be on its way, too
+    script = f"{shell('restore.sh')}{call('receive', count, chosen.sum, name)}\n"
     with meter("sending") as told:
 
         def source():
@@ -99,7 +101,7 @@ def send(c: Connection, host: Host, chosen: Backup) -> str:
     if words[-1:] != ["received"]:
         raise Exit(remedies.explain("send the backup", words or ["cut off"], backup.Silent(),
                                     name_of(c)))  # fmt: skip
-    return f"{INCOMING}/{chosen.sum}"
+    return f"{INCOMING}/{name}"
 
 
 def tell(c: Connection, chosen: Backup, settings: Settings, host: Host, odd: list[str]) -> None:

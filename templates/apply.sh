@@ -42,7 +42,8 @@ take_turn() {
     trap 'exit 1' HUP INT TERM PIPE
     if [ -e "$kept/restoring" ]; then
         echo 'note a restore was cut off half-way: it is completed first'
-        (set -e; complete_restore) >"$run/restore.log" 2>&1 || { cat -- "$run/restore.log"; exit 1; }
+        (set -e; complete_restore) >"$run/restore.log" 2>&1 # an `||` behind it would undo set -e
+        [ $? -eq 0 ] || { cat -- "$run/restore.log"; exit 1; }
         [ "$2" = any ] || again
     fi
 }

@@ -2,12 +2,12 @@
 incoming=/var/backups/jupyterlab/incoming # what came from the operator's machine, until it is in place
 pending=/var/backups/jupyterlab/restoring # what is to be put in place; whoever comes next completes it
 
-# receive SIZE SUM <bytes: whole or not at all.
+# receive SIZE SUM NAME <bytes: whole or not at all.
 receive() {
     umask 077
     mkdir -p -- "$incoming"
     find "$incoming" -type f -mmin +1440 -delete # of runs that were killed
-    part=$incoming/$2.part
+    part=$incoming/$3.part
     trap 'rm -f -- "$part"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
     if [ "$1" -ge "$(room_under "$incoming")" ]; then
@@ -19,7 +19,7 @@ receive() {
         echo 'refused: it did not arrive whole'
         exit 1
     fi
-    sync -- "$part" && mv -fT -- "$part" "$incoming/$2" && echo received
+    sync -- "$part" && mv -fT -- "$part" "$incoming/$3" && echo received
 }
 
 # room_under PATH: bytes that are free there.
@@ -190,11 +190,13 @@ complete_restore() {
     systemctl stop jupyterlab.service 2>/dev/null || true # what it writes now would be lost
     by=$(mover "$(dirname -- "$project")")
     exchange "$project.restoring/project" "$project" "$by"
+    rebuilt=
     for made in venv .venvs .kernels; do # which no backup has
         if [ ! -e "$project/$made" ] && [ ! -L "$project/$made" ] && [ -e "$project.before-$stamp/$made" ]; then
-            owner_does "$account" mv -T -- "$project.before-$stamp/$made" "$project/$made"
+            owner_does "$account" mv -T -- "$project.before-$stamp/$made" "$project/$made" || rebuilt=$made
         fi
     done
+    [ -z "$rebuilt" ] || echo "note: $rebuilt is not $account's to move: it is made anew"
     exchange "$stage/jupyter" "$home/.jupyter" "$account"
     exchange "$stage/kernels" "$home/.local/share/jupyter/kernels" "$account"
     if [ -e "$stage/cookie_secret" ]; then

@@ -94,12 +94,14 @@ class Place:
         assert done.returncode == 0, done
         return archives.found(self.backups)[0]
 
-    def script(self, act: str) -> str:
+    def script(self, act: str, before: str = "") -> str:
         """The shell that puts a backup in place."""
         functions = applying(self.folder)
         for theirs in ("/etc/nginx/jupyterlab", "/etc/letsencrypt"):
             functions = functions.replace(theirs, str(self.folder / theirs[1:]))
-        return f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}set -e\n{act}\n"
+        return (
+            f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}{before}set -e\n{act}\n"
+        )
 
     def restoring(self, file: Path) -> str:
         words = file, ME, self.home, self.project
@@ -324,10 +326,21 @@ def test_a_damaged_one_is_refused_on_the_server(place, bare, act):
 @pytest.mark.parametrize("size, why", [(5, b"received"), (4, b"did not arrive whole")])
 def test_what_is_sent_arrives_whole_or_not_at_all(bare, size, why):
     digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # of hello
-    done = dash(bare.script(call("receive", size, digest)), input=b"hello and more")
+    done = dash(bare.script(call("receive", size, digest, "name")), input=b"hello and more")
     assert why in done.stdout
     there = [path.name for path in (bare.folder / "kept/incoming").iterdir()]
-    assert there == ([digest] if size == 5 else [])
+    assert there == (["name"] if size == 5 else [])
+
+
+def test_one_that_cannot_be_completed_stays_to_be_completed(place):
+    file = place.archive()
+    stuck = 'mv() { case "$*" in *restoring/project*) return 1 ;; esac; command mv "$@"; }\n'
+    pending = place.folder / "kept/restoring"
+    for act in (place.restoring(file), ":"):  # the restore itself, and whoever comes next
+        done = dash(stuck + place.script(act), timeout=30)
+        assert (done.returncode, pending.exists()) == (1, True), done
+    assert dash(place.script(":"), timeout=30).returncode == 0
+    assert place.whole() and place.leftovers() == []
 
 
 @pytest.mark.parametrize("command", ["mv", "rm", "mkdir", "tar"])
@@ -345,9 +358,8 @@ def test_whoever_is_killed_anywhere_it_is_the_old_state_or_the_new(tmp_path, com
         values = {"count": tools / "count", "shell": tools / "shell", "number": number}
         write(tools, {command: DIES.format(command=command, **values), "count": ""})
         (tools / command).chmod(0o755)
-        script = place.script(place.restoring(file))
-        path = f"export PATH={tools}:$PATH\necho $$ >{tools}/shell\nset -e\n"
-        done = dash(script.replace("set -e\n", path, 1), timeout=30)
+        before = f"export PATH={tools}:$PATH\necho $$ >{tools}/shell\n"
+        done = dash(place.script(place.restoring(file), before), timeout=30)
         (tools / command).unlink()
         pending = (place.folder / "kept/restoring").exists()
         if done.returncode == 0:
