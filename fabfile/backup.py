@@ -8,6 +8,7 @@ anybody's tools can read. Owns nothing on the server but zstd.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from .receiver import Receiver
 from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def tools(settings: Settings, host: Host) -> list[Item]:
@@ -104,7 +107,7 @@ def writable(folder: Path):
     try:
         yield
     except OSError as problem:
-        if not problem.filename and problem.errno != 28:  # the connection's, not the disk's
+        if not problem.filename and problem.errno not in FULL:  # the connection's, not the disk's
             raise
         place = problem.filename or folder
         raise Exit(f"{place}: {problem.strerror}: make room or choose another folder by --to; "

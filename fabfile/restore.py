@@ -97,7 +97,10 @@ def send(c: Connection, host: Host, chosen: Backup) -> str:
                 yield piece
                 told.add(len(piece))
 
-        words = list(channel.apply(c, script, host.root, source()))
+        try:
+            words = list(channel.apply(c, script, host.root, source()))
+        except KeyboardInterrupt:
+            raise Exit("stopped: nothing was touched", 130) from None
     if words[-1:] != ["received"]:
         raise Exit(remedies.explain("send the backup", words or ["cut off"], backup.Silent(),
                                     name_of(c)))  # fmt: skip

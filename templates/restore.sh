@@ -142,6 +142,7 @@ clear_stage() {
 unpack_archive() {
     archive=$1 account=$2 home=$3 well=''
     project=$(true_place "$4")
+    trap '[ -n "$well" ] || { forget "$archive"; clear_stage "$home/.jupyterlab.restoring"; clear_stage "$project.restoring"; }' EXIT
     read -r block size <"$run/found"
     owner_does "$account" test -d "$home"
     if mountpoint -q -- "$project"; then
@@ -153,7 +154,6 @@ unpack_archive() {
     refuse_no_room "$size" "$parent"
     parent=$(dirname -- "$project")
     [ -d "$parent" ] || put_directory "$parent" "$account" "$(id -gn -- "$account")" 0755
-    trap '[ -n "$well" ] || { forget "$archive"; clear_stage "$home/.jupyterlab.restoring"; clear_stage "$project.restoring"; }' EXIT
     for folder in "$home/.jupyterlab.restoring" "$project.restoring"; do stage "$folder"; done
     unpack "$1" "$home/.jupyterlab.restoring" --exclude=project
     unpack "$1" "$project.restoring" project
