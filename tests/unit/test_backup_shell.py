@@ -298,6 +298,7 @@ def evil(folder: Path, members: str) -> Path:
     [
         "manifest lock.txt x project",
         "manifest project x",
+        "manifest project lock.txt",
         "manifest --transform s,^x,/etc/cron.d/x, x project",
         "manifest --transform s,^x,project/../../x, x project",
         "manifest project --transform s,^null,project/null, -C /dev null",
