@@ -195,15 +195,16 @@ def backup(c, to="backups", there=False, list=False):
     if there and to != "backups":
         raise Exit("--there writes into lab.backup_folder on the server: leave out --to")
     folder = archives.folder_of(to, c.original_host, c.port)
+    if list:
+        listing(c, settings, look(c, settings, (tools,))[0], folder)
+        return
     if c.config.run.dry:
         look(c, settings, (tools,))
         place = settings.backup_folder if there else folder
         output.say(f"{name_of(c)}: would back up into {place}")
         return
     host = ready(c, settings)
-    if list:
-        listing(c, settings, host, folder)
-    elif there:
+    if there:
         store(c, settings, host)
     else:
         fetch(c, settings, host, folder)
