@@ -3,11 +3,11 @@
 import re
 
 REMEDIES = (
-    (r"(?<=refused: )(?!No space).*", "nothing was touched"),
     (
         r"the new venv was refused: .*|JupyterLab did not start from .*",
         "see above, and mend lab.packages; it serves as before",
     ),
+    (r"(?<=refused: )(?!No space).*", "nothing was touched"),
     (
         r"Detail: .*|urn:ietf:params:acme:error:.*",
         "mend what the ACME server says, then run again; what was served is served still",

@@ -14,14 +14,25 @@ import msgspec
 from fabric import Connection
 from invoke import Exit
 
-from . import archives, backup, channel, contents, deps, full, jupyter, output, remedies, remote
+from . import (
+    archives,
+    backup,
+    channel,
+    contents,
+    deps,
+    floors,
+    full,
+    jupyter,
+    output,
+    remedies,
+    remote,
+    specs,
+)
 from .contents import Backup
 from .converge import converge, look
 from .deeds import carry_out
 from .host import Host
-from .items import Change, Venv, call
-from .items.software import canonical
-from .knobs import FLOOR
+from .items import Change, Venv, below, call, canonical
 from .meter import meter, size
 from .render import shell
 from .settings import Settings, load
@@ -33,7 +44,7 @@ INCOMING = "/var/backups/jupyterlab/incoming"
 def pinned(settings: Settings, lock: tuple[str, ...]) -> tuple[Settings, list[str]]:
     """The settings with the versions of the lock, and the requirements that these do not fit.
 
-    The server's floor counts more than the lock: an older one has a known hole.
+    The floors count more than the lock: what is below one has a known hole.
     """
     rows = (line.partition("==") for line in lock)
     there = {canonical(name): version for name, _, version in rows}
@@ -43,7 +54,7 @@ def pinned(settings: Settings, lock: tuple[str, ...]) -> tuple[Settings, list[st
 
     if not lock:
         return settings, []
-    old = {canonical("jupyter_server")} if lacking(FLOOR) else set()
+    old = set(map(specs.name, below(there, floors.texts())))
     lines = tuple(line for line in lock if canonical(line.partition("==")[0]) not in old)
     odd = lacking(*settings.packages)
     packages = tuple(text for text in settings.packages if text not in odd)

@@ -191,9 +191,9 @@ complete_restore() {
     by=$(mover "$(dirname -- "$project")")
     exchange "$project.restoring/project" "$project" "$by"
     rebuilt=
-    for made in venv .venvs .kernels; do # which no backup has
-        if [ ! -e "$project/$made" ] && [ ! -L "$project/$made" ] && [ -e "$project.before-$stamp/$made" ]; then
-            owner_does "$account" mv -T -- "$project.before-$stamp/$made" "$project/$made" || rebuilt=$made
+    for inner in venv .venvs .kernels; do # which no backup has
+        if [ ! -e "$project/$inner" ] && [ ! -L "$project/$inner" ] && [ -e "$project.before-$stamp/$inner" ]; then
+            owner_does "$account" mv -T -- "$project.before-$stamp/$inner" "$project/$inner" || rebuilt=$inner
         fi
     done
     [ -z "$rebuilt" ] || echo "note: $rebuilt is not $account's to move: it is made anew"

@@ -34,12 +34,12 @@ swap_venv() {
     owner_does "$account" sh -c '
         if [ -e "$1" ] || [ -L "$1" ]; then mv -fT -- "$1" "$1.older"; fi
         ln -s -- "$2" "$1"' sh "$former" "$new"
-    exchange "$account" "$project"
+    exchange_venvs "$account" "$project"
     if "$@"; then
         clear_venvs "$account" "$project"
         return 0
     fi
-    exchange "$account" "$project"
+    exchange_venvs "$account" "$project"
     "$@" || echo "the former one does not start either"
     owner_does "$account" sh -c '
         rm -f -- "$1"
@@ -53,16 +53,16 @@ swap_venv() {
 roll_back() {
     account=$1 project=$2
     shift 2
-    exchange "$account" "$project"
+    exchange_venvs "$account" "$project"
     "$@" && return 0
-    exchange "$account" "$project"
+    exchange_venvs "$account" "$project"
     "$@" || true
     echo "JupyterLab did not start from the one before; the present one is back, and serves"
     return 3
 }
 
-# exchange USER PROJECT: the venv and the previous one change places.
-exchange() {
+# exchange_venvs USER PROJECT: the venv and the previous one change places.
+exchange_venvs() {
     owner_does "$1" python3 "$run/exchange.py" "$2/venv" "$2/.venvs/previous"
 }
 
