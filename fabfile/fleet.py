@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import fnmatch
 import functools
+import json
 import os
 import shlex
 import sys
@@ -173,7 +174,11 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
     settings.load(c.config)
     chosen = choose(c.config, on, limit, retry_failed)
     results = run(c.config, chosen, functools.partial(task, **options), jobs)
-    summary(results)
+    if task.keywords.get("json"):
+        for result in (r for r in results if r.state == "failed"):
+            print(json.dumps({"host": result.host, "error": result.why}))
+    else:
+        summary(results)
     failed = [result.host for result in results if result.state == "failed"]
     again = ""
     if not (c.config.run.dry or name == "status"):

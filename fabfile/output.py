@@ -35,6 +35,10 @@ class Sink:
         """
         print(text, flush=True)
 
+    def data(self, text: str) -> None:
+        """Take a line for a program to read: as it is, also in a fleet."""
+        print(text, flush=True)
+
     def step(self, text: str) -> None:
         """Learn what runs now."""
 

@@ -1,38 +1,62 @@
-"""How the server is, and whether it is still what the settings say."""
+"""How the server is at a glance, and whether it is still what the settings say."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from json import dumps
 
 from invoke import Exit
 
 from . import output, remote, tls
 from .converge import look
 from .full import STEPS
-from .plan import facts_of, name
+from .live import live, whole
+from .screen import lines
 from .settings import load
 from .troubles import name_of
 
 
 @remote.task
-def status(c, drift=False):
-    """Show versions and what differs from the settings; writes nothing, needs no sudo.
+def status(c, drift=False, json=False):
+    """Show versions, service, kernels, Nginx, disk, and what differs from the settings.
 
-    :param drift: exit with 2 when something differs (0: all the same, 1: error), for cron or CI.
+    It asks the server once, as the login user, without sudo, and writes nothing there. What a
+    processor does is measured over half a second.
+
+    :param drift: exit with 2 when something differs (0: all the same, 1: error), for cron or CI;
+        the package index is not asked for newer versions then.
+    :param json: print one line of JSON for a program to read, and nothing else.
     """
-    began, report = time.monotonic(), output.report(name_of(c))
-    host, items, answers, changes = look(c, load(c.config), STEPS)
-    for step in STEPS:
-        report.shown(name(step), facts_of(items, answers, name(step)))
+    began, settings = time.monotonic(), load(c.config)
+
+    def items(settings, host):
+        return [live(settings, newest=not drift)]
+
+    host, *rest = look(c, settings, (*STEPS, items))
+    told = whole(name_of(c), settings, host, *rest)
+    if json:
+        output.SINK.get().data(dumps(told))
+    else:
+        show(told, host, *rest, asked=not drift, began=began)
+    if drift and told["drift"]:
+        raise Exit(code=2)
+
+
+def show(told: dict, host, items, answers, changes, asked: bool, began: float) -> None:
+    """Print it all for eyes; of files that are still to come not the text."""
+    report, number = output.report(told["host"]), len(items) - 1
+    report.line(f"{report.where}{host.name}")
+    for name, text in lines(told, asked):
+        report.shown(name, text)
     pending = tls.pending(items, answers)
-    if changes or pending:
-        report.plan(host, changes, len(items), {})
+    if told["drift"]:
+        brief = [change if change.before else replace(change, after=None) for change in changes]
+        report.plan(host, brief, number, {})
         if pending:
             report.line(f"  would {pending}")
     else:
-        report.end_host(0, len(items), time.monotonic() - began)
+        report.end_host(0, number, time.monotonic() - began)
     if host.turn:
         how = "did not end well, or is still at work" if host.unsettled else "ended well"
         report.note(f"the last run, by {host.turn.removesuffix(', done')}, {how}")
-    if drift and (changes or pending):
-        raise Exit(code=2)

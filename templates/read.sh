@@ -171,6 +171,23 @@ show_listener() {
         /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
+# show_disk FOLDER: bytes free and in all where it is, or where the home is, and which disk that is.
+show_disk() {
+    for folder in "$1" "$home"; do
+        [ -e "$folder" ] || continue
+        df -B1 --output=avail,size,target -- "$folder" 2>/dev/null | sed -n 2p
+        return
+    done
+}
+
+# show_live ARGUMENT... <status.py: how it runs, as its user sees it; nothing where there is no Python.
+show_live() {
+    command -v python3 >/dev/null || return 0
+    set -- python3 -B - "$@"
+    [ "$me" != 0 ] || set -- runuser -u "$account" -- "$@"
+    HOME=$home PYTHONDONTWRITEBYTECODE=1 "$@" 2>/dev/null || true
+}
+
 # would_install RECOMMENDS NAME...: `package version` of all that apt would bring; nothing without
 # an index.
 would_install() {

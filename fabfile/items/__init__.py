@@ -9,6 +9,7 @@ from .absent import Absent, Welcome
 from .base import Change, Item, assigned, call, here, look, quote
 from .certificate import Certificate, Given, Issued, key_of
 from .kernels import Kernelspec, NoOthers, OwnVenv, Python
+from .live import Live
 from .login import Password, Token
 from .paths import Directory, File, Link, Needs, PathItem, decode
 from .services import Port, Service, Sleeper, moment
@@ -16,8 +17,8 @@ from .software import Packages, Venv, below, canonical, few
 
 __all__ = [
     "Absent", "Certificate", "Change", "Directory", "File", "Given", "Issued", "Item",
-    "Kernelspec", "Link", "Needs", "NoOthers", "OwnVenv", "Packages", "Password", "PathItem",
-    "Port", "Python", "Service", "Sleeper", "Token", "Venv", "Welcome",
+    "Kernelspec", "Link", "Live", "Needs", "NoOthers", "OwnVenv", "Packages", "Password",
+    "PathItem", "Port", "Python", "Service", "Sleeper", "Token", "Venv", "Welcome",
     "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",
     "look", "moment", "parsed", "quote",
 ]  # fmt: skip

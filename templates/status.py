@@ -1,0 +1,184 @@
+"""How JupyterLab is doing right now, as one line of JSON. Changes nothing, needs no root.
+
+Usage: status.py SOCKET-OR-PORT UNIT TOKEN-FILE VENV newest|no     (runs on the server, as the user)
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TICK = os.sysconf("SC_CLK_TCK")
+SAMPLE = 0.5  # seconds over which the use of a processor is measured
+PATIENCE = 5  # seconds that a package index may take
+ASKED = ("jupyterlab", "jupyter_server")
+
+
+class Local(http.client.HTTPConnection):
+    """HTTP to JupyterLab itself: by its socket, or its port on this machine."""
+
+    def __init__(self, target: str):
+        super().__init__("localhost", None if target.startswith("/") else int(target), timeout=3)
+        self.target = target
+
+    def connect(self):
+        if not self.target.startswith("/"):
+            return super().connect()
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        return self.sock.connect(self.target)
+
+
+def ask(target: str, token: str, path: str):
+    """The answer of its REST interface; None when there is none. It does not count as activity."""
+    wire = Local(target)
+    try:
+        headers = {"Authorization": f"token {token}"}
+        wire.request("GET", f"/api/{path}?no_track_activity=1", headers=headers)
+        answer = wire.getresponse()
+        return json.loads(answer.read()) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        wire.close()
+
+
+def shown(unit: str) -> dict[str, str]:
+    """What systemd counts of a unit."""
+    names = "MainPID,MemoryCurrent,MemoryMax,TasksCurrent"
+    told = subprocess.run(["systemctl", "show", "-p", names, unit], capture_output=True, text=True)
+    return dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
+
+
+def number(text: str) -> int | None:
+    """A count of systemd's; None where it counts nothing, or sets no limit."""
+    return int(text) if text.isdigit() and int(text) < 2**63 else None
+
+
+class Process:
+    """One process of the unit, as /proc has it: children that have ended count as its own time."""
+
+    def __init__(self, folder: Path):
+        self.pid = int(folder.name)
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        self.parent = int(fields[1])
+        self.seconds = sum(map(int, fields[11:15])) / TICK
+        self.command = (folder / "cmdline").read_bytes().decode(errors="replace")
+
+    def memory(self) -> int:
+        """Bytes of its own: what it shares with others counts in part (PSS), where we may see it."""
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            rows = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
+            return next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) * 1024
+        with contextlib.suppress(OSError, ValueError):
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE")
+        return 0
+
+
+def processes(unit: str) -> dict[int, Process]:
+    """All processes of a unit."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # gone meanwhile
+            if f"/{unit}\n" in (folder / "cgroup").read_text():
+                found[int(folder.name)] = Process(folder)
+    return found
+
+
+def below(pid: int, there: dict[int, Process]) -> set[int]:
+    """A process and all that it started."""
+    family, more = set(), {pid}
+    while more:
+        family |= more
+        more = {p.pid for p in there.values() if p.parent in family} - family
+    return family
+
+
+def use(family: set[int], before: dict, after: dict, seconds: float) -> dict:
+    """Memory in bytes, and percent of one processor, of some processes."""
+    spent = sum(after[p].seconds - before[p].seconds for p in family if p in before and p in after)
+    memory = sum(after[p].memory() for p in family if p in after)
+    return {"memory": memory, "cpu": round(max(spent, 0) / seconds * 100, 1)}
+
+
+def asking(venv: str) -> dict:
+    """Begin to ask the package index for the newest versions, as pip.conf says."""
+    own = f"{venv}/bin/python"
+    has_pip = any(Path(venv).glob("lib/python3*/site-packages/pip"))
+    python = own if has_pip else "python3"
+    options = (
+        "--disable-pip-version-check --no-cache-dir --no-input --retries 0 --timeout 4".split()
+    )
+    return {
+        name: subprocess.Popen(
+            [python, "-m", "pip", "index", "versions", *options, name],
+            cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for name in ASKED
+    }  # fmt: skip
+
+
+def told(running: dict, deadline: float) -> dict[str, str | None]:
+    """The newest versions; None for one that was not told in time."""
+    newest = {}
+    for name, process in running.items():
+        try:
+            out, _ = process.communicate(timeout=max(deadline - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, _ = process.communicate()
+        first = out.partition("\n")[0]  # jupyterlab (4.6.6)
+        newest[name] = first.partition("(")[2].rstrip(")") or None if "(" in first else None
+    return newest
+
+
+def main(target: str, unit: str, token_file: str, venv: str, newest: str) -> None:
+    """Ask the index, JupyterLab, systemd and /proc; print it all."""
+    began = time.monotonic()
+    running = asking(venv) if newest == "newest" else {}
+    state = shown(unit)
+    server = int(state.get("MainPID") or 0)
+    token = ""
+    with contextlib.suppress(OSError):
+        token = Path(token_file).read_text().strip()
+    kernels = ask(target, token, "kernels") if server else None
+    sessions = ask(target, token, "sessions") or [] if kernels else []
+    terminals = ask(target, token, "terminals") if server else None
+    paths = {s["kernel"]["id"]: s["path"] for s in sessions if s.get("kernel")}
+    sampled, before = time.monotonic(), processes(unit)
+    versions = told(running, began + PATIENCE)
+    if before:
+        time.sleep(max(sampled + SAMPLE - time.monotonic(), 0))
+    seconds, after = time.monotonic() - sampled, processes(unit)
+
+    def kernel(one: dict) -> dict:
+        roots = [p.pid for p in after.values() if f"kernel-{one['id']}.json" in p.command]
+        family = set().union(*(below(pid, after) for pid in roots))
+        told = {"id": one["id"], "name": one["name"], "notebook": paths.get(one["id"])}
+        told |= {"state": one.get("execution_state"), "since": one.get("last_activity")}
+        return told | use(family, before, after, seconds)
+
+    service = {"memory": number(state.get("MemoryCurrent", ""))}
+    service["memory_limit"] = number(state.get("MemoryMax", ""))
+    service["cpu"] = use(set(after), before, after, seconds)["cpu"] if after else None
+    service["tasks"] = number(state.get("TasksCurrent", ""))
+    whole = {
+        "now": time.time(),
+        "service": service,
+        "server": use({server}, before, after, seconds) if server in after else None,
+        "kernels": None if kernels is None else [kernel(one) for one in kernels],
+        "terminals": None if terminals is None else len(terminals),
+        "newest": {name: versions.get(name) for name in ASKED},
+    }
+    print(json.dumps(whole))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
