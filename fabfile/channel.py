@@ -10,6 +10,7 @@ import secrets
 import shlex
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from fabric import Connection
 from invoke import Exit
@@ -17,9 +18,29 @@ from paramiko import Message
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from .output import may_ask
+from .pulse import begin
 from .troubles import name_of
 
 MAGIC = b"\x1f\x8b\x08"  # how gzip's output begins, RFC 1952
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What goes to and fro beside a command and its lines.
+
+    :param source: what is sent after the input, piece by piece; the script must know how much it
+        reads of that, for a terminal has no end.
+    :param sink: takes all that comes after the line `go`, both streams, instead of lines.
+    :param pulse: leave its input open, and send a line end every so many seconds: while they come,
+        somebody is here.
+    """
+
+    source: Iterable[bytes] = ()
+    sink: Callable[[bytes], None] | None = None
+    pulse: float = 0
+
+
+PLAIN = Beside()
 
 
 def converse(
@@ -28,8 +49,7 @@ def converse(
     stdin: str = "",
     prompts=None,
     tty: bool = False,
-    source: Iterable[bytes] = (),
-    sink: Callable[[bytes], None] | None = None,
+    beside: Beside = PLAIN,
 ):
     """Run one command and yield its lines (both streams) as they come; return its exit status.
 
@@ -37,18 +57,17 @@ def converse(
         waits until a line `go` came, else it is sent at once.
     :param prompts: text without a line end -> function that gives the answer to it.
     :param tty: give it a terminal, for a sudo that wants one.
-    :param source: what is sent after the input, piece by piece.
-    :param sink: takes all that comes after the line `go`, as it comes.
+    :param beside: what goes to and fro with it.
     """
     channel = c.transport.open_session()
     if tty:
         channel.get_pty()
     channel.set_combine_stderr(True)
     channel.exec_command(command)
-    waiting = bool(prompts or tty or source)
+    waiting = bool(prompts or tty or beside.source)
     if not waiting:
-        send(channel, stdin)
-    buffer, begun = b"", False
+        send(channel, stdin, beside)
+    buffer, begun, sink = b"", False, beside.sink
     while chunk := channel.recv(65536):
         if begun and sink:
             sink(chunk)
@@ -59,7 +78,7 @@ def converse(
             begun = begun or line.strip() == b"go"
             if waiting and begun:
                 waiting = False
-                send(channel, stdin, source)
+                send(channel, stdin, beside)
             yield line.decode(errors="replace").removesuffix("\r")
         if begun and sink:
             sink(buffer)
@@ -73,13 +92,16 @@ def converse(
     return channel.recv_exit_status()
 
 
-def send(channel, stdin: str, source: Iterable[bytes] = ()) -> None:
+def send(channel, stdin: str, beside: Beside) -> None:
     """Send the whole input and close it; a command that has ended already is no error here."""
     with contextlib.suppress(OSError):
         channel.sendall(stdin.encode())
-        for piece in source:
+        for piece in beside.source:
             channel.sendall(piece)
-        channel.shutdown_write()
+        if beside.pulse:
+            begin(channel, beside.pulse)
+        else:
+            channel.shutdown_write()
 
 
 def ask(c: Connection, script: str, stdin: str = "", user: str = "") -> list[str]:
@@ -137,27 +159,20 @@ def unpacked(told: bytes) -> bytes | None:
     return text if unpacking.eof else None
 
 
-def apply(
-    c: Connection,
-    script: str,
-    root: bool,
-    source: Iterable[bytes] = (),
-    sink: Callable[[bytes], None] | None = None,
-) -> Iterator[str]:
+def apply(c: Connection, script: str, root: bool, **more) -> Iterator[str]:
     """Run a script as root and yield its lines as they come, after a line `go`; return its status.
 
     The script travels as input, so that nothing in it shows in a process list or in sudo's log;
     one that did not come whole is not begun.
 
     :param root: whether the login user is root already.
-    :param source: what the script itself reads; it must know how much, a terminal has no end.
-    :param sink: takes what the script writes, both streams, instead of lines.
+    :param more: what goes to and fro with it, as `Beside` has it.
     :raises Exit: when sudo refuses, or asks for a password that nobody here knows.
     """
     script = script.strip()
     shell = f"env LC_ALL=C sh -c 'echo go; {take(script)}'"
     if root:
-        return (yield from converse(c, shell, script, source=source, sink=sink))
+        return (yield from converse(c, shell, script, beside=Beside(**more)))
     tty, known = False, c.config.sudo.password
     while True:
         prompts, how = None, "-n"
@@ -168,7 +183,7 @@ def apply(
         command = f"{raw}env LC_ALL=C sudo {how} -- {shell}"
         refusal = status = None
         begun = False
-        talk = converse(c, command, script, prompts, tty, source, sink)
+        talk = converse(c, command, script, prompts, tty, Beside(**more))
         try:
             while True:
                 line = next(talk)

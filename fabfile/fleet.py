@@ -24,12 +24,15 @@ from . import (
     full,
     jupyter,
     kernels,
+    login,
+    logs,
     nginx,
     output,
     packages,
     remote,
     restore,
     schedule,
+    service,
     settings,
     status,
     systemd,
@@ -58,6 +61,11 @@ TASKS = {
     "backup": backup.backup,
     "restore": restore.restore,
     "schedule": schedule.schedule,
+    "logs": logs.logs,
+    "restart": service.restart,
+    "stop": service.stop,
+    "start": service.start,
+    "token": login.token,
 }
 OPTIONS = {"verify": "full", "drift": "status"}  # those that may stand beside it -> its task
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed

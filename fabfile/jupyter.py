@@ -41,6 +41,11 @@ def listens(settings: Settings) -> str:
     return OWN if settings.sleep_after else SOCKET
 
 
+def cookie_secret(host: Host) -> str:
+    """The file of what signs the cookies of sessions, where Jupyter keeps it or the config says."""
+    return "~/.jupyter/cookie_secret" if runtime(host) else f"{USUAL}/jupyter_cookie_secret"
+
+
 def core(settings: Settings, host: Host) -> tuple[str, ...]:
     """The files that tell which server is installed: newer ones mean that an older one runs."""
     packages = f"{host.under(settings.venv)}/lib/python3*/site-packages"
@@ -67,7 +72,7 @@ def venv(settings: Settings, host: Host) -> Venv:
 def items(settings: Settings, host: Host) -> list[Item]:
     """The project folder, its venv, the configuration, and what one logs in with."""
     project, mine = host.under(settings.project), {"owner": host.user, "group": host.group}
-    kept = host.under("~/.jupyter/cookie_secret") if runtime(host) else ""
+    kept = host.under(cookie_secret(host)) if runtime(host) else ""
     config = render(
         "jupyter_lab_config.py.j2",
         settings=settings,

@@ -6,12 +6,13 @@ import msgspec
 from fabric import Connection
 from invoke import Exit
 
-from . import jupyter, remote, systemd, wire
+from . import jupyter, remote, service, systemd, wire
 from .converge import State, converge, read
 from .credentials import ask
-from .items import Password, Token
+from .deeds import carry_out
+from .items import Change, Password, Token, call
 from .output import say
-from .settings import load
+from .settings import Settings, load
 from .troubles import name_of
 
 
@@ -35,15 +36,53 @@ def tell(c: Connection, state: State) -> None:
 
 
 @remote.task
-def token(c):
-    """Print the URL that logs in with the server's own token."""
+def token(c, rotate=False, yes=False):
+    """Print the URL that logs in with the server's own token; `--rotate` makes a new one.
+
+    :param rotate: make a new token, end every session, by password, too, and start JupyterLab
+        again: running kernels end.
+    :param yes: with --rotate: do not ask, even when a kernel is computing.
+    """
     settings = load(c.config)
+    if rotate:
+        renew(c, settings, yes)
+        if c.config.run.dry:
+            return
+    say(address(c, settings))
+
+
+def address(c: Connection, settings: Settings, site: str = "") -> str:
+    """The URL that logs in with the token.
+
+    :param site: where it is to be reached, when that is not by its name.
+    """
     wire.open_connection(c, settings)
     item = Token(path=jupyter.TOKEN)
     _, (lines,) = read(c, [item], settings.user)
     if not item.value(lines):
         raise Exit(f"no token there yet: fab -H {name_of(c)} jupyter makes one")
-    say(f"{settings.url}/lab?token={item.value(lines)}")
+    return f"{site or settings.url}/lab?token={item.value(lines)}"
+
+
+def renew(c: Connection, settings: Settings, yes: bool) -> None:
+    """Make a new token, and end all sessions: their cookies are signed with what goes away here.
+
+    In this order a run that is cut off leaves what was, or a token that is newer than the service,
+    which `full` starts again.
+    """
+    host, state, kernels = service.seen(c, settings)
+    if not c.config.run.dry:
+        service.consent(kernels, yes)
+    secret, path = host.under(jupyter.cookie_secret(host)), host.under(jupyter.TOKEN)
+    changes = [
+        Change("end all sessions", call("owner_does", host.user, "rm", "-f", "--", secret)),
+        Change("make a new login token", call("put_token", path, host.user, host.group)),
+    ]
+    if state["ActiveState"] == "inactive":
+        say(f"  note          JupyterLab is stopped, and stays so: fab -H {name_of(c)} start")
+    else:
+        changes.append(Change(f"restart {systemd.NAME}", service.started(settings)))
+    carry_out(c, host, *changes)
 
 
 @remote.task

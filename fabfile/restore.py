@@ -109,7 +109,7 @@ def send(c: Connection, host: Host, chosen: Backup) -> str:
                 told.add(len(piece))
 
         try:
-            words = list(channel.apply(c, script, host.root, source()))
+            words = list(channel.apply(c, script, host.root, source=source()))
         except KeyboardInterrupt:
             raise Exit("stopped: nothing was touched", 130) from None
     if words[-1:] != ["received"]:

@@ -16,6 +16,8 @@ from pathlib import Path
 TICK = os.sysconf("SC_CLK_TCK")
 SAMPLE = 0.5  # seconds over which the use of a processor is measured
 PATIENCE = 5  # seconds that a package index may take
+INDEX = ["--disable-pip-version-check", "--no-cache-dir", "--no-input"]  # it writes nothing
+INDEX += ["--retries", "0", "--timeout", "4"]
 ASKED = ("jupyterlab", "jupyter_server")
 
 
@@ -71,7 +73,7 @@ class Process:
         self.command = (folder / "cmdline").read_bytes().decode(errors="replace")
 
     def memory(self) -> int:
-        """Bytes of its own: what it shares with others counts in part (PSS), where we may see it."""
+        """Bytes: of what it shares with others, its part (PSS), where we may see it."""
         with contextlib.suppress(OSError, ValueError, StopIteration):
             rows = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
             return next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) * 1024
@@ -112,12 +114,9 @@ def asking(venv: str) -> dict:
     own = f"{venv}/bin/python"
     has_pip = any(Path(venv).glob("lib/python3*/site-packages/pip"))
     python = own if has_pip else "python3"
-    options = (
-        "--disable-pip-version-check --no-cache-dir --no-input --retries 0 --timeout 4".split()
-    )
     return {
         name: subprocess.Popen(
-            [python, "-m", "pip", "index", "versions", *options, name],
+            [python, "-m", "pip", "index", "versions", *INDEX, name],
             cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True,
         )

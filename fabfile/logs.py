@@ -1,0 +1,73 @@
+"""What JupyterLab and Nginx have written down, as it comes."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from invoke import Exit
+
+from . import channel, remote, systemd
+from .deeds import meet
+from .items import assigned, call
+from .output import say
+from .render import shell
+from .screen import printable
+from .settings import load
+from .troubles import name_of
+
+ACCESS = "/var/log/nginx/jupyterlab.access.log"
+PULSE = 5  # seconds between two signs of life to the server's side, which ends without them
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+OWN = re.compile(r"^\[([A-Z]) \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ ")  # Jupyter repeats the time
+
+
+def row(line: str) -> str:
+    """Write one line of logs.py for eyes: when, who, what.
+
+    :param line: `at MOMENT WHAT TEXT`.
+    """
+    _, when, what, text = [*line.split(" ", 3), ""][:4]
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(float(when)))
+    text = OWN.sub(r"[\1 ", COLOURS.sub("", text)).replace("\t", "    ")
+    return f"{stamp} {what:<7} {printable(text)}"
+
+
+@remote.task
+def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
+    """Show what JupyterLab and Nginx wrote into their logs, in the order of time.
+
+    Each line has its time (UTC) and who wrote it: `jupyter` is the journal of the service, `nginx`
+    the requests to the site, `error` what Nginx itself complains of, its other sites included.
+
+    :param follow: go on with what comes, until Ctrl-C.
+    :param since: only what is newer, such as '1 hour ago', yesterday, or '2026-11-24 10:00'.
+    :param nginx: only what Nginx wrote.
+    :param jupyter: only what JupyterLab wrote.
+    :param lines: without --since: so many of the last lines of each.
+    """
+    if lines < 0:
+        raise Exit("logs: --lines takes a number, such as 50")
+    what = [n for n, chosen in (("jupyter", jupyter), ("nginx", nginx)) if chosen]
+    settings, where = load(c.config), name_of(c)
+    host, _ = meet(c, settings)
+    told = systemd.NAME, ACCESS, lines, since, "follow" if follow else "no"
+    asked = call("exec", "python3", "-B", "-c", *told, *(what or ("jupyter", "nginx")))
+    asked = asked.replace(" -c ", ' -c "$logs_py" ', 1)
+    script = assigned({"logs_py": shell("logs.py")}) + asked
+    begun, words = False, [""]
+    try:
+        for line in channel.apply(c, script, host.root, pulse=PULSE):
+            if begun and line.startswith("at "):
+                say(row(line))
+            elif begun and line.startswith("unclear "):
+                raise Exit(f"--since {since}: no moment that systemd knows; write '1 hour ago', "
+                           "yesterday, or '2026-11-24 10:00'")  # fmt: skip
+            begun = begun or line == "go"
+            words = [line] if begun and not line.startswith("at ") else words
+    except KeyboardInterrupt:  # that is how following ends
+        return
+    if words[-1] != "go":
+        raise Exit(f"{where}: the logs could not be read: {words[-1]}")
+    if follow:
+        raise Exit(f"{where}: the connection was cut; run again")

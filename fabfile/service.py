@@ -1,0 +1,108 @@
+"""JupyterLab stopped, started, or started again, because somebody asked for it."""
+
+from __future__ import annotations
+
+from fabric import Connection
+from invoke import Exit
+
+from . import jupyter, systemd
+from .deeds import carry_out, meet
+from .host import Host
+from .items import Change, Service, call
+from .live import live
+from .output import count, may_ask, say
+from .remote import task
+from .screen import printable
+from .settings import Settings, load
+from .troubles import name_of
+
+
+def seen(c: Connection, settings: Settings) -> tuple[Host, dict[str, str], list[dict]]:
+    """Look at the unit and the kernels.
+
+    :returns: the host, the unit's properties as systemd names them, and the kernels that run.
+    :raises Exit: when there is no such unit.
+    """
+    unit, running = Service(unit=systemd.NAME, reads=(), fix=""), live(settings, newest=False)
+    host, (lines, told) = meet(c, settings, [unit, running])
+    state = dict(line.split("=", 1) for line in lines if "=" in line)
+    if state.get("LoadState") == "not-found":
+        raise Exit(f"{name_of(c)} has no {systemd.NAME} yet: fab -H {name_of(c)} full")
+    return host, state, running.told(told).get("kernels") or []
+
+
+def ends(kernels: list[dict]) -> str:
+    """Say which kernels will have ended; nothing when none runs."""
+    if not kernels:
+        return ""
+    names = [f"{one['notebook'] or one['name']} ({one['state'] or 'unknown'})" for one in kernels]
+    return f"{count(len(kernels), 'kernel')} ends with it: {', '.join(map(printable, names))}"
+
+
+def consent(kernels: list[dict], yes: bool) -> None:
+    """Say which kernels end; on a terminal, ask first when one of them is at work.
+
+    :raises Exit: when the answer is no.
+    """
+    told = ends(kernels)
+    if told:
+        say(f"  note          {told}")
+    busy = [one for one in kernels if one["state"] == "busy"]
+    if busy and not yes and may_ask():
+        answer = input(
+            f"{count(len(busy), 'kernel')} busy: what it computes is lost. Go on? [y/N] "
+        )
+        if answer.strip().lower() not in ("y", "yes"):
+            raise Exit("nothing was changed")
+
+
+def started(settings: Settings) -> str:
+    """The shell that starts it, or starts it anew, and waits until it answers."""
+    target = settings.port or jupyter.SOCKET
+    return call("start_service", systemd.NAME, systemd.UNIT, target, settings.start_timeout)
+
+
+@task
+def restart(c, yes=False):
+    """Start JupyterLab again, and wait until it answers; its kernels end, notebooks stay.
+
+    It says which kernels run; on a terminal it asks first when one of them is computing.
+
+    :param yes: do not ask.
+    """
+    settings = load(c.config)
+    host, _, kernels = seen(c, settings)
+    if not c.config.run.dry:
+        consent(kernels, yes)
+    carry_out(c, host, Change(f"restart {systemd.NAME}", started(settings)))
+
+
+@task
+def stop(c, yes=False):
+    """Stop JupyterLab until `start` or `full`, also over a reboot; its kernels end.
+
+    It says which kernels run; on a terminal it asks first when one of them is computing.
+
+    :param yes: do not ask.
+    """
+    host, state, kernels = seen(c, load(c.config))
+    if not c.config.run.dry:
+        consent(kernels, yes)
+    if state["ActiveState"] == "inactive" and state["UnitFileState"] == "disabled":
+        say(f"  {systemd.NAME} is stopped already; it starts by: fab -H {name_of(c)} start")
+        return
+    fix = call("systemctl", "disable", "-q", "--now", "--", systemd.NAME)
+    carry_out(c, host, Change(f"stop {systemd.NAME}", fix))
+    if not c.config.run.dry:
+        say(f"  it stays stopped, until: fab -H {name_of(c)} start")
+
+
+@task
+def start(c):
+    """Start JupyterLab after a `stop`, and wait until it answers; one that runs is left alone."""
+    settings = load(c.config)
+    host, state, _ = seen(c, settings)
+    if state["ActiveState"] == "active" and state["UnitFileState"] == "enabled":
+        say(f"  {systemd.NAME} runs already; fab -H {name_of(c)} restart starts it anew")
+        return
+    carry_out(c, host, Change(f"start {systemd.NAME}", started(settings)))
