@@ -5,6 +5,7 @@ from invoke import Collection
 from . import (
     audit,
     backup,
+    browse,
     deps,
     fail2ban,
     fleet,
@@ -46,6 +47,7 @@ ns = Collection(
     upgrade.upgrade,
     upgrade.rollback,
     status.status,
+    browse.open,
     logs.logs,
     service.restart,
     service.stop,

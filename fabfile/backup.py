@@ -74,8 +74,8 @@ def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
         try:
             with open(part, "xb", opener=private) as file, meter("backing up") as told:
                 receiver = Receiver(file, told.add)
-                told = script(settings, host, "stream")
-                for _ in channel.apply(c, told, host.root, sink=receiver):
+                whole = script(settings, host, "stream")
+                for _ in channel.apply(c, whole, host.root, sink=receiver):
                     pass
                 digest, notes = receiver.finish()
                 file.flush()

@@ -138,9 +138,9 @@ def main(unit: str, access: str, lines: str, since: str, follow: str, *what: str
     def ours():
         nonlocal place
         some = f"--since=@{begin:.6f}" if since else f"--lines={lines}"
-        for when, text, cursor in entries(journal(unit, some)):
-            place = cursor
-            yield when, "jupyter", text
+        with journal(unit, some) as reading:
+            for when, text, place in entries(reading):  # noqa: B007
+                yield when, "jupyter", text
 
     def theirs(name: str, log: Log):
         for when, text in log.before(begin, int(lines)):

@@ -1,0 +1,113 @@
+"""A port on this machine that leads through SSH to JupyterLab, past names and firewalls."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+
+from fabric import Connection
+from invoke import Exit
+
+from . import channel
+from .troubles import name_of
+
+SECONDS = 20  # until a connection over there must be open
+CHUNK = 65536
+
+
+class Tunnel:
+    """Listens on 127.0.0.1, and carries each connection over the SSH connection that is there.
+
+    :param target: the path of JupyterLab's socket over there, or its port.
+    :param port: the port here; 0 for any that is free.
+    """
+
+    def __init__(self, c: Connection, target: str, port: int = 0):
+        self.c, self.target = c, target
+        try:
+            self.door = socket.create_server(("127.0.0.1", port))
+        except OSError as problem:
+            raise Exit(f"port {port} of this machine cannot be had ({problem.strerror}): "
+                       "choose another by --port, or leave it out") from None  # fmt: skip
+        self.port = self.door.getsockname()[1]
+
+    def open(self):
+        """Open one connection to JupyterLab.
+
+        :raises Exit: when it does not run, or sshd does not carry it.
+        """
+        from paramiko import ChannelException, SSHException
+
+        where = name_of(self.c)
+        try:
+            return channel.reach(self.c, self.target, SECONDS)
+        except ChannelException as refusal:
+            if refusal.code == 1:
+                raise Exit(
+                    f"{where}: sshd carries no connections: set AllowTcpForwarding and "
+                    "AllowStreamLocalForwarding in its sshd_config to yes"
+                ) from None
+            raise Exit(f"{where}: JupyterLab does not run: fab -H {where} start") from None
+        except SSHException as problem:
+            raise Exit(f"{where}: no connection to JupyterLab: {problem}") from None
+
+    def begin(self) -> None:
+        """Take connections from now on, each in a thread of its own."""
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self) -> None:
+        """Take connections until the door is closed."""
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.door.accept()
+                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self.carry, args=(near,), daemon=True).start()
+
+    def carry(self, near: socket.socket) -> None:
+        """Carry one connection in both directions until both ends are done."""
+        try:
+            far = self.open()
+        except Exit as problem:
+            refuse(near, problem.message)
+            return
+        back = threading.Thread(target=pour, args=(far, near), daemon=True)
+        back.start()
+        pour(near, far)
+        back.join()
+        near.close()
+        far.close()
+
+    def stay(self) -> None:
+        """Stay until Ctrl-C, or until the connection is lost.
+
+        :raises Exit: when it was lost.
+        """
+        while self.c.transport.is_active():
+            time.sleep(0.2)
+        raise Exit(f"{name_of(self.c)}: the connection was lost; run again")
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self.door.close()
+
+
+def pour(source, sink) -> None:
+    """Pass on what comes until its end, and tell the end."""
+    with contextlib.suppress(OSError, EOFError):
+        while chunk := source.recv(CHUNK):
+            sink.sendall(chunk)
+    with contextlib.suppress(OSError, EOFError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def refuse(near: socket.socket, why: str) -> None:
+    """Tell the browser why there is nothing behind this port."""
+    text = f"{why}\n".encode()
+    head = f"HTTP/1.1 502 Bad Gateway\r\nContent-Length: {len(text)}\r\nConnection: close\r\n"
+    with contextlib.suppress(OSError):
+        near.settimeout(2)
+        near.recv(CHUNK)
+        near.sendall(f"{head}Content-Type: text/plain; charset=utf-8\r\n\r\n".encode() + text)
+    near.close()
