@@ -159,7 +159,7 @@ def reach(c: Connection, target: str, seconds: float):
     Paramiko knows no `direct-streamlocal@openssh.com` (OpenSSH's PROTOCOL, 2.4): this opens one as
     its own `open_channel` does the others.
 
-    :raises paramiko.ChannelException: when nothing listens there (2), or sshd does not let us (1).
+    :raises paramiko.SSHException: when nothing listens there, or sshd does not let us.
     """
     transport = c.transport
     if not target.startswith("/"):

@@ -36,7 +36,8 @@ def ends(kernels: list[dict]) -> str:
     if not kernels:
         return ""
     names = [f"{one['notebook'] or one['name']} ({one['state'] or 'unknown'})" for one in kernels]
-    return f"{count(len(kernels), 'kernel')} ends with it: {', '.join(map(printable, names))}"
+    end = "ends" if len(kernels) == 1 else "end"
+    return f"{count(len(kernels), 'kernel')} {end} with it: {', '.join(map(printable, names))}"
 
 
 def consent(kernels: list[dict], yes: bool) -> None:

@@ -38,20 +38,17 @@ class Tunnel:
 
         :raises Exit: when it does not run, or sshd does not carry it.
         """
-        from paramiko import ChannelException, SSHException
+        from paramiko import SSHException
 
         where = name_of(self.c)
         try:
             return channel.reach(self.c, self.target, SECONDS)
-        except ChannelException as refusal:
-            if refusal.code == 1:
-                raise Exit(
-                    f"{where}: sshd carries no connections: set AllowTcpForwarding and "
-                    "AllowStreamLocalForwarding in its sshd_config to yes"
-                ) from None
-            raise Exit(f"{where}: JupyterLab does not run: fab -H {where} start") from None
-        except SSHException as problem:
-            raise Exit(f"{where}: no connection to JupyterLab: {problem}") from None
+        except SSHException:  # sshd does not tell the one from the other
+            raise Exit(
+                f"{where}: nobody answers at {self.target}: start JupyterLab (fab -H {where} "
+                "start), or let sshd carry connections (AllowStreamLocalForwarding and "
+                "AllowTcpForwarding in its sshd_config)"
+            ) from None
 
     def begin(self) -> None:
         """Take connections from now on, each in a thread of its own."""

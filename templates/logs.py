@@ -102,8 +102,14 @@ class Log:
             there = self.path.stat()
             ours = os.fstat(self.file.fileno()) if self.file else None
             if not ours or ours.st_ino != there.st_ino or there.st_size < self.file.tell():
+                self.close()
                 self.file = self.path.open(errors="replace")
         yield from self.added()
+
+    def close(self) -> None:
+        """Be done with the file."""
+        if self.file:
+            self.file.close()
 
     def added(self):
         """Whole lines that are in the file and were not told yet."""

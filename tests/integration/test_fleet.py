@@ -190,7 +190,7 @@ def test_on_a_terminal_there_are_rows_and_the_table(ill, first, operator, fleet)
 
 
 def test_a_task_it_does_not_have_and_a_host_of_fabs_own(fleet, operator, ill):
-    assert "it runs full" in fleet("token", "--on", "lab").stderr
+    assert "it runs full" in fleet("password", "--on", "lab").stderr
     done = operator.fab("-H", ill[0]["f1"].target, "fleet", "status")
     assert done.returncode == 1 and "--on" in done.stderr
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+import uuid
 from contextlib import contextmanager
 
 import pytest
@@ -22,6 +23,11 @@ SECRET = "/home/david/.local/share/jupyter/runtime/jupyter_cookie_secret"
 TOKEN = "/home/david/.jupyter/jupyterlab_token"
 READERS = "ps -eo args | grep -e '[j]ournalctl' -e '[l]ogs, in the order' -e 'sudo [-]n' || true"
 WRITTEN = "find / -xdev -newer /root/mark ! -type d ! -path '/var/log/*' ! -path '/proc/*'"
+ROTATE = (
+    "cd /var/log/nginx; mv -f jupyterlab.access.log jupyterlab.access.log.1\n"
+    "systemctl kill -s USR1 --kill-who=main nginx\n"
+    "until [ -e jupyterlab.access.log ]; do sleep 0.1; done"
+)
 BUSY = "while True: pass"
 
 
@@ -256,18 +262,17 @@ def until(check, why: str, seconds: float = 20) -> None:
 
 
 def test_following_shows_what_comes_also_after_a_rotation_and_ends_by_ctrl_c(ready):
+    pages = [f"/page-{uuid.uuid4().hex}" for _ in range(2)]
     with following(ready) as running:
-        Visitor(ready).client.get("/first-page")
-        ready.host.exec("logrotate -f /etc/logrotate.d/nginx")
-        time.sleep(1)
-        Visitor(ready).client.get("/second-page")
-        ready.host.exec("systemctl kill -s USR1 --kill-who=main nginx")
+        Visitor(ready).client.get(pages[0])
+        ready.host.exec(ROTATE)
+        Visitor(ready).client.get(pages[1])
         Notebook(ready.host).cell("6*7")
         time.sleep(1.5)
         running.send_signal(signal.SIGINT)
         out = running.stdout.read()
     assert running.returncode == 0
-    assert out.count('"GET /first-page" 404') == 1 and out.count('"GET /second-page" 404') == 1
+    assert [out.count(f'"GET {page}" 404') for page in pages] == [1, 1]
     assert re.search(r"jupyter \[I ServerApp\] Kernel started: ", out)
 
 
