@@ -8,15 +8,14 @@ import getpass
 import gzip
 import secrets
 import shlex
-import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from fabric import Connection
 from invoke import Exit
-from paramiko import Channel, Message, SSHException
-from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
+from paramiko import Message
+from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from .output import may_ask
 from .pulse import begin
@@ -151,41 +150,6 @@ def execute(channel, command: str) -> None:
     message.add_boolean(False)
     message.add_string(command)
     channel.transport._send_user_message(message)
-
-
-def reach(c: Connection, target: str, seconds: float):
-    """Open a channel to a unix socket over there, or to a port of its loopback.
-
-    Paramiko knows no `direct-streamlocal@openssh.com` (OpenSSH's PROTOCOL, 2.4): this opens one as
-    its own `open_channel` does the others.
-
-    :raises paramiko.SSHException: when nothing listens there, or sshd does not let us.
-    """
-    transport = c.transport
-    if not target.startswith("/"):
-        there = "127.0.0.1", int(target)
-        return transport.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=seconds)
-    with transport.lock:
-        number = transport._next_channel()
-        opened = Channel(number)
-        transport._channels.put(number, opened)
-        transport.channel_events[number] = answered = threading.Event()
-        transport.channels_seen[number] = True
-        opened._set_transport(transport)
-        opened._set_window(transport.default_window_size, transport.default_max_packet_size)
-    message = Message()
-    message.add_byte(cMSG_CHANNEL_OPEN)
-    message.add_string("direct-streamlocal@openssh.com")
-    for size in (number, transport.default_window_size, transport.default_max_packet_size):
-        message.add_int(size)
-    message.add_string(target)
-    message.add_string("")  # reserved, as is the number
-    message.add_int(0)
-    transport._send_user_message(message)
-    answered.wait(seconds)
-    if transport._channels.get(number) is None or not answered.is_set():
-        raise transport.get_exception() or SSHException("no answer to the request for a channel")
-    return opened
 
 
 def unpacked(told: bytes) -> bytes | None:

@@ -9,8 +9,9 @@ import time
 
 from fabric import Connection
 from invoke import Exit
+from paramiko import Channel, Message, SSHException
+from paramiko.common import cMSG_CHANNEL_OPEN
 
-from . import channel
 from .troubles import name_of
 
 SECONDS = 20  # until a connection over there must be open
@@ -38,11 +39,9 @@ class Tunnel:
 
         :raises Exit: when it does not run, or sshd does not carry it.
         """
-        from paramiko import SSHException
-
         where = name_of(self.c)
         try:
-            return channel.reach(self.c, self.target, SECONDS)
+            return reach(self.c, self.target, SECONDS)
         except SSHException:  # sshd does not tell the one from the other
             raise Exit(
                 f"{where}: nobody answers at {self.target}: start JupyterLab (fab -H {where} "
@@ -88,6 +87,41 @@ class Tunnel:
     def close(self) -> None:
         """Take no more connections."""
         self.door.close()
+
+
+def reach(c: Connection, target: str, seconds: float):
+    """Open a channel to a unix socket over there, or to a port of its loopback.
+
+    Paramiko knows no `direct-streamlocal@openssh.com` (OpenSSH's PROTOCOL, 2.4): this opens one as
+    its own `open_channel` does the others.
+
+    :raises paramiko.SSHException: when nothing listens there, or sshd does not let us.
+    """
+    transport = c.transport
+    if not target.startswith("/"):
+        there = "127.0.0.1", int(target)
+        return transport.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=seconds)
+    with transport.lock:
+        number = transport._next_channel()
+        opened = Channel(number)
+        transport._channels.put(number, opened)
+        transport.channel_events[number] = answered = threading.Event()
+        transport.channels_seen[number] = True
+        opened._set_transport(transport)
+        opened._set_window(transport.default_window_size, transport.default_max_packet_size)
+    message = Message()
+    message.add_byte(cMSG_CHANNEL_OPEN)
+    message.add_string("direct-streamlocal@openssh.com")
+    for size in (number, transport.default_window_size, transport.default_max_packet_size):
+        message.add_int(size)
+    message.add_string(target)
+    message.add_string("")  # reserved, as is the number
+    message.add_int(0)
+    transport._send_user_message(message)
+    answered.wait(seconds)
+    if transport._channels.get(number) is None or not answered.is_set():
+        raise transport.get_exception() or SSHException("no answer to the request for a channel")
+    return opened
 
 
 def pour(source, sink) -> None:
