@@ -6,12 +6,11 @@ import re
 import time
 
 from . import jupyter, systemd, tls
+from .floors import holes
 from .host import Host
-from .items import Certificate, Item, Live, Packages, Service, Venv, moment
+from .items import Certificate, Item, Live, Packages, Service, Venv, canonical, moment
 from .items.certificate import days_left, issuer, names, parsed
 from .items.paths import decode
-from .items.software import canonical
-from .knobs import FLOOR
 from .settings import Settings
 
 ASKED = ("jupyterlab", "jupyter-server")  # those whose newest versions are asked for
@@ -31,20 +30,6 @@ def live(settings: Settings, newest: bool = True) -> Live:
         venv=settings.venv,
         newest=newest,
     )
-
-
-def holes(there: dict[str, str]) -> list[str]:
-    """A sentence for each distribution with a known hole.
-
-    :param there: canonical names -> versions.
-    """
-    from packaging.requirements import Requirement
-
-    floor = Requirement(FLOOR)
-    name = canonical(floor.name)
-    if name not in there or floor.specifier.contains(there[name], prereleases=True):
-        return []
-    return [f"{name} {there[name]} has a known hole: {FLOOR} has none"]
 
 
 def newer(there: dict[str, str], newest: dict[str, str | None]) -> dict[str, str]:
@@ -111,8 +96,8 @@ def whole(where: str, settings: Settings, host: Host, items, answers, changes) -
     for item, lines in zip(items, answers, strict=True):
         if isinstance(item, Packages):
             debian |= item.versions(lines)
-        elif isinstance(item, Venv):
-            python |= item.parse(lines)[1]
+        elif isinstance(item, Venv) and item.path == host.under(settings.venv):
+            python = item.parse(lines)[1]
         elif isinstance(item, Live):
             seen, disk = item.told(lines), item.disk(lines)
     pending = tls.pending(items, answers)

@@ -58,13 +58,6 @@ def test_newer_versions(there, newest, found):
     assert live.newer(there, newest) == found
 
 
-@pytest.mark.parametrize(
-    "version, number", [("2.19.9", 1), ("2.20.0", 0), ("2.21.1", 0), ("2.20.0rc1", 1), (None, 0)]
-)
-def test_holes(version, number):
-    assert len(live.holes({"jupyter-server": version} if version else {})) == number
-
-
 KERNEL = {"name": "python3", "memory": 64e6, "cpu": 99.6, "since": "1970-01-01T00:00:00.5Z"}
 
 
