@@ -8,7 +8,7 @@ import time
 from . import jupyter, systemd, tls
 from .floors import holes
 from .host import Host
-from .items import Certificate, Item, Live, Packages, Service, Venv, canonical, moment
+from .items import Certificate, Item, Live, Packages, Service, Sleeper, Venv, canonical, moment
 from .items.certificate import days_left, issuer, names, parsed
 from .items.paths import decode
 from .settings import Settings
@@ -47,17 +47,29 @@ def newer(there: dict[str, str], newest: dict[str, str | None]) -> dict[str, str
 
 
 def unit(name: str, items: list[Item], answers: list[list[str]]) -> dict:
-    """State of a unit, as systemd names it, and since when, in seconds since 1970."""
+    """How a unit is, by what was read of its service."""
     pairs = zip(items, answers, strict=True)
-    lines = next(told for i, told in pairs if isinstance(i, Service) and i.unit == name)
-    state = dict(line.split("=", 1) for line in lines if "=" in line)
-    there = state.get("LoadState") not in (None, "not-found")
-    since = moment(state.get("StateChangeTimestamp", ""))
-    enabled = state.get("UnitFileState") == "enabled"
+    return next(
+        condition(item, lines)
+        for item, lines in pairs
+        if isinstance(item, Service) and item.unit == name
+    )
+
+
+def condition(item: Service, lines: list[str]) -> dict:
+    """State of a unit as systemd names it, `asleep` or `absent`; since when; whether at boot."""
+    at = lines.index("socket") if "socket" in lines else len(lines)
+    mine, door = (dict(row.split("=", 1) for row in part if "=" in row)
+                  for part in (lines[:at], lines[at:]))  # fmt: skip
+    state = mine.get("ActiveState", "unknown")
+    if isinstance(item, Sleeper) and state == "inactive" and door.get("ActiveState") == "active":
+        state = "asleep"
+    there = mine.get("LoadState") not in (None, "not-found")
+    since = moment(mine.get("StateChangeTimestamp", ""))
     return {
-        "state": state.get("ActiveState", "unknown") if there else "absent",
+        "state": state if there else "absent",
         "since": iso(since) if there and since else None,
-        "enabled": enabled,
+        "enabled": (door or mine).get("UnitFileState") == "enabled",
     }
 
 

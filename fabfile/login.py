@@ -78,10 +78,10 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
         Change("end all sessions", call("owner_does", host.user, "rm", "-f", "--", secret)),
         Change("make a new login token", call("put_token", path, host.user, host.group)),
     ]
-    if state["ActiveState"] == "inactive":
+    if state["state"] == "inactive":
         say(f"  note          JupyterLab is stopped, and stays so: fab -H {name_of(c)} start")
     else:
-        changes.append(Change(f"restart {systemd.NAME}", service.started(settings)))
+        changes.append(Change(f"restart {systemd.NAME}", systemd.start(settings)))
     carry_out(c, host, *changes)
 
 

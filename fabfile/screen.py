@@ -43,6 +43,8 @@ def service(told: dict, where: str, now: float) -> str:
     if one["state"] == "absent":
         return f"not there yet: {where} full"
     since = f" since {moment(one['since'], now)}" if one["since"] else ""
+    if one["state"] == "asleep":
+        return f"asleep{since}: the next request wakes it"
     if one["state"] != "active":
         word = "stopped" if one["state"] == "inactive" else one["state"]
         return f"{word}{since}; {where} start"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from fabric import Connection
 from invoke import Exit
 
-from . import jupyter, systemd
+from . import systemd
 from .deeds import carry_out, meet
 from .host import Host
-from .items import Change, Service, call
-from .live import live
+from .items import Change, call
+from .live import condition, live
 from .output import count, may_ask, say
 from .remote import task
 from .screen import printable
@@ -17,18 +17,18 @@ from .settings import Settings, load
 from .troubles import name_of
 
 
-def seen(c: Connection, settings: Settings) -> tuple[Host, dict[str, str], list[dict]]:
+def seen(c: Connection, settings: Settings) -> tuple[Host, dict, list[dict]]:
     """Look at the unit and the kernels.
 
-    :returns: the host, the unit's properties as systemd names them, and the kernels that run.
+    :returns: the host, what live.condition() says of the unit, and the kernels that run.
     :raises Exit: when there is no such unit.
     """
-    unit, running = Service(unit=systemd.NAME, reads=(), fix=""), live(settings, newest=False)
+    unit, running = systemd.service(settings, ()), live(settings, newest=False)
     host, (lines, told) = meet(c, settings, [unit, running])
-    state = dict(line.split("=", 1) for line in lines if "=" in line)
-    if state.get("LoadState") == "not-found":
+    there = condition(unit, lines)
+    if there["state"] == "absent":
         raise Exit(f"{name_of(c)} has no {systemd.NAME} yet: fab -H {name_of(c)} full")
-    return host, state, running.told(told).get("kernels") or []
+    return host, there, running.told(told).get("kernels") or []
 
 
 def ends(kernels: list[dict]) -> str:
@@ -57,12 +57,6 @@ def consent(kernels: list[dict], yes: bool) -> None:
             raise Exit("nothing was changed")
 
 
-def started(settings: Settings) -> str:
-    """The shell that starts it, or starts it anew, and waits until it answers."""
-    target = settings.port or jupyter.SOCKET
-    return call("start_service", systemd.NAME, systemd.UNIT, target, settings.start_timeout)
-
-
 @task
 def restart(c, yes=False):
     """Start JupyterLab again, and wait until it answers; its kernels end, notebooks stay.
@@ -75,7 +69,7 @@ def restart(c, yes=False):
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
         consent(kernels, yes)
-    carry_out(c, host, Change(f"restart {systemd.NAME}", started(settings)))
+    carry_out(c, host, Change(f"restart {systemd.NAME}", systemd.start(settings)))
 
 
 @task
@@ -89,10 +83,10 @@ def stop(c, yes=False):
     host, state, kernels = seen(c, load(c.config))
     if not c.config.run.dry:
         consent(kernels, yes)
-    if state["ActiveState"] == "inactive" and state["UnitFileState"] == "disabled":
+    if state["state"] == "inactive" and not state["enabled"]:
         say(f"  {systemd.NAME} is stopped already; it starts by: fab -H {name_of(c)} start")
         return
-    fix = call("systemctl", "disable", "-q", "--now", "--", systemd.NAME)
+    fix = call("stop_units", systemd.DOOR, systemd.NAME)
     carry_out(c, host, Change(f"stop {systemd.NAME}", fix))
     if not c.config.run.dry:
         say(f"  it stays stopped, until: fab -H {name_of(c)} start")
@@ -103,7 +97,7 @@ def start(c):
     """Start JupyterLab after a `stop`, and wait until it answers; one that runs is left alone."""
     settings = load(c.config)
     host, state, _ = seen(c, settings)
-    if state["ActiveState"] == "active" and state["UnitFileState"] == "enabled":
+    if state["state"] == "active" and state["enabled"]:
         say(f"  {systemd.NAME} runs already; fab -H {name_of(c)} restart starts it anew")
         return
-    carry_out(c, host, Change(f"start {systemd.NAME}", started(settings)))
+    carry_out(c, host, Change(f"start {systemd.NAME}", systemd.start(settings)))

@@ -39,6 +39,13 @@ retire() {
     systemctl disable -q --now -- "$1"
 }
 
+# stop_units UNIT...: those that are there end, one after the other, and will not be there at boot.
+stop_units() {
+    for unit; do
+        ! systemctl cat -- "$unit" >/dev/null 2>&1 || systemctl disable -q --now -- "$unit"
+    done
+}
+
 # reload_nginx PATH...: only a configuration that nginx itself accepts; else the former one is back.
 reload_nginx() {
     if ! nginx -t; then

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from fabfile import live, logs, screen, service
-from fabfile.items import Live
+from fabfile.items import Live, Service, Sleeper
 from fabfile.render import TEMPLATES
 
 
@@ -163,3 +163,29 @@ def test_since_a_moment_or_the_last_lines(log, since, lines, count):
 
 def test_a_log_that_is_not_there_is_empty(log):
     assert list(log.before(0, 10)) == list(log.new()) == []
+
+
+# --- the state of a unit -----------------------------------------------------------------------
+
+SERVICE = Service(unit="u", reads=(), fix="")
+SLEEPER = Sleeper(unit="u", reads=(), fix="", socket=SERVICE)
+THERE = ["LoadState=loaded", "StateChangeTimestamp=Tue 2026-11-24 10:00:00.5 UTC"]
+DOOR = ["socket", "ActiveState=active", "UnitFileState=enabled"]
+
+
+@pytest.mark.parametrize(
+    "item, lines, state, enabled",
+    [
+        (SERVICE, [*THERE, "ActiveState=active", "UnitFileState=enabled"], "active", True),
+        (SERVICE, [*THERE, "ActiveState=inactive", "UnitFileState=disabled"], "inactive", False),
+        (SERVICE, ["LoadState=not-found", "ActiveState=inactive"], "absent", False),
+        (SLEEPER, [*THERE, "ActiveState=active", *DOOR], "active", True),
+        (SLEEPER, [*THERE, "ActiveState=inactive", *DOOR], "asleep", True),
+        (SLEEPER, [*THERE, "ActiveState=inactive", "socket"], "inactive", False),
+        (SLEEPER, [*THERE, "ActiveState=failed", *DOOR], "failed", True),
+    ],
+)
+def test_the_state_of_a_unit(item, lines, state, enabled):
+    told = live.condition(item, lines)
+    assert (told["state"], told["enabled"]) == (state, enabled)
+    assert told["since"] == (None if state == "absent" else "2026-11-24T10:00:00Z")
