@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import fnmatch
 import functools
 import json
 import os
@@ -12,106 +11,17 @@ import shlex
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from fabric import Connection
 from invoke import Exit
 
-from . import (
-    audit,
-    backup,
-    deps,
-    full,
-    jupyter,
-    kernels,
-    login,
-    logs,
-    nginx,
-    output,
-    packages,
-    remote,
-    restore,
-    schedule,
-    service,
-    settings,
-    status,
-    systemd,
-    tls,
-    uninstall,
-    upgrade,
-    verify,
-)
+from . import output, remote, settings
+from .catalogue import FLEET
 from .rows import Prefixed, Result, Row, summary
+from .which import FAILED, choose, remember
 
-TASKS = {
-    "full": full.full,
-    "deps": deps.deps,
-    "jupyter": jupyter.jupyter,
-    "kernels": kernels.kernels,
-    "systemd": systemd.systemd,
-    "nginx": nginx.nginx,
-    "tls": tls.tls,
-    "verify": verify.verify,
-    "status": status.status,
-    "audit": audit.audit,
-    "packages": packages.packages,
-    "upgrade": upgrade.upgrade,
-    "rollback": upgrade.rollback,
-    "uninstall": uninstall.uninstall,
-    "backup": backup.backup,
-    "restore": restore.restore,
-    "schedule": schedule.schedule,
-    "logs": logs.logs,
-    "restart": service.restart,
-    "stop": service.stop,
-    "start": service.start,
-    "token": login.token,
-}
+TASKS = {task.name: task for task in FLEET}
 OPTIONS = {"verify": "full", "drift": "status"}  # those that may stand beside it -> its task
-FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed
-
-
-def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
-    """Say which hosts: names, groups of fabric.yaml, patterns of ssh_config.
-
-    :param wanted: comma-separated; empty means `hosts:` of fabric.yaml.
-    :param limit: comma-separated patterns; only the hosts that match one are taken.
-    :raises Exit: when nothing is left.
-    """
-    groups, known = config.get("groups") or {}, config.base_ssh_config.get_hostnames()
-    if retry_failed:
-        if wanted:
-            raise Exit("--retry-failed takes the hosts that failed the last time: leave out --on")
-        names = FAILED.read_text().split() if FAILED.exists() else []
-        if not names:
-            raise Exit("no host failed the last time: nothing to try again")
-    else:
-        names = listed(wanted or config.get("hosts") or [])
-    hosts: list[str] = []
-    for name in filter(None, (str(name).strip() for name in names)):
-        if name in groups:
-            hosts += listed(groups[name])
-        elif "*" in name or "?" in name:
-            hosts += sorted(h for h in fnmatch.filter(known, name) if not set(h) & set("*?"))
-        else:
-            hosts.append(name)
-    patterns = [word for word in limit.split(",") if word]
-    if patterns:
-        hosts = [h for h in hosts if any(matches(h, pattern) for pattern in patterns)]
-    if not hosts:
-        raise Exit("no host left to run on: give --on a,b, or `hosts:` in fabric.yaml")
-    return list(dict.fromkeys(hosts))
-
-
-def listed(names) -> list[str]:
-    """Give a list, of a list or of comma-separated words."""
-    return names.split(",") if isinstance(names, str) else list(names)
-
-
-def matches(host: str, pattern: str) -> bool:
-    """Whether a pattern means this host, with or without its user and port."""
-    bare = host.rpartition("@")[2].partition(":")[0]
-    return fnmatch.fnmatch(host, pattern) or fnmatch.fnmatch(bare, pattern)
 
 
 def parsed(what: str):
@@ -196,16 +106,6 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
         raise Exit(f"{len(failed)} of {len(results)} failed{again}")
     if any(result.state == "drifted" for result in results):
         raise Exit(code=2)
-
-
-def remember(failed: list[str], before: list[str], run_on: list[str]) -> None:
-    """Keep which hosts failed, for --retry-failed.
-
-    :param before: those that had failed before, of which only some may have been run on.
-    """
-    with contextlib.suppress(OSError):  # a home that cannot be written
-        FAILED.parent.mkdir(parents=True, exist_ok=True)
-        FAILED.write_text("\n".join([*failed, *(h for h in before if h not in run_on)]))
 
 
 def run(config, hosts: list[str], task, jobs: int) -> list[Result]:

@@ -39,10 +39,15 @@ retire() {
     systemctl disable -q --now -- "$1"
 }
 
-# stop_units UNIT...: those that are there end, one after the other, and will not be there at boot.
+# stop_units UNIT...: those that are there end, what could start another one first, and will not be
+# there at boot.
 stop_units() {
-    for unit; do
-        ! systemctl cat -- "$unit" >/dev/null 2>&1 || systemctl disable -q --now -- "$unit"
+    for kind in timer socket path service; do
+        for unit; do
+            case $unit in
+                *."$kind") ! systemctl cat -- "$unit" >/dev/null 2>&1 || systemctl disable -q --now -- "$unit" ;;
+            esac
+        done
     done
 }
 

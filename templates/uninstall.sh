@@ -14,17 +14,6 @@ whose() {
     echo root
 }
 
-# stop_units UNIT...: what could start another one first.
-stop_units() {
-    for kind in timer socket path service; do
-        for unit; do
-            case $unit in
-                *."$kind") ! systemctl cat -- "$unit" >/dev/null 2>&1 || systemctl disable -q --now -- "$unit" ;;
-            esac
-        done
-    done
-}
-
 # take_away <lines `KIND PATH`, in this order. A `path` is a file, a link or a folder, which goes when it
 # is empty; a `tree` goes with all that is in it, but for what is mounted there.
 take_away() {

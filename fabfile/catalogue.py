@@ -1,0 +1,55 @@
+"""Every task: a new one is an import and a line here."""
+
+from . import (
+    audit,
+    backup,
+    browse,
+    deps,
+    fail2ban,
+    full,
+    hosts,
+    jupyter,
+    kernels,
+    login,
+    logs,
+    nginx,
+    packages,
+    restore,
+    schedule,
+    service,
+    status,
+    systemd,
+    tls,
+    uninstall,
+    upgrade,
+    verify,
+)  # fmt: skip
+
+# Those that `fab fleet` runs on many hosts at once.
+FLEET = (
+    full.full,
+    deps.deps,
+    jupyter.jupyter,
+    kernels.kernels,
+    systemd.systemd,
+    tls.tls,
+    nginx.nginx,
+    fail2ban.fail2ban,
+    verify.verify,
+    status.status,
+    logs.logs,
+    service.restart,
+    service.stop,
+    service.start,
+    packages.packages,
+    upgrade.upgrade,
+    upgrade.rollback,
+    backup.backup,
+    restore.restore,
+    schedule.schedule,
+    login.token,
+    audit.audit,
+    uninstall.uninstall,
+)
+# Those that are of this machine, or ask for something.
+ALONE = (full.script, hosts.hosts, browse.open, login.password)
