@@ -92,7 +92,7 @@ def converse(
     return channel.recv_exit_status()
 
 
-def send(channel, stdin: str, beside: Beside) -> None:
+def send(channel, stdin: str, beside: Beside = PLAIN) -> None:
     """Send the whole input and close it; a command that has ended already is no error here."""
     with contextlib.suppress(OSError):
         channel.sendall(stdin.encode())
