@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 from invoke import Exit
 
-from . import channel, deeds, floors, jupyter, output, remote, specs, systemd
+from . import channel, deeds, floors, jupyter, output, remote, service, specs, systemd
 from .converge import read
 from .host import Host
 from .items import Change, PathItem, Venv, call, canonical, few, here, quote
+from .live import live
 from .output import say
 from .plan import whose
 from .render import shell
@@ -38,10 +39,13 @@ def stamped() -> str:
 
 
 @remote.task
-def upgrade(c, lock=False):
+def upgrade(c, lock=False, yes=False):
     """Take the newest versions that fit: built beside what serves, tried, then swapped in.
 
+    JupyterLab starts again with them; it says which kernels end, and asks when one is computing.
+
     :param lock: leave lab.lock aside, and write the exact versions there, for a fleet to install.
+    :param yes: do not ask.
     """
     settings = load(c.config)
     if lock and not output.SINK.get().alone:
@@ -49,7 +53,7 @@ def upgrade(c, lock=False):
     file = settings.lock or LOCK
     if lock:
         settings = msgspec.structs.replace(settings, lock="")
-    venv, host, there = meet(c, settings)
+    venv, host, there, kernels = meet(c, settings)
     by_hand = sorted(roots(c, settings) - set(map(specs.name, venv.requirements)) - TOOLS)
     venv = replace(venv, requirements=(*venv.requirements, *by_hand))
     coming = newer(c, settings, venv)
@@ -60,6 +64,7 @@ def upgrade(c, lock=False):
             say(f"{name_of(c)}: {few([arrow(name, there, coming) for name in chief(coming)])}")
         if by_hand:
             say(f"  installed by hand, and coming along: {few(by_hand)}")
+        agree(c, kernels, yes)
         deeds.carry_out(c, host, *steps(settings, host, venv))
         if c.config.run.dry:
             return
@@ -71,13 +76,14 @@ def upgrade(c, lock=False):
 
 
 @remote.task
-def rollback(c, anyway=False):
+def rollback(c, anyway=False, yes=False):
     """Serve from the venv before the last upgrade again; a second time, from the newer one.
 
     :param anyway: also when a version in it has a known hole.
+    :param yes: do not ask, even when a kernel is computing.
     """
     settings = load(c.config)
-    venv, host, there = meet(c, settings)
+    venv, host, there, kernels = meet(c, settings)
     before = now(c, settings, replace(venv, path=host.under(previous(settings))))
     if not before:
         raise Exit(
@@ -86,23 +92,31 @@ def rollback(c, anyway=False):
     for hole in () if anyway else floors.holes(before):
         raise Exit(f"the one before would be worse: {hole}; --anyway takes it all the same")
     say(f"{name_of(c)}: {arrow('jupyterlab', there, before)}")
+    agree(c, kernels, yes)
     back = call("roll_back", host.user, host.under(settings.project))
     change = Change("serve from the venv before", f"{back} {systemd.start(settings)}")
     deeds.carry_out(c, host, change)
 
 
-def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str]]:
-    """Read the host, its venv, and what is in that.
+def agree(c, kernels: list[dict], yes: bool) -> None:
+    """Say which kernels end, and ask if need be."""
+    if not c.config.run.dry:
+        service.consent(kernels, yes)
+
+
+def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str], list[dict]]:
+    """Read the host, its venv, what is in that, and the kernels that run.
 
     :raises Exit: when there is none yet, or no service that runs with it.
     """
-    symbols = [jupyter.venv(settings, Host()), PathItem(path=systemd.UNIT)]
-    host, (lines, unit) = deeds.meet(c, settings, symbols)
+    running = live(settings, newest=False)
+    symbols = [jupyter.venv(settings, Host()), PathItem(path=systemd.UNIT), running]
+    host, (lines, unit, told) = deeds.meet(c, settings, symbols)
     venv = jupyter.venv(settings, host)
     record, there = venv.parse(lines)
     if record == "absent" or unit[0] == "absent":
         raise Exit(f"there is no JupyterLab to upgrade yet: first run fab -H {name_of(c)} full")
-    return venv, host, there
+    return venv, host, there, running.told(told).get("kernels") or []
 
 
 def now(c, settings: Settings, venv: Venv) -> dict[str, str]:

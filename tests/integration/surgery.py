@@ -4,6 +4,15 @@ from contextlib import contextmanager
 
 from testbed.host import Host
 
+# All that the run started there: whatever is in the session of the shell that holds the turn.
+KILL_ALL = r"""
+session() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f4; }
+own=$(session "$(sed 's/.*process //' /run/jupyterlab-fab.turn)")
+for process in /proc/[0-9]*; do
+    [ "$(session "${process#/proc/}")" != "$own" ] || kill -9 "${process#/proc/}" || true
+done
+"""
+
 
 @contextmanager
 def text_of(host: Host, path: str, text: str):

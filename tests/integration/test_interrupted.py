@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from outcomes import nothing_to_change, well
+from surgery import KILL_ALL
 
 # Where a step of a fresh `full` is stopped: at a command of its own, or, given its number, some
 # seconds after it began.
@@ -67,14 +68,6 @@ TRIED: dict[str, list[str]] = {}
 SMALL_DISK = """
 mount -t tmpfs -o size=2000m disk /mnt
 for top in etc var usr home; do cp -a /$top /mnt/ && mount --bind /mnt/$top /$top; done
-"""
-# All that the run started there: whatever is in the session of the shell that holds the turn.
-KILL_ALL = r"""
-session() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f4; }
-own=$(session "$(sed 's/.*process //' /run/jupyterlab-fab.turn)")
-for process in /proc/[0-9]*; do
-    [ "$(session "${process#/proc/}")" != "$own" ] || kill -9 "${process#/proc/}" || true
-done
 """
 ACTS = {
     "cut the connection": "kill -9 $(grep -la 'sshd[:] david' /proc/[0-9]*/cmdline | cut -d/ -f3)",

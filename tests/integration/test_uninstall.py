@@ -11,6 +11,7 @@ from census import census, differences
 from notebook import Notebook
 from outcomes import well
 from refusals import refused, state
+from surgery import KILL_ALL
 from visitor import accepted
 
 SECRET = {"LAB_PASSWORD": "soon forgotten"}
@@ -20,14 +21,6 @@ cd ~/project && mkdir -p .venvs .kernels/r
 mv venv .venvs/1 && ln -s .venvs/1 venv && ln -s 1 .venvs/previous && touch .kernels/r/x
 """
 NOTEBOOK = "/home/david/project/mine.ipynb"
-# All that the run started there: whatever is in the session of the shell that holds the turn.
-KILL_ALL = r"""
-session() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f4; }
-own=$(session "$(sed 's/.*process //' /run/jupyterlab-fab.turn)")
-for process in /proc/[0-9]*; do
-    [ "$(session "${process#/proc/}")" != "$own" ] || kill -9 "${process#/proc/}" || true
-done
-"""
 
 
 def kill_during(server, task: list[str], moment: str, **options) -> None:
