@@ -96,8 +96,12 @@ def send(channel, stdin: str, beside: Beside = PLAIN) -> None:
     """Send the whole input and close it; a command that has ended already is no error here."""
     with contextlib.suppress(OSError):
         channel.sendall(stdin.encode())
-        for piece in beside.source:
+    for piece in beside.source:  # what cannot be read here is an error
+        try:
             channel.sendall(piece)
+        except OSError:
+            return
+    with contextlib.suppress(OSError):
         if beside.pulse:
             begin(channel, beside.pulse)
         else:

@@ -76,8 +76,6 @@ def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, l
         first = beside.submit(gather, steps, chosen, Host())
         wire.open_connection(c, chosen)
     host, answers = read(c, first.result(), chosen.user)
-    if chosen.user not in ("", c.user) and not host.root:
-        raise Exit(f"lab.user is {chosen.user}: log in as that user or as root, not as {c.user}")
     host.refuse_unfit()
     items = gather(steps, chosen, host)
     where = f"fab -H {name_of(c)}"
@@ -100,7 +98,10 @@ def read(c: Connection, items: list[Item], user: str = "") -> tuple[Host, list[l
     if "end" not in sections:
         last = lines[-1] if lines else "nothing"
         raise Exit(f"{name_of(c)} could not be read; it said: {last}")
-    return Host.parse(sections["facts"]), [sections[str(n)] for n in range(len(items))]
+    host = Host.parse(sections["facts"])
+    if user not in ("", c.user) and not host.root:
+        raise Exit(f"lab.user is {user}: log in as that user or as root, not as {c.user}")
+    return host, [sections[str(n)] for n in range(len(items))]
 
 
 def apply(c, host: Host, items, changes: list[Change], report):

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from fabric import Connection
+from invoke import Exit
 
 from . import output, wire
 from .converge import apply, read, refuse_full_disk
@@ -28,10 +29,12 @@ def meet(
     return host, answers
 
 
-def carry_out(c: Connection, host: Host, *changes: Change) -> None:
+def carry_out(c: Connection, host: Host, *changes: Change, whenever: bool = False) -> None:
     """Do these in one command as root, one run at a time, each told as it ends; `--dry` only tells.
 
-    :raises Exit: for the first that fails, with the remedy; those after it are not begun.
+    :param whenever: they are right whatever another run has changed since the host was read.
+    :raises Exit: for the first that fails, with the remedy; those after it are not begun. Also when
+        another run came in between.
     """
     where, began = name_of(c), time.monotonic()
     report = output.report(where)
@@ -41,6 +44,8 @@ def carry_out(c: Connection, host: Host, *changes: Change) -> None:
             report.line(f"  would {change.say}")
         return
     refuse_full_disk(host, changes)
-    apply(c, replace(host, turn="any"), [], list(changes), report)
+    seen = replace(host, turn="any") if whenever else host
+    if apply(c, seen, [], list(changes), report) is None:
+        raise Exit(f"{where}: another run came in between; nothing was changed: run again")
     output.SINK.get().changed += len(changes)
     report.line(f"{report.where}done ({time.monotonic() - began:.1f} s)")

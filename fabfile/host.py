@@ -29,12 +29,14 @@ class Host:
     free: int = 10**6
     certificates: str = ""  # the names of those that Nginx has for us
     added: tuple[str, ...] = ()  # pip requirements that `fab packages` added
+    restoring: bool = False  # whether a restore was cut off
     turn: str = ""  # who changed it last, since when, and `, done`; empty since the last boot
 
     @property
     def unsettled(self) -> bool:
         """Whether the last run failed, was cut off, or is at work right now."""
-        return self.turn not in ("", "any") and not self.turn.endswith(", done")
+        ended = self.turn in ("", "any") or self.turn.endswith(", done")
+        return self.restoring or not ended
 
     @classmethod
     def parse(cls, lines: list[str]) -> Host:
@@ -46,6 +48,7 @@ class Host:
                 "uid": int(values["uid"]),
                 "systemd": values["systemd"] == "yes",
                 "root": values["root"] == "yes",
+                "restoring": values["restoring"] == "yes",
                 "free": int(values["free"] or -1),
                 "added": tuple(filter(None, values["added"].split("\t"))),
             }

@@ -93,7 +93,8 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
             work = f"{path}/venv" in paths or path.endswith(HOMES)  # where people leave theirs
             out.goes.append(("tree" if purge and work else kind, path))
             if path.endswith("/venv"):  # beside it are former ones, and those of further kernels
-                out.goes += [("tree", f"{path[:-4]}{beside}") for beside in (".venvs", ".kernels")]
+                made = (f"{path[:-4]}{beside}" for beside in (".venvs", ".kernels"))
+                out.goes += [("tree", folder) for folder in made if folder in paths]
     stamps = (f"/var/lib/systemd/timers/stamp-{unit}" for unit in out.units)
     out.goes += [("path", stamp) for stamp in stamps if stamp.endswith(".timer")]
     out.goes.sort(key=lambda pair: pair[1], reverse=True)

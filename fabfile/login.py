@@ -82,7 +82,7 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
         say(f"  note          JupyterLab is stopped, and stays so: fab -H {name_of(c)} start")
     else:
         changes.append(Change(f"restart {systemd.NAME}", systemd.start(settings)))
-    carry_out(c, host, *changes)
+    carry_out(c, host, *changes, whenever=True)
 
 
 @remote.task

@@ -26,7 +26,7 @@ def given(text: str) -> list[str]:
     :raises Exit: for a word that is no pip requirement.
     """
     try:
-        words = shlex.split(text.replace(",", " ") if "," in text and " " not in text else text)
+        words = [text] if specs.is_requirement(text) else shlex.split(text)
     except ValueError as problem:
         raise Exit(f"packages: {text}: {problem}") from None
     for word in words:

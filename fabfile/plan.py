@@ -141,4 +141,5 @@ def apply_script(host: Host, items: list[Item], changes: list[Change], operator:
         parts.append(shell("uninstall.sh"))
     parts += [f"step_{n}() {{ # {c.say}\n{c.shell}\n}}\n" for n, c in enumerate(changes)]
     look = f"home={quote(host.home)}\n{read_script(items)}echo @end\n"
-    return "".join([*parts, schedule(changes), "settle\n", look])
+    end = "settle\n" if items else "settle_deed\n"
+    return "".join([*parts, schedule(changes), end, look])

@@ -56,9 +56,11 @@ def pinned(settings: Settings, lock: tuple[str, ...]) -> tuple[Settings, list[st
         return settings, []
     old = set(map(specs.name, below(there, floors.texts())))
     lines = tuple(line for line in lock if canonical(line.partition("==")[0]) not in old)
-    odd = lacking(*settings.packages)
-    packages = tuple(text for text in settings.packages if text not in odd)
-    return msgspec.structs.replace(settings, packages=(*packages, *lines)), odd
+    asked = settings.packages + specs.of_file(settings)
+    odd = lacking(*asked)
+    fitting = tuple(text for text in asked if text not in odd)
+    exact = {"packages": (*fitting, *lines), "requirements": "", "lock": ""}
+    return msgspec.structs.replace(settings, **exact), odd
 
 
 def chosen_here(file: str, folder: Path) -> Backup:
@@ -175,6 +177,10 @@ def restore(c, file, there=False, to="backups"):
         output.SINK.get().step("sending")
         path = send(c, host, chosen)
         output.say(f"  sent          {size(chosen.path.stat().st_size)}", routine=True)
-    carry_out(c, host, *steps(chosen, path, settings, host))
-    converge(c, deps.items, jupyter.items, chosen=with_lock)
+    carry_out(c, host, *steps(chosen, path, settings, host), whenever=True)
+    try:
+        converge(c, deps.items, jupyter.items, chosen=with_lock)
+    except Exit as problem:  # another Python, or a version that the index has no more
+        output.say(f"  note          its exact versions cannot be had: {problem.message}")
+        output.say("  note          the newest that fit take their place")
     full.full(c)

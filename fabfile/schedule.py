@@ -45,9 +45,10 @@ def items(settings: Settings, host: Host) -> list[Item]:
     """The program, its unit and its timer; or none of them."""
     unit = "jupyterlab-backup.timer"
     if not settings.backup_schedule:
-        stop = f"{call('systemctl', 'stop', unit)}\n{call('systemctl', 'daemon-reload')}"
-        paths = {WANTED: "", TIMER: stop, UNIT: "", PROGRAM: ""}
-        return [Absent(path=path, unit=unit, then=then) for path, then in paths.items()]
+        stop, forget = call("systemctl", "stop", unit), call("systemctl", "daemon-reload")
+        timer = Absent(path=TIMER, unit=unit, before=stop, then=forget)
+        others = (Absent(path=path, unit=unit) for path in (WANTED, UNIT, PROGRAM))
+        return [timer, *others]
     program = HEAD + backup.script(settings, host, "store timer")
     return [
         Calendar(step="schedule", expression=settings.backup_schedule),

@@ -24,9 +24,9 @@ def seen(c: Connection, settings: Settings) -> tuple[Host, dict, list[dict]]:
     :raises Exit: when there is no such unit.
     """
     unit, running = systemd.service(settings, ()), live(settings, newest=False)
-    host, (lines, told) = meet(c, settings, [unit, running])
+    host, (lines, told, file) = meet(c, settings, [unit, running, systemd.needed(settings)])
     there = condition(unit, lines)
-    if there["state"] == "absent":
+    if there["state"] == "absent" or file[0] == "absent":
         raise Exit(f"{name_of(c)} has no {systemd.NAME} yet: fab -H {name_of(c)} full")
     return host, there, running.told(told).get("kernels") or []
 
@@ -69,7 +69,7 @@ def restart(c, yes=False):
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
         consent(kernels, yes)
-    carry_out(c, host, Change(f"restart {systemd.NAME}", systemd.start(settings)))
+    carry_out(c, host, Change(f"restart {systemd.NAME}", systemd.start(settings)), whenever=True)
 
 
 @task
@@ -80,14 +80,11 @@ def stop(c, yes=False):
 
     :param yes: do not ask.
     """
-    host, state, kernels = seen(c, load(c.config))
+    host, _, kernels = seen(c, load(c.config))
     if not c.config.run.dry:
         consent(kernels, yes)
-    if state["state"] == "inactive" and not state["enabled"]:
-        say(f"  {systemd.NAME} is stopped already; it starts by: fab -H {name_of(c)} start")
-        return
     fix = call("stop_units", systemd.DOOR, systemd.NAME)
-    carry_out(c, host, Change(f"stop {systemd.NAME}", fix))
+    carry_out(c, host, Change(f"stop {systemd.NAME}", fix), whenever=True)
     if not c.config.run.dry:
         say(f"  it stays stopped, until: fab -H {name_of(c)} start")
 
@@ -100,4 +97,4 @@ def start(c):
     if state["state"] == "active" and state["enabled"]:
         say(f"  {systemd.NAME} runs already; fab -H {name_of(c)} restart starts it anew")
         return
-    carry_out(c, host, Change(f"start {systemd.NAME}", systemd.start(settings)))
+    carry_out(c, host, Change(f"start {systemd.NAME}", systemd.start(settings)), whenever=True)

@@ -90,7 +90,16 @@ def is_requirement(text: str) -> bool:
 
 
 def name(requirement: str) -> str:
-    """The canonical name of what a requirement asks for."""
-    from packaging.requirements import Requirement
+    """The canonical name of what a requirement asks for.
 
-    return canonical(Requirement(requirement).name)
+    :raises Exit: when it is none.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return canonical(Requirement(requirement).name)
+    except InvalidRequirement:
+        raise Exit(
+            f"{requirement!r} is not a pip requirement: mend lab.packages, or take it out of "
+            "~/.jupyter/packages.txt there"
+        ) from None

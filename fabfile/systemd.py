@@ -7,7 +7,7 @@ lab.sleep_after also jupyterlab.socket, which is there at boot instead and start
 from . import jupyter
 from .converge import converge
 from .host import Host
-from .items import Absent, Directory, File, Item, Needs, Port, Service, Sleeper, call
+from .items import Absent, Directory, File, Item, Needs, PathItem, Port, Service, Sleeper, call
 from .remote import task
 from .render import render
 from .settings import Settings
@@ -24,6 +24,11 @@ def start(settings: Settings) -> str:
     target = settings.port or jupyter.SOCKET
     behind = (DOOR, SOCKET) if settings.sleep_after else ()
     return call("start_service", NAME, UNIT, target, settings.start_timeout, *behind)
+
+
+def needed(settings: Settings) -> PathItem:
+    """The file without which it cannot be started as the settings have it."""
+    return PathItem(path=SOCKET if settings.sleep_after else UNIT)
 
 
 def items(settings: Settings, host: Host) -> list[Item]:

@@ -16,7 +16,7 @@ from invoke import Exit
 from . import channel, deeds, floors, jupyter, output, remote, service, specs, systemd
 from .converge import read
 from .host import Host
-from .items import Change, PathItem, Venv, call, canonical, few, here, quote
+from .items import Change, Venv, call, canonical, few, here, quote
 from .live import live
 from .output import say
 from .plan import whose
@@ -54,7 +54,8 @@ def upgrade(c, lock=False, yes=False):
     if lock:
         settings = msgspec.structs.replace(settings, lock="")
     venv, host, there, kernels = meet(c, settings)
-    by_hand = sorted(roots(c, settings) - set(map(specs.name, venv.requirements)) - TOOLS)
+    by_name, elsewhere = roots(c, settings)
+    by_hand = sorted(by_name - set(map(specs.name, venv.requirements)) - TOOLS)
     venv = replace(venv, requirements=(*venv.requirements, *by_hand))
     coming = newer(c, settings, venv)
     if coming is not None and not set(coming) - TOOLS and not floors.holes(there):
@@ -64,6 +65,8 @@ def upgrade(c, lock=False, yes=False):
             say(f"{name_of(c)}: {few([arrow(name, there, coming) for name in chief(coming)])}")
         if by_hand:
             say(f"  installed by hand, and coming along: {few(by_hand)}")
+        if elsewhere:
+            say(f"  from no index, to be installed by hand again: {few(sorted(elsewhere))}")
         agree(c, kernels, yes)
         deeds.carry_out(c, host, *steps(settings, host, venv))
         if c.config.run.dry:
@@ -72,7 +75,8 @@ def upgrade(c, lock=False, yes=False):
         say(f"  jupyter  {versions(there)}")
         say(f"  what was before is kept: fab -H {name_of(c)} rollback")
     if lock and not c.config.run.dry:
-        write_lock(Path(file).expanduser(), there, host)
+        exact = {name: there[name] for name in there if name not in elsewhere}
+        write_lock(Path(file).expanduser(), exact, host)
 
 
 @remote.task
@@ -110,12 +114,12 @@ def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str], list[dict]]
     :raises Exit: when there is none yet, or no service that runs with it.
     """
     running = live(settings, newest=False)
-    symbols = [jupyter.venv(settings, Host()), PathItem(path=systemd.UNIT), running]
+    symbols = [jupyter.venv(settings, Host()), systemd.needed(settings), running]
     host, (lines, unit, told) = deeds.meet(c, settings, symbols)
     venv = jupyter.venv(settings, host)
     record, there = venv.parse(lines)
     if record == "absent" or unit[0] == "absent":
-        raise Exit(f"there is no JupyterLab to upgrade yet: first run fab -H {name_of(c)} full")
+        raise Exit(f"it is not yet as your settings have it: first run fab -H {name_of(c)} full")
     return venv, host, there, running.told(told).get("kernels") or []
 
 
@@ -137,10 +141,12 @@ def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
     return {canonical(name): version for name, version in pairs}
 
 
-def roots(c, settings: Settings) -> set[str]:
-    """Ask for what somebody installed by name, by our hand or their own."""
-    lines = ask(c, settings, f"{quote(settings.venv)}/bin/python - roots {here(shell('needs.py'))}")
-    return set(" ".join(lines).split())
+def roots(c, settings: Settings) -> tuple[set[str], set[str]]:
+    """Ask for what somebody installed by name, by our hand or their own, and what from no index."""
+    python = f"{quote(settings.venv)}/bin/python - roots 2>/dev/null"
+    rows = [line.split() for line in ask(c, settings, f"{python} {here(shell('needs.py'))}")]
+    named = {kind: {row[1] for row in rows if row[0] == kind} for kind in ("root", "elsewhere")}
+    return named["root"], named["elsewhere"]
 
 
 def ask(c, settings: Settings, call: str) -> list[str]:
@@ -157,13 +163,15 @@ def steps(settings: Settings, host: Host, venv: Venv) -> list[Change]:
     config = host.under(jupyter.CONFIG)
     told = host.user, host.home, config, settings.start_timeout, "jupyterlab", *named
     ours = host.user, project
-    clear, undo = call("clear_venvs", *ours), call("or_clear", *ours)
+    undo = call("or_clear", *ours)
+    first = (call("intend", "path", host.under(settings.venvs)), call("same_disk", *ours),
+             call("clear_venvs", *ours))  # fmt: skip
     build = venv.filled(new, "no", [], venv.requirements)
     what = "packages, imports, a JupyterLab of its own, a kernel"
     swap = call("swap_venv", *ours, new)
     return [
         Change(f"build another venv, {new} ({settings.installer})",
-               "\n".join([clear, undo, build]), room=400),
+               "\n".join([*first, undo, build]), room=400),
         Change(f"try it: {what}", "\n".join([undo, call("check_venv", new, *told)])),
         Change("serve from it", f"{swap} {systemd.start(settings)}"),
     ]  # fmt: skip

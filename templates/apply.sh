@@ -16,7 +16,7 @@ take_turn() {
     if ! flock -n 9; then
         sleep 0.3 # until it has written who it is
         holder=$(cat -- "$turn" 2>/dev/null)
-        holder=${holder%, done}
+        case $holder in *', done') holder='a backup' ;; esac
         printf 'note another run is at work here: %s; waiting for it\n' "${holder:-somebody}"
         if ! flock -w "$lock_wait" 9; then
             printf 'held %s\n' "${holder:-somebody}"
@@ -24,12 +24,19 @@ take_turn() {
         fi
         [ "$2" = any ] || again
     fi
+    [ /proc/self/fd/9 -ef "$lock" ] || again # an uninstall took it away meanwhile
     before=$(cat -- "$turn" 2>/dev/null)
     [ "$2" = any ] || [ "$before" = "$2" ] || again
+    unfinished=yes # by the last run, whatever this one does
     case $before in
-        *', done') ;;
+        *', done') unfinished= ;;
         ?*) printf 'note the last run did not end well (%s); this one goes on from there\n' "$before" ;;
-        '') [ ! -d "$kept/now" ] || echo 'note a run before the last boot did not end well' ;;
+        '')
+            if [ -d "$kept/now" ]; then
+                echo 'note a run before the last boot did not end well'
+            else
+                unfinished=
+            fi ;;
     esac
     written="$1, since $(date -u +'%F %T') UTC, process $$"
     write_turn "$written"
@@ -40,8 +47,8 @@ take_turn() {
     chmod 0711 -- "$run" # the user's own steps read their tools there
     trap 'rm -rf -- "$run"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
-    if [ -e "$kept/restoring" ]; then
-        echo 'note a restore was cut off half-way: it is completed first'
+    if [ -e "$pending" ]; then
+        echo 'note a restore was cut off half-way: it is completed first; JupyterLab is stopped until fab full'
         (set -e; complete_restore) >"$run/restore.log" 2>&1 # an `||` behind it would undo set -e
         [ $? -eq 0 ] || { cat -- "$run/restore.log"; exit 1; }
         [ "$2" = any ] || again
@@ -92,8 +99,8 @@ ended() {
     printf 'end %s %s\n' "$1" "$2"
     [ "$2" -ne 0 ] || return 0
     tail -n 40 -- "$run/$1.log" | sed 's/^/| /'
-    [ "$2" -ne 3 ] || settle
     [ -z "${beside:-}" ] || stop_download "${beside#* }"
+    [ "$2" -ne 3 ] || settle_deed
     exit 1
 }
 
@@ -117,5 +124,15 @@ settle() {
     fi
     write_turn "$written, done"
     [ ! -e "$run/gone" ] || rm -f -- "$turn" "$lock" # nothing of ours is here any more
+}
+
+# settle_deed: the same after what was asked for once, or was refused: what an earlier run has left
+# unfinished is still to be finished.
+settle_deed() {
+    if [ -z "$unfinished" ] || [ -e "$run/gone" ]; then
+        settle
+    else
+        write_turn "$before"
+    fi
 }
 

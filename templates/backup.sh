@@ -67,12 +67,14 @@ ours() {
 certificates() {
     place=/etc/nginx/jupyterlab certbot=/etc/letsencrypt
     if [ -d "$place" ]; then
-        (cd "$place" && find . -maxdepth 1 -type f \( -name '*.pem' -o -name '*.key' \)) | ours "$place" nginx
+        (cd "$place" && find . -maxdepth 1 -type f \( -name '*.pem' -o -name '*.key' \) | grep -x '\./[A-Za-z0-9_.-]*') | ours "$place" nginx
     fi
     if [ -s "$certbot/renewal/jupyterlab-fab.conf" ]; then
         as=$(sed -n 's/^account = \([0-9a-f]*\)$/\1/p' "$certbot/renewal/jupyterlab-fab.conf")
         (cd "$certbot" && find renewal/jupyterlab-fab.conf archive/jupyterlab-fab accounts -type f \
-            \( -path '*/jupyterlab-fab*' -o -path "accounts/*/${as:-none}/*" \) 2>/dev/null | sed 's,^,./,') \
+            \( -path '*/jupyterlab-fab*' -o -path "accounts/*/${as:-none}/*" \) 2>/dev/null | sed 's,^,./,' \
+            | grep -x -e '\./renewal/jupyterlab-fab\.conf' -e '\./accounts/.*/[a-z_]*\.json' \
+                -e '\./archive/jupyterlab-fab/\(cert\|chain\|fullchain\|privkey\)[0-9]*\.pem') \
             | ours "$certbot" letsencrypt
     fi
 }
@@ -113,6 +115,7 @@ write_archive() {
         flock -s -w "$patience" 9 || stop 'a run on this server is still at work'
         locks
         manifest >"$work/manifest"
+        [ -s "$work/manifest" ] || stop "there is no room in $work"
         (cd "$work" && ls manifest lock.txt locks/*.txt 2>/dev/null | sort -r) | piece tar -b1 -c --no-recursion --owner=root:0 --group=root:0 \
             -C "$work" -T -
         certificates
@@ -169,6 +172,12 @@ stream() {
 store() {
     by=${1:-fab}
     begin_backup
+    above=$folder
+    while above=$(dirname -- "$above") && [ "$above" != / ]; do
+        if [ -e "$above" ] && [ "$(stat -c %u -- "$above")" != 0 ]; then
+            stop "$above is not root's: choose another lab.backup_folder"
+        fi
+    done
     [ -d "$folder" ] || mkdir -p -- "$folder"
     [ "$(stat -c %U -- "$folder")" = root ] || stop "$folder is not root's: choose another lab.backup_folder"
     chmod 0700 -- "$folder"

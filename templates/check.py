@@ -100,6 +100,7 @@ def served(server, path: str, token: str, kernel_py: str, seconds: int, log: Pat
 
 def main(kernel_py: str, config: str, seconds: str, *names: str) -> int:
     """Everything, the quick things first."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # as for the service: no module of the home's
     tried("its packages do not fit together", "-m", "pip", "check")
     imports = "\n".join(f"import {name}" for name in modules(list(names)))
     tried("what is in it cannot be imported", "-c", imports)
@@ -108,7 +109,9 @@ def main(kernel_py: str, config: str, seconds: str, *names: str) -> int:
         path, log = f"{folder}/s", place / "log"
         own = {"JUPYTER_TOKEN": token, "JUPYTER_RUNTIME_DIR": folder}
         theirs = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER_")}
-        options = [f"--config={config}", f"--ServerApp.sock={path}"]
+        # a port of the config's would not go with the socket; if this is killed, it ends by itself
+        options = [f"--config={config}", f"--ServerApp.sock={path}", "--ServerApp.port=8888"]
+        options += ["--ServerApp.shutdown_no_activity_timeout=300"]
         with log.open("wb") as out:
             server = subprocess.Popen(
                 [sys.executable, "-m", "jupyterlab", *options],

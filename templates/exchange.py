@@ -4,6 +4,7 @@ Usage: exchange.py PATH PATH     (runs on the server, as the user; renameat2(2),
 """
 
 import ctypes
+import errno
 import os
 import sys
 
@@ -14,7 +15,10 @@ def main(one: str, other: str) -> int:
     """Exchange; a file system that cannot does it in three steps."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE):
-        print(f"{one}: {os.strerror(ctypes.get_errno())}; in three steps instead")
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(code, os.strerror(code), one)
+        print(f"{one}: {os.strerror(code)}; in three steps instead")
         os.rename(one, f"{one}.leaving")
         os.rename(other, one)
         os.rename(f"{one}.leaving", other)

@@ -29,9 +29,9 @@ put_back() {
             echo "$path is gone again"
         elif [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
             clear_away "$path"
-            former=$(dirname -- "$path")/.new.former
-            cp -a -- "$kept/now$path" "$former"
-            mv -fT -- "$former" "$path"
+            again=$(dirname -- "$path")/.new.former
+            cp -a -- "$kept/now$path" "$again"
+            mv -fT -- "$again" "$path"
             rm -f -- "$kept/now$path"
             echo "$path is what it was again"
         fi

@@ -163,7 +163,7 @@ def run(command: list[str], repair: str, start: str, coming: str, **options) -> 
     for row in done.stdout.splitlines() if repair in LOOK else ():
         for name, version in re.findall(coming, row) if row.startswith(start) else ():
             print(name, version)
-    if any(word in done.stdout for word in UNFIT):
+    if done.returncode and any(word in done.stdout for word in UNFIT):
         raise SystemExit(3)
     done.check_returncode()
 

@@ -59,7 +59,8 @@ def moment(text: str) -> float:
 
 def journal(unit: str, *options: str) -> subprocess.Popen:
     """Begin to read the journal of a unit; it ends with us, however we end."""
-    reading = ["setpriv", "--pdeathsig", "KILL", "journalctl", "-q", "-o", "json", "--no-pager"]
+    reading = ["setpriv", "--pdeathsig", "KILL", "journalctl", "-q", "--all", "--no-pager"]
+    reading += ["-o", "json"]
     return subprocess.Popen(
         [*reading, "-u", unit, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     )

@@ -1,6 +1,7 @@
 """Who needs whom in a venv.
 
-Usage: needs.py roots              print what was installed by name, and is needed by nothing else
+Usage: needs.py roots              print `root NAME` for what was installed by name and is needed by
+                                   nothing else, `elsewhere NAME` for what came from no index
        needs.py remove NAME...     uninstall, unless something that stays needs one: a line each
 (runs on the server, as the user, with the python of the venv; exit 3 says that nothing was changed)
 """
@@ -21,32 +22,35 @@ def canonical(text: str) -> str:
 
 
 def needs() -> set[tuple[str, str]]:
-    """Pairs of names: the first needs the second; what only an extra needs does not count."""
+    """Pairs of names: the first needs the second, here and now, and not for an extra."""
+    from pip._vendor.packaging.requirements import Requirement
+
+    texts = ((one, Requirement(text)) for one in distributions() for text in one.requires or ())
     return {
-        (canonical(other.metadata["Name"]), canonical(text))
-        for other in distributions()
-        for text in other.requires or ()
-        if "extra" not in text.partition(";")[2]
+        (canonical(one.metadata["Name"]), canonical(wanted.name))
+        for one, wanted in texts
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""})
     }
 
 
 def roots() -> int:
-    """Print what was installed by name (REQUESTED, PEP 376) and is needed by nothing else."""
-    needed = {name for other, name in needs() if other != name}
-    requested = (
-        d.metadata["Name"] for d in distributions() if d.read_text("REQUESTED") is not None
-    )
-    print(*sorted(set(map(canonical, requested)) - needed))
+    """Print what was installed by name (REQUESTED, PEP 376), and what from elsewhere (PEP 610)."""
+    needed = {name for one, name in needs() if one != name}
+    for one in distributions():
+        name = canonical(one.metadata["Name"])
+        if one.read_text("direct_url.json") is not None:
+            print("elsewhere", name)
+        elif one.read_text("REQUESTED") is not None and name not in needed:
+            print("root", name)
     return 0
 
 
 def remove(*names: str) -> int:
     """Look, uninstall, and take the names out of what the last run has written down."""
     going = set(map(canonical, names))
-    if who := sorted(
-        (other, name) for other, name in needs() if name in going and other not in going
-    ):
-        print("\n".join(f"{other} needs {name}" for other, name in who))
+    who = sorted((one, name) for one, name in needs() if name in going and one not in going)
+    if who:
+        print("\n".join(f"{one} needs {name}" for one, name in who))
         return 3
     pip = [sys.executable, "-m", "pip", "uninstall", "--yes", "--disable-pip-version-check"]
     subprocess.run([*pip, "--", *names], check=True)

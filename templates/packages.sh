@@ -82,7 +82,7 @@ fill_venv() {
     shift 8
     remember_venv
     if [ "$repair" = anew ]; then
-        rm -rf -- "$venv"
+        as_user "$account" "$home" rm -rf -- "$venv"
     fi
     if [ -x "$venv/bin/python" ]; then
         as_user "$account" "$home" sh -c '

@@ -10,21 +10,34 @@ tab='	'
 # facts: who logs in here, and what this system is.
 facts() {
     . /etc/os-release
-    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates='' added=''
+    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates='' added='' restoring=''
     [ "$me" != 0 ] || root=yes
     [ ! -d /run/systemd/system ] || systemd=yes
     [ ! -e /run/jupyterlab-fab.turn ] || read -r turn </run/jupyterlab-fab.turn
     for certificate in /etc/nginx/jupyterlab/*.pem; do
         [ ! -e "$certificate" ] || certificates="$certificates ${certificate##*/}"
     done
-    while read -r line; do
-        case $line in ''|'#'*) ;; *) added=$added$line$tab ;; esac
-    done 2>/dev/null <"$home/.jupyter/packages.txt"
+    [ ! -e /var/lib/jupyterlab-fab/restoring ] || restoring=yes
+    [ ! -f "$home/.jupyter/packages.txt" ] || set_added "$home/.jupyter/packages.txt"
     blocks=$(stat -f -c '%a * %S' -- "$home" 2>/dev/null) && free=$(($blocks / 1048576))
     printf '%s\n' "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
-        "certificates=$certificates" "added=$added"
+        "certificates=$certificates" "added=$added" \
+        "restoring=$restoring"
+}
+
+# set_added FILE: the pip requirements in a file of the user's, read as that user, with tabs between.
+set_added() {
+    as=
+    [ "$me" != 0 ] || as="runuser -u $account --"
+    set -f
+    IFS=$nl
+    for line in $(IFS=' ' && $as cat -- "$1" 2>/dev/null); do
+        case $line in '#'*) ;; *) added=$added$line$tab ;; esac
+    done
+    unset IFS
+    set +f
 }
 
 # look_at PATH...: what stat says of all of them, for show_path.

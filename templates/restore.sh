@@ -1,12 +1,12 @@
 # Backups put in place: looked through, unpacked beside what is there, exchanged. Part of apply.sh.
 incoming=/var/backups/jupyterlab/incoming # what came from the operator's machine, until it is in place
-pending=/var/backups/jupyterlab/restoring # what is to be put in place; whoever comes next completes it
+pending=/var/lib/jupyterlab-fab/restoring # what is to be put in place; whoever comes next completes it
 
 # receive SIZE SUM NAME <bytes: whole or not at all.
 receive() {
     umask 077
     mkdir -p -- "$incoming"
-    find "$incoming" -type f -mmin +1440 -delete # of runs that were killed
+    find "$incoming" -type f -mmin +1440 ! -path "$(head -n 1 "$pending" 2>/dev/null)" -delete # of runs that were killed
     part=$incoming/$3.part
     trap 'rm -f -- "$part"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
@@ -30,7 +30,7 @@ room_under() {
 # check_backup FILE: the first step; one that is refused does not stay.
 check_backup() {
     archive=$1 well=''
-    trap '[ -n "$well" ] || forget "$archive"' EXIT
+    trap '[ -n "$well" ] || { forget "$archive"; exit 3; }' EXIT
     check_archive "$1"
     well=yes
 }
@@ -44,6 +44,7 @@ forget() {
 # Leaves the block where the user's part begins in $run/block, and root's part in $run/root.
 check_archive() {
     zstd -tq -- "$1" || { echo 'refused: it is damaged or cut off'; return 1; }
+    (umask 077; : >"$run/listing") # names of notebooks
     zstd -dcq -- "$1" | tar -tvR --numeric-owner --quoting-style=escape >"$run/listing" || {
         echo 'refused: it is no tar'
         return 1
@@ -142,7 +143,7 @@ clear_stage() {
 unpack_archive() {
     archive=$1 account=$2 home=$3 well=''
     project=$(true_place "$4")
-    trap '[ -n "$well" ] || { forget "$archive"; clear_stage "$home/.jupyterlab.restoring"; clear_stage "$project.restoring"; }' EXIT
+    trap '[ -n "$well" ] || { forget "$archive"; clear_stage "$home/.jupyterlab.restoring"; clear_stage "$project.restoring"; exit 3; }' EXIT
     read -r block size <"$run/found"
     owner_does "$account" test -d "$home"
     if mountpoint -q -- "$project"; then
@@ -177,6 +178,11 @@ unpack() {
 # place_archive FILE ACCOUNT HOME PROJECT COOKIE: from here on it will be, whoever is killed.
 place_archive() {
     account=$2
+    for path in "$(true_place "$4")" "$3/.jupyter" "$3/.local/share/jupyter/kernels" \
+        "$3/.jupyter/jupyterlab_token" "$3/.jupyter/jupyter_server_config.json" \
+        "$3/.jupyter/jupyter_lab_config.py" "$3/.jupyter/packages.txt" "$5"; do
+        intend path "$path"
+    done
     (umask 077; printf '%s\n' "$1" "$2" "$3" "$(true_place "$4")" "$5" "$(date +%Y-%m-%dT%H%M%S)" >"$pending.part")
     sync -- "$pending.part"
     mv -fT -- "$pending.part" "$pending"
@@ -187,11 +193,13 @@ place_archive() {
 complete_restore() {
     { read -r file; read -r account; read -r home; read -r project; read -r cookie; read -r stamp; } <"$pending"
     stage=$home/.jupyterlab.restoring
-    systemctl stop jupyterlab.service 2>/dev/null || true # what it writes now would be lost
+    for unit in jupyterlab.socket jupyterlab.service; do # what it writes now would be lost
+        systemctl stop -- "$unit" 2>/dev/null || true
+    done
     by=$(mover "$(dirname -- "$project")")
     exchange "$project.restoring/project" "$project" "$by"
     rebuilt=
-    for inner in venv .venvs .kernels; do # which no backup has
+    for inner in .venvs .kernels venv; do # which no backup has; a link leads into .venvs
         if [ ! -e "$project/$inner" ] && [ ! -L "$project/$inner" ] && [ -e "$project.before-$stamp/$inner" ]; then
             owner_does "$account" mv -T -- "$project.before-$stamp/$inner" "$project/$inner" || rebuilt=$inner
         fi
@@ -234,6 +242,7 @@ place_ours() {
             nginx/*) path=/etc/nginx/jupyterlab/${name##*/} mask=022 ;;
             *) path=/etc/letsencrypt/${name#*/} mask=077 ;;
         esac
+        intend path "$path"
         (umask "$mask"; mkdir -p -- "$(dirname -- "$path")")
         case $name in
             *.key | */privkey* | */accounts/*) put_file "$path" root root 0600 <"$1/$name" ;;

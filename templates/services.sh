@@ -118,7 +118,7 @@ restart_fail2ban() {
 # start_timer UNIT: with what its file says now.
 start_timer() {
     systemctl daemon-reload
-    systemctl enable -q -- "$1"
+    enable_unit "$1"
     systemctl restart -- "$1"
 }
 

@@ -1,14 +1,15 @@
 # Another venv in the place of the one that serves, and back again. Part of apply.sh.
 # Others stand in PROJECT/.venvs; `previous` there is the one before, a folder or a link to one.
 
-# clear_venvs USER PROJECT: what neither serves nor served before goes, such as a build that was cut off.
+# clear_venvs USER PROJECT: of what was built by this, what neither serves nor served before goes, such
+# as a build that was cut off. The one before, if it was set aside by a run that was killed, is back first.
 clear_venvs() {
     owner_does "$1" sh -c '
-        for dir in "$1"/.venvs/*; do
-            case $dir in
-                "$1/.venvs/previous" | "$(readlink -- "$1/venv")" | "$(readlink -- "$1/.venvs/previous")") ;;
-                *) rm -rf -- "$dir" ;;
-            esac
+        cd -- "$1/.venvs" 2>/dev/null || exit 0
+        if [ ! -e previous ] && [ -e previous.older ]; then mv -fT -- previous.older previous; fi
+        rm -rf -- previous.older
+        for dir in ????-??-??T??????Z; do
+            if ! [ "$dir" -ef ../venv ] && ! [ "$dir" -ef previous ]; then rm -rf -- "$dir"; fi
         done' sh "$2"
 }
 
@@ -16,6 +17,15 @@ clear_venvs() {
 or_clear() {
     whose=$1 where=$2
     trap 'code=$?; [ "$code" = 0 ] || { clear_venvs "$whose" "$where"; exit 3; }' EXIT
+}
+
+# same_disk USER PROJECT: two venvs can only change places on one.
+same_disk() {
+    owner_does "$1" mkdir -p -- "$2/.venvs"
+    if [ "$(stat -L -c %d -- "$2")" != "$(stat -L -c %d -- "$2/.venvs")" ]; then
+        echo "$2/.venvs is on another disk than the project: make it a folder there"
+        return 3
+    fi
 }
 
 # check_venv VENV USER HOME CONFIG SECONDS NAME...: import, start and compute with it, beside what serves.
@@ -30,23 +40,20 @@ check_venv() {
 swap_venv() {
     account=$1 project=$2 new=$3
     shift 3
-    former=$project/.venvs/previous
     owner_does "$account" sh -c '
-        if [ -e "$1" ] || [ -L "$1" ]; then mv -fT -- "$1" "$1.older"; fi
-        ln -s -- "$2" "$1"' sh "$former" "$new"
+        cd -- "$1/.venvs"
+        if [ -e previous ] || [ -L previous ]; then mv -fT -- previous previous.older; fi
+        ln -s -- "$2" previous' sh "$project" "$new"
     exchange_venvs "$account" "$project"
-    if "$@"; then
+    attempt "$@"
+    if [ "$code" = 0 ]; then
         clear_venvs "$account" "$project"
         return 0
     fi
     exchange_venvs "$account" "$project"
-    "$@" || echo "the former one does not start either"
-    owner_does "$account" sh -c '
-        rm -f -- "$1"
-        if [ -e "$1.older" ] || [ -L "$1.older" ]; then mv -fT -- "$1.older" "$1"; fi' sh "$former"
+    owner_does "$account" rm -f -- "$project/.venvs/previous"
     clear_venvs "$account" "$project"
-    echo "JupyterLab did not start from the new venv; the former one is back, and serves"
-    return 3
+    return_to "the new venv" "$@"
 }
 
 # roll_back USER PROJECT START...: serve from the one before; what served becomes `previous`.
@@ -54,10 +61,32 @@ roll_back() {
     account=$1 project=$2
     shift 2
     exchange_venvs "$account" "$project"
-    "$@" && return 0
+    # newer than what runs, so that a run that is cut off here is finished by the next
+    owner_does "$account" sh -c 'touch -- "$1"/lib/python3*/site-packages/jupyterlab-*.dist-info/RECORD' sh "$project/venv"
+    attempt "$@"
+    [ "$code" != 0 ] || return 0
     exchange_venvs "$account" "$project"
-    "$@" || true
-    echo "JupyterLab did not start from the one before; the present one is back, and serves"
+    return_to "the one before" "$@"
+}
+
+# attempt START...: with `set -e` in force, which `if` and `||` would suspend; how it ended is in $code.
+attempt() {
+    set +e
+    (set -e; "$@")
+    code=$?
+    set -e
+}
+
+# return_to WHAT START...: start what served before, because JupyterLab did not start from WHAT.
+return_to() {
+    what=$1
+    shift
+    attempt "$@"
+    if [ "$code" != 0 ]; then
+        echo "neither $what nor the present venv starts: mend what the journal says"
+        return 1
+    fi
+    echo "JupyterLab did not start from $what; the present one is back, and serves"
     return 3
 }
 

@@ -37,6 +37,7 @@ class Kernelspec(File):
         folder = PurePosixPath(self.path).parent
         tried = self.python, "-c", "import ipykernel.kernelapp"
         first = call("as_user", self.owner, self.home, *tried)
+        first += "\n" + call("intend", "path", folder)
         first += "\n" + call("owner_does", self.owner, "mkdir", "-p", "--", folder)
         say = f"register the kernel {self.name}" if there is None else change.say
         return replace(change, say=say, shell=f"{first}\n{change.shell}")

@@ -221,3 +221,32 @@ def test_the_options_go_with_their_tasks(ill, first, fleet):
     for words, why in ((("nginx", "--no-verify"), "full"), (("full", "--drift"), "status")):
         done = fleet(*words, "--on", "f1")
         assert done.returncode == 1 and f"goes with {why}" in done.stderr
+
+
+LISTED = "su david -c '/home/david/project/venv/bin/python -m pip list --format=freeze' 2>/dev/null"
+
+
+def test_a_task_of_a_fleet_takes_its_own_options(ill, first, fleet):
+    made, _ = ill
+    well(fleet("packages --add 'colorama>=0.4'", "--on", "f1,f2"))
+    assert all("colorama==" in made[name].host.exec(LISTED) for name in ("f1", "f2"))
+    done = fleet("packages --ad colorama", "--on", "f1")
+    assert done.returncode == 1 and "fab --help packages shows its options" in done.stderr
+
+
+def test_a_lock_gives_every_host_the_same(ill, first, fleet, operator, tmp_path):
+    made, _ = ill
+    lock = tmp_path / "fleet.lock"
+    made["f1"].host.exec("su - david -c 'project/venv/bin/pip install -q six==1.16.0'")
+    env = {"FABRIC_LAB_LOCK": str(lock)}
+    well(made["f1"].fab("upgrade", "--lock", env=env))
+    made["f2"].host.exec("su - david -c 'project/venv/bin/pip install -q idna==3.6'")
+    well(fleet("upgrade", "--on", "f1,f2", env=env))
+    one, other = (made[name].host.exec(LISTED) for name in ("f1", "f2"))
+    assert one == other and "idna==3.6" not in one
+    assert fleet("upgrade --lock", "--on", "f1,f2", env=env).returncode == 1
+
+
+def test_a_fleet_is_backed_up_to_a_folder_a_host(ill, first, fleet, tmp_path):
+    well(fleet(f"backup --to {tmp_path}", "--on", "f1,f2"))
+    assert [len(list((tmp_path / name).glob("*.tar.zst"))) for name in ("f1", "f2")] == [1, 1]

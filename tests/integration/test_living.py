@@ -185,7 +185,7 @@ def test_stop_says_what_ends_and_it_stays_stopped_over_a_reboot(ready):
     told = seen(ready)
     assert told["service"]["state"] == "inactive" and told["drift"]
     assert re.search(rf"service +stopped.*fab -H {ready.target} start", well(ready.fab("status")))
-    assert "stopped already" in well(ready.fab("stop"))
+    assert "it stays stopped" in well(ready.fab("stop"))
 
 
 def test_start_waits_until_it_answers_and_leaves_alone_what_runs(ready):

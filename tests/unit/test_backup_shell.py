@@ -336,7 +336,7 @@ def test_what_is_sent_arrives_whole_or_not_at_all(bare, size, why):
 def test_one_that_cannot_be_completed_stays_to_be_completed(place):
     file = place.archive()
     stuck = 'mv() { case "$*" in *restoring/project*) return 1 ;; esac; command mv "$@"; }\n'
-    pending = place.folder / "kept/restoring"
+    pending = place.folder / "ledger/restoring"
     for act in (place.restoring(file), ":"):  # the restore itself, and whoever comes next
         done = dash(stuck + place.script(act), timeout=30)
         assert (done.returncode, pending.exists()) == (1, True), done
@@ -362,7 +362,7 @@ def test_whoever_is_killed_anywhere_it_is_the_old_state_or_the_new(tmp_path, com
         before = f"export PATH={tools}:$PATH\necho $$ >{tools}/shell\n"
         done = dash(place.script(place.restoring(file), before), timeout=30)
         (tools / command).unlink()
-        pending = (place.folder / "kept/restoring").exists()
+        pending = (place.folder / "ledger/restoring").exists()
         if done.returncode == 0:
             break
         assert done.returncode == -9, done

@@ -128,9 +128,9 @@ def test_notebooks_and_settings_go_with_purge_alone(purge, kind):
 
 
 def test_a_folder_that_was_there_before_stays_even_with_purge():
-    found = inventory(f"tree {PROJECT}/venv", work=2)
-    out = plan(found, Settings(), HOST, True)
-    beside = {f"{PROJECT}/{name}" for name in ("venv", ".venvs", ".kernels")}
+    ours = (f"tree {PROJECT}/venv", f"path {PROJECT}/.venvs")  # .kernels, if any, is the user's own
+    out = plan(inventory(*ours, work=2), Settings(), HOST, True)
+    beside = {f"{PROJECT}/{name}" for name in ("venv", ".venvs")}
     assert {path for _, path in out.goes} == beside
     assert ("tree", PROJECT) not in out.goes and ("path", PROJECT) not in out.goes
     assert out.stays == {PROJECT: "2 files of yours in it; the folder was there before"}
