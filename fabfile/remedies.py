@@ -44,7 +44,8 @@ REMEDIES = (
     ),
     (
         r"No solution found when resolving|No matching distribution|ResolutionImpossible",
-        "no versions fit together, see above: correct lab.packages, or what is to be added",
+        "no versions fit together, see above: correct lab.packages, or what is to be added, then "
+        "run again",
     ),
     (r"(?m)^\S+ needs \S+$", "nothing was removed: name both, or keep both"),
     (

@@ -27,7 +27,8 @@ def seen(c: Connection, settings: Settings) -> tuple[Host, dict, list[dict]]:
     host, (lines, told, file) = meet(c, settings, [unit, running, systemd.needed(settings)])
     there = condition(unit, lines)
     if there["state"] == "absent" or file[0] == "absent":
-        raise Exit(f"{name_of(c)} has no {systemd.NAME} yet: fab -H {name_of(c)} full")
+        raise Exit(f"{name_of(c)} has no {systemd.NAME} yet, or another one than your settings: "
+                   f"first run fab -H {name_of(c)} full")  # fmt: skip
     return host, there, running.told(told).get("kernels") or []
 
 

@@ -22,14 +22,22 @@ def canonical(text: str) -> str:
 
 
 def needs() -> set[tuple[str, str]]:
-    """Pairs of names: the first needs the second, here and now, and not for an extra."""
+    """Pairs of names: the first needs the second here, also for an extra that somebody needs."""
     from pip._vendor.packaging.requirements import Requirement
 
-    texts = ((one, Requirement(text)) for one in distributions() for text in one.requires or ())
+    pairs = [
+        (canonical(one.metadata["Name"]), Requirement(text))
+        for one in distributions()
+        for text in one.requires or ()
+    ]
+    extras: dict[str, set[str]] = {}
+    for _, wanted in pairs:
+        extras.setdefault(canonical(wanted.name), {""}).update(wanted.extras)
     return {
-        (canonical(one.metadata["Name"]), canonical(wanted.name))
-        for one, wanted in texts
-        if wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        (one, canonical(wanted.name))
+        for one, wanted in pairs
+        if wanted.marker is None
+        or any(wanted.marker.evaluate({"extra": extra}) for extra in extras.get(one, {""}))
     }
 
 

@@ -35,6 +35,7 @@ def test_an_interactive_widget_moves(lab):
 
 def test_the_debugger_shows_a_variable(lab):
     page = lab.notebook()
+    lab.run("1")  # the kernel is up: before, a click goes nowhere
     page.click(".jp-DebuggerBugButton")
     page.wait_for_selector(
         ".jp-DebuggerBugButton[aria-pressed=true], .jp-DebuggerBugButton .jp-mod-on"

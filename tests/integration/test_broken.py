@@ -101,7 +101,7 @@ def test_no_way_to_the_python_index(broken, installer):
 
 def test_packages_that_do_not_exist(broken):
     done = broken.fab("jupyter", env={"FABRIC_LAB_PACKAGES": "jupyter==0.0.99"})
-    refused(done, "no version fits", "lab.packages", "run again")
+    refused(done, "no versions fit together", "lab.packages", "run again")
 
 
 def test_a_debian_package_that_does_not_exist(broken):
