@@ -1,5 +1,5 @@
 """A backup put back, onto the same host or a bare one: notebooks, configuration, login, sessions,
-certificates, and the same packages.
+certificates, and the same packages in JupyterLab's venv.
 
 It is looked through before anything is touched, here and there; what stood in its place stands
 beside it afterwards, as NAME.before-DATE. Then `full` does the rest, and proves it.

@@ -38,6 +38,10 @@ def uninstall(c, purge=False, yes=False):
     else:
         leaving = plan(found, settings, host, purge)
         tell(c, host, found, leaving, purge)
+        if not settings.backup_folder.startswith(f"{BACKUPS}/"):
+            say(
+                f"  stays  {settings.backup_folder}: backups, if any, with keys and the login in them"
+            )
         if purge and not (yes or dry):
             confirm(c)
         carry_out(c, host, *changes(found, leaving, settings, host, purge))
