@@ -12,6 +12,7 @@ from .host import Host
 from .items import canonical
 from .settings import Settings
 
+TOOLS = {"pip", "setuptools"}  # they install the others, and are nobody's wish
 ANEW = "make it anew with fab -H david@1.1.1.1 upgrade --lock"
 
 
@@ -58,6 +59,23 @@ def pins(settings: Settings) -> tuple[str, ...]:
             f"lab.lock: {settings.lock}: {hole}: make it anew with fab -H HOST upgrade --lock"
         )
     return tuple(rows)
+
+
+def write_lock(path: Path, there: dict[str, str], when: str) -> int:
+    """Write exact versions, whole or not at all; give their number.
+
+    :param there: canonical names -> versions.
+    :param when: when, and where from.
+    """
+    rows = [f"{name}=={there[name]}" for name in sorted(set(there) - TOOLS)]
+    head = f"# By `fab upgrade --lock`, {when}; lab.lock names this file."
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
+        new.replace(path)
+    except OSError as problem:
+        raise Exit(f"{path}: {problem.strerror}: the lock was not written") from None
+    return len(rows)
 
 
 def lines(setting: str, name: str) -> list[str]:

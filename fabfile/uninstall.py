@@ -39,9 +39,7 @@ def uninstall(c, purge=False, yes=False):
         leaving = plan(found, settings, host, purge)
         tell(c, host, found, leaving, purge)
         if not settings.backup_folder.startswith(f"{BACKUPS}/"):
-            say(
-                f"  stays  {settings.backup_folder}: backups, if any, with keys and the login in them"
-            )
+            say(f"  stays  {settings.backup_folder}: backups, if any, and in them the login")
         if purge and not (yes or dry):
             confirm(c)
         carry_out(c, host, *changes(found, leaving, settings, host, purge))

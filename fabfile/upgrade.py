@@ -25,7 +25,6 @@ from .settings import Settings, load
 from .troubles import name_of
 
 LOCK = "jupyterlab.lock"
-TOOLS = {"pip", "setuptools"}  # newer ones of these alone are no reason
 
 
 def previous(settings: Settings) -> str:
@@ -55,10 +54,10 @@ def upgrade(c, lock=False, yes=False):
         settings = msgspec.structs.replace(settings, lock="")
     venv, host, there, kernels = meet(c, settings)
     by_name, elsewhere = roots(c, settings)
-    by_hand = sorted(by_name - set(map(specs.name, venv.requirements)) - TOOLS)
+    by_hand = sorted(by_name - set(map(specs.name, venv.requirements)) - specs.TOOLS)
     venv = replace(venv, requirements=(*venv.requirements, *by_hand))
     coming = newer(c, settings, venv)
-    if coming is not None and not set(coming) - TOOLS and not floors.holes(there):
+    if coming is not None and not set(coming) - specs.TOOLS and not floors.holes(there):
         say(f"{name_of(c)}: nothing newer than {versions(there)}")
     else:
         if coming:
@@ -76,7 +75,9 @@ def upgrade(c, lock=False, yes=False):
         say(f"  what was before is kept: fab -H {name_of(c)} rollback")
     if lock and not c.config.run.dry:
         exact = {name: there[name] for name in there if name not in elsewhere}
-        write_lock(Path(file).expanduser(), exact, host)
+        count = specs.write_lock(Path(file).expanduser(), exact, f"{stamped()}, on {host.name}")
+        say(f"  lock     {file}: {output.count(count, 'exact version')}; "
+            f"a fleet installs them with lab.lock: {file}")  # fmt: skip
 
 
 @remote.task
@@ -190,17 +191,3 @@ def arrow(name: str, there: dict[str, str], coming: dict[str, str]) -> str:
 def versions(there: dict[str, str]) -> str:
     """The versions that people know."""
     return ", ".join(f"{name} {there[name]}" for name in jupyter.SHOW if name in there)
-
-
-def write_lock(path: Path, there: dict[str, str], host: Host) -> None:
-    """Write the exact versions, whole or not at all."""
-    rows = [f"{name}=={there[name]}" for name in sorted(set(there) - TOOLS)]
-    head = f"# By `fab upgrade --lock`, {stamped()}, on {host.name}; lab.lock names this file."
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
-        new.replace(path)
-    except OSError as problem:
-        raise Exit(f"{path}: {problem.strerror}: the lock was not written") from None
-    say(f"  lock     {path}: {output.count(len(rows), 'exact version')}; "
-        f"a fleet installs them with lab.lock: {path}")  # fmt: skip

@@ -8,7 +8,7 @@ from fabric import Connection
 from invoke import Exit
 from paramiko import RSAKey, SSHClient
 
-from fabfile import channel, hostkeys, troubles
+from fabfile import hostkeys, sudo, troubles
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ C = Connection("david@1.1.1.1")
     ],
 )
 def test_what_sudo_lacks_is_recognised(line, lacking):
-    assert channel.refuses(C, line) == lacking
+    assert sudo.refuses(C, line) == lacking
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_what_sudo_lacks_is_recognised(line, lacking):
 )
 def test_a_user_without_sudo_is_told_what_to_do(line, told):
     with pytest.raises(Exit, match=told):
-        channel.refuses(C, line)
+        sudo.refuses(C, line)
 
 
 def test_a_sudo_password_is_given_once():
-    answer = channel.once("s3cret", C)
+    answer = sudo.once("s3cret", C)
     assert answer() == "s3cret"
     with pytest.raises(Exit, match="refuses this password") as caught:
         answer()

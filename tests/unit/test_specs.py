@@ -94,10 +94,10 @@ def test_a_newer_word_on_a_package_counts():
 
 def test_a_lock_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "lab.lock"
-    upgrade.write_lock(path, {"tornado": "6.5", "pip": "26", "jupyter": "1.1.1"}, Host())
+    specs.write_lock(path, {"tornado": "6.5", "pip": "26", "jupyter": "1.1.1"}, "today")
     assert specs.pins(replace(Settings(), lock=str(path))) == ("jupyter==1.1.1", "tornado==6.5")
     assert [p.name for p in tmp_path.iterdir()] == ["lab.lock"]
-    assert "was not written" in refusal(upgrade.write_lock, tmp_path / "no/lock", {}, Host())
+    assert "was not written" in refusal(specs.write_lock, tmp_path / "no/lock", {}, "")
 
 
 def test_the_chief_names_come_first():
