@@ -84,6 +84,10 @@ def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
             part.rename(path)
         except ValueError as problem:
             raise failed(c, [str(problem)]) from None
+        except (EOFError, OSError) as problem:
+            if getattr(problem, "filename", None) or getattr(problem, "errno", None) in FULL:
+                raise
+            raise failed(c, ["the connection was cut"]) from None
         except KeyboardInterrupt:
             raise Exit("stopped: nothing half-written stays", 130) from None
         finally:

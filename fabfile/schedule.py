@@ -46,9 +46,9 @@ def items(settings: Settings, host: Host) -> list[Item]:
     unit = "jupyterlab-backup.timer"
     if not settings.backup_schedule:
         stop, forget = call("systemctl", "stop", unit), call("systemctl", "daemon-reload")
-        timer = Absent(path=TIMER, unit=unit, before=stop, then=forget)
-        others = (Absent(path=path, unit=unit) for path in (WANTED, UNIT, PROGRAM))
-        return [timer, *others]
+        gone = {"unit": unit, "before": stop}  # whichever of the two a run that was killed has left
+        others = (Absent(path=path, unit=unit) for path in (UNIT, PROGRAM))
+        return [Absent(path=WANTED, **gone), Absent(path=TIMER, then=forget, **gone), *others]
     program = HEAD + backup.script(settings, host, "store timer")
     return [
         Calendar(step="schedule", expression=settings.backup_schedule),

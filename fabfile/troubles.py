@@ -57,7 +57,9 @@ def clear_errors(c: Connection):
             raise Exit(f"{keys} holds no private key: name another with -i") from None
         if isinstance(problem, FileNotFoundError):
             raise Exit(f"no such file: {problem.filename}") from None
-        raise Exit(f"{where}: the connection failed: {problem or 'cut off'}; try again") from None
+        raise Exit(
+            f"{where}: the connection failed: {str(problem) or 'cut off'}; try again"
+        ) from None
 
 
 def silent(c: Connection) -> str:
