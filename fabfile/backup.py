@@ -33,12 +33,6 @@ def tools(settings: Settings, host: Host) -> list[Item]:
     return [Packages(step="backup", names=("zstd",))]
 
 
-def cookie(host: Host) -> str:
-    """Where Jupyter keeps what it signs the cookies of sessions with."""
-    usual = f"{jupyter.USUAL}/jupyter_cookie_secret"
-    return host.under("~/.jupyter/cookie_secret" if jupyter.runtime(host) else usual)
-
-
 def script(settings: Settings, host: Host, act: str) -> str:
     """The shell that runs on the server, here and by the timer.
 
@@ -49,7 +43,7 @@ def script(settings: Settings, host: Host, act: str) -> str:
         "home": host.home,
         "project": host.under(settings.project),
         "venv": host.under(settings.venv),
-        "cookie": cookie(host),
+        "cookie": host.under(jupyter.cookie_secret(host)),
         "domain": settings.domain,
         "folder": settings.backup_folder,
         "keep": settings.backup_keep,
@@ -67,7 +61,7 @@ def ready(c: Connection, settings: Settings) -> Host:
 
 def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
     """Stream a backup into a folder of this machine: whole, or not at all."""
-    with writable(folder):
+    with writable(c, folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / archives.new_name()
         part = path.with_name(f"{path.name}.part")
@@ -84,10 +78,6 @@ def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
             part.rename(path)
         except ValueError as problem:
             raise failed(c, [str(problem)]) from None
-        except (EOFError, OSError) as problem:
-            if getattr(problem, "filename", None) or getattr(problem, "errno", None) in FULL:
-                raise
-            raise failed(c, ["the connection was cut"]) from None
         except KeyboardInterrupt:
             raise Exit("stopped: nothing half-written stays", 130) from None
         finally:
@@ -105,13 +95,15 @@ def private(path: str, flags: int) -> int:
 
 
 @contextlib.contextmanager
-def writable(folder: Path):
-    """Say plainly that a folder here cannot be written."""
+def writable(c: Connection, folder: Path):
+    """Say plainly that a folder here cannot be written, or that the connection was cut."""
     try:
         yield
+    except EOFError:
+        raise failed(c, ["the connection was cut"]) from None
     except OSError as problem:
         if not problem.filename and problem.errno not in FULL:  # the connection's, not the disk's
-            raise
+            raise failed(c, ["the connection was cut"]) from None
         place = problem.filename or folder
         raise Exit(f"{place}: {problem.strerror}: make room or choose another folder by --to; "
                    "nothing half-written stays") from None  # fmt: skip

@@ -163,9 +163,16 @@ def versions(c, changes: list[Change], user: str) -> dict[int, list[str]]:
     asked = "".join(f"echo @{n}\n{change.would}\n" for n, change in enumerate(changes))
     if not any(change.would for change in changes):
         return {}
-    script = f"{shell('read.sh')}{whose(user)}{asked}"
-    told = split(channel.ask(c, script, user=user))
+    told = split(ask_user(c, user, asked))
     return {n: sorted(told.get(str(n), [])) for n in range(len(changes))}
+
+
+def ask_user(c: Connection, user: str, calls: str) -> list[str]:
+    """Call functions that read, as the user whose files and programs they need.
+
+    :param user: whose JupyterLab it is; empty for the login user's.
+    """
+    return channel.ask(c, f"{shell('read.sh')}{whose(user)}{calls}\n", user=user)
 
 
 def refuse_full_disk(host: Host, changes: list[Change]) -> None:

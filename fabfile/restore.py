@@ -150,7 +150,7 @@ def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Cha
         Change("unpack it beside what is there", call("unpack_archive", *words)),
         Change(
             f"put it in place of {project}, ~/.jupyter and the certificates",
-            call("place_archive", *words, backup.cookie(host)),
+            call("place_archive", *words, host.under(jupyter.cookie_secret(host))),
         ),
     ]
 

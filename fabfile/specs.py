@@ -10,6 +10,7 @@ from invoke import Exit
 from . import floors
 from .host import Host
 from .items import canonical
+from .items.software import requirement
 from .settings import Settings
 
 TOOLS = {"pip", "setuptools"}  # they install the others, and are nobody's wish
@@ -107,17 +108,6 @@ def is_requirement(text: str) -> bool:
     return True
 
 
-def name(requirement: str) -> str:
-    """The canonical name of what a requirement asks for.
-
-    :raises Exit: when it is none.
-    """
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        return canonical(Requirement(requirement).name)
-    except InvalidRequirement:
-        raise Exit(
-            f"{requirement!r} is not a pip requirement: mend lab.packages, or take it out of "
-            "~/.jupyter/packages.txt there"
-        ) from None
+def name(text: str) -> str:
+    """The canonical name of what a requirement asks for."""
+    return canonical(requirement(text).name)

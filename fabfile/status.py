@@ -8,7 +8,7 @@ from json import dumps
 
 from invoke import Exit
 
-from . import output, remote, tls
+from . import output, remote
 from .converge import look
 from .full import STEPS
 from .live import live, whole
@@ -33,30 +33,29 @@ def status(c, drift=False, json=False):
     def items(settings, host):
         return [live(settings, newest=not drift)]
 
-    host, *rest = look(c, settings, (*STEPS, items))
-    told = whole(name_of(c), settings, host, *rest)
+    host, looked, answers, changes = look(c, settings, (*STEPS, items))
+    told = whole(name_of(c), settings, host, looked, answers, changes)
     if json:
         output.SINK.get().data(dumps(told))
     else:
-        show(told, host, *rest, asked=not drift, began=began)
+        show(told, host, looked, changes, asked=not drift, began=began)
     if drift and told["drift"]:
         raise Exit(code=2)
 
 
-def show(told: dict, host, items, answers, changes, asked: bool, began: float) -> None:
+def show(told: dict, host, items, changes, asked: bool, began: float) -> None:
     """Print it all for eyes; of files that are still to come not the text."""
     report, number = output.report(told["host"]), len(items) - 1
     report.line(f"{report.where}{host.name}")
     for name, text in lines(told, asked):
         report.shown(name, text)
-    pending = tls.pending(items, answers)
     if told["drift"]:
         brief = [change if change.before else replace(change, after=None) for change in changes]
         report.plan(host, brief, number, {})
-        if pending:
+        for pending in told["differs"][len(changes) :]:
             report.line(f"  would {pending}")
     else:
         report.end_host(0, number, time.monotonic() - began)
-    if host.turn:
-        how = "did not end well, or is still at work" if host.unsettled else "ended well"
-        report.note(f"the last run, by {host.turn.removesuffix(', done')}, {how}")
+    if last := told["last_run"]:
+        how = "ended well" if last["ended_well"] else "did not end well, or is still at work"
+        report.note(f"the last run, by {last['by']}, {how}")

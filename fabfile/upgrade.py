@@ -13,13 +13,12 @@ from pathlib import Path
 import msgspec
 from invoke import Exit
 
-from . import channel, deeds, floors, jupyter, output, remote, service, specs, systemd
-from .converge import read
+from . import deeds, floors, jupyter, output, remote, service, specs, systemd
+from .converge import ask_user, read
 from .host import Host
 from .items import Change, Venv, call, canonical, few, here, quote
 from .live import live
 from .output import say
-from .plan import whose
 from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
@@ -135,7 +134,8 @@ def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
 
     :returns: canonical names and versions; None when it could not tell.
     """
-    lines = ask(c, settings, venv.would("see" if settings.lock else "newer", venv.requirements))
+    asked = venv.would("see" if settings.lock else "newer", venv.requirements)
+    lines = ask_user(c, settings.user, asked)
     pairs = [line.split(" ") for line in lines]
     if any(len(pair) != 2 for pair in pairs):
         return None
@@ -145,15 +145,10 @@ def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
 def roots(c, settings: Settings) -> tuple[set[str], set[str]]:
     """Ask for what somebody installed by name, by our hand or their own, and what from no index."""
     python = f"{quote(settings.venv)}/bin/python - roots 2>/dev/null"
-    rows = [line.split() for line in ask(c, settings, f"{python} {here(shell('needs.py'))}")]
+    lines = ask_user(c, settings.user, f"{python} {here(shell('needs.py'))}")
+    rows = [line.split() for line in lines]
     named = {kind: {row[1] for row in rows if row[0] == kind} for kind in ("root", "elsewhere")}
     return named["root"], named["elsewhere"]
-
-
-def ask(c, settings: Settings, call: str) -> list[str]:
-    """Call a function that reads, as the user."""
-    script = f"{shell('read.sh')}{whose(settings.user)}{call}\n"
-    return channel.ask(c, script, user=settings.user)
 
 
 def steps(settings: Settings, host: Host, venv: Venv) -> list[Change]:

@@ -80,17 +80,9 @@ class Venv(Item):
 
     def lacking(self, there: dict[str, str], kept: list[str]) -> list[str]:
         """The requirements that the distributions do not satisfy, and the floors they are below."""
-        from packaging.requirements import InvalidRequirement, Requirement
-
         short = []
         for text in self.requirements:
-            try:
-                wanted = Requirement(text)
-            except InvalidRequirement:
-                raise Exit(
-                    f"{text!r} is not a pip requirement: mend lab.packages, or take it out of "
-                    "~/.jupyter/packages.txt there"
-                ) from None
+            wanted = requirement(text)
             if wanted.marker and text in kept:  # whether it holds here, the installer has decided
                 continue
             version = there.get(canonical(wanted.name))
@@ -142,6 +134,22 @@ class Venv(Item):
     def shown(self, lines):
         _, there = self.parse(lines)
         return ", ".join(f"{name} {there[name]}" for name in self.show if name in there)
+
+
+def requirement(text: str):
+    """Read a pip requirement (PEP 508).
+
+    :raises Exit: when it is none.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        raise Exit(
+            f"{text!r} is not a pip requirement: mend lab.packages, or take it out of "
+            "~/.jupyter/packages.txt there"
+        ) from None
 
 
 def below(there: dict[str, str], floors) -> list[str]:
