@@ -5,7 +5,7 @@ import sys
 
 from invoke import Exit, task
 
-from testbed import browser, engine, image
+from testbed import browser, engine, image, sidebyside
 from testbed import demo as demonstration
 from testbed.machine import ROOT
 
@@ -31,22 +31,31 @@ def demo(c, down=False):
 
 
 @task
-def test(c, unit=False, integration=False, matrix=False, k=""):
-    """Run the tests: unit and integration, or only one kind.
+def test(c, unit=False, integration=False, matrix=False, debian="", k=""):
+    """Run the tests: those that need no server, and the others on Debian 12 and 13 side by side.
 
     :param unit: only those that need no server.
     :param integration: only those on servers in containers.
     :param matrix: only the interruptions, of `full` at every step in every way: half an hour.
+    :param debian: only on servers of this one: bookworm, which is 12, or trixie, which is 13.
     :param k: only those whose names match, as in pytest -k.
     """
-    both = unit == integration
-    chosen = [] if both else ["-m", "not integration" if unit else "integration"]
+    releases = [debian] if debian else ["bookworm"] if matrix else list(image.BASES)
+    if debian and debian not in image.BASES:
+        raise Exit(f"--debian: {debian!r} is not one of {', '.join(image.BASES)}")
+    chosen = ["-k", k] if k else []
     chosen += ["--matrix", "tests/integration/test_interrupted.py"] if matrix else []
-    if both or integration:
-        engine.compose()
-        image.ensure()
-        browser.ensure()
-    raise Exit(code=run("pytest", *chosen, *(["-k", k] if k else [])))
+    if unit and not integration:
+        raise Exit(code=run("pytest", "-m", "not integration", *chosen))
+    engine.compose()
+    browser.ensure()
+    only = ["-m", "integration"]
+    runs = {}
+    for release in releases:
+        image.ensure(release)
+        which = only if (integration and not unit) or runs else []  # what needs no server runs once
+        runs[release] = ["--debian", release, *which, *chosen]
+    raise Exit(code=sidebyside.pytest(runs))
 
 
 @task

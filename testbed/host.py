@@ -110,6 +110,12 @@ class Host:
         docker("restart", "--time", "20", self.container)
         self.wait_ready()
 
+    def commit(self, image: str) -> str:
+        """Stop the server, make an image of what is on its disk, and return the image's name."""
+        docker("stop", "--time", "20", self.container)
+        docker("commit", self.container, image)
+        return image
+
 
 def docker(
     *arguments: str, script: str | None = None, check: bool = True

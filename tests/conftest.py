@@ -1,9 +1,14 @@
 """Options of the whole suite, and the servers of those tests that need one."""
 
+from testbed.image import BASES
+
 pytest_plugins = ["servers"]
 
 
 def pytest_addoption(parser):
+    parser.addoption(
+        "--debian", choices=list(BASES), default="bookworm", help="which Debian the servers have"
+    )
     parser.addoption(
         "--matrix", action="store_true", help="interrupt `full` at every step, in every way"
     )

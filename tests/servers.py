@@ -14,10 +14,14 @@ from acme import Authority
 from named import DOMAIN, Named
 
 from testbed import engine, image
-from testbed.host import Host, keypair
+from testbed.host import Host, docker, keypair
 from testbed.machine import ROOT
 
 FOLDERS = {Path(__file__).parent / name for name in ("integration", "browser")}
+ANSWERS = """
+timeout 60 sh -c 'until curl -fso /dev/null --unix-socket /run/jupyterlab/jupyter.sock \\
+    http://localhost/api; do sleep 0.1; done'
+"""
 ELSEWHERE = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
 
 
@@ -39,9 +43,40 @@ def docker_compose_file() -> str:
 
 
 @pytest.fixture(scope="session")
+def bare_image(pytestconfig) -> str:
+    """The image of a bare server of the Debian that `--debian` names."""
+    return image.ensure(pytestconfig.getoption("debian"))
+
+
+@pytest.fixture(scope="session")
 def docker_setup() -> list[str]:
-    os.environ["TESTBED_IMAGE"] = image.ensure()
     return []  # each server comes up when the first test asks for it
+
+
+@dataclass
+class Started:
+    """The servers of a session: services of the compose file, each of one image while it is up."""
+
+    compose: object
+    bare: str
+    images: dict[str, str] = field(default_factory=dict)
+
+    def up(self, name: str, image: str | None = None) -> Host:
+        """Start a server, or find it running, and wait until it answers.
+
+        :param image: what it is made from, bare unless given.
+        """
+        os.environ["TESTBED_IMAGE"] = self.images.setdefault(name, image or self.bare)
+        self.compose.execute(f"up -d --no-deps {name}")
+        host = Host(self.compose.execute(f"ps -q {name}").decode().split()[-1])
+        host.wait_ready()
+        return host
+
+    def remove(self, *names: str) -> None:
+        """Remove servers and what they held."""
+        self.compose.execute(f"rm -sfv {' '.join(names)}")
+        for name in names:
+            self.images.pop(name, None)
 
 
 @pytest.fixture(scope="session")
@@ -155,33 +190,59 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(docker_services, operator):
-    """Give a factory: name of a compose service, and how its user is made -> Server."""
+def started(docker_services, bare_image) -> Started:
+    """The containers of this session."""
+    return Started(docker_services._docker_compose, bare_image)
 
-    def make(name: str, user: str = "david", **how) -> Server:
-        docker_services._docker_compose.execute(f"up -d --no-deps {name}")
-        container = docker_services._docker_compose.execute(f"ps -q {name}").decode().split()[-1]
-        host = Host(container)
-        host.wait_ready()
+
+@pytest.fixture(scope="session")
+def settled_image(started, operator, tmp_path_factory):
+    """The image of a server on which `full` has run, for what comes after that."""
+    host = started.up("settled")
+    first = Server(host, operator, "david")
+    host.add_user("david", public_key=operator.public_key)
+    operator.know(host)
+    hosts = tmp_path_factory.mktemp("settled") / "hosts"
+    hosts.touch()
+    done = first.fab("full", "--no-verify", env={"FABRIC_LAB_HOSTS_FILE": str(hosts)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    name = host.commit("jupyterlab-testbed:settled-" + host.container[:12])
+    started.remove("settled")
+    yield name
+    started.remove(*list(started.images))
+    docker("image", "rm", "--force", name)
+
+
+@pytest.fixture(scope="session")
+def server(request, started, operator):
+    """Give a factory: name of a compose service, and how its user is made -> Server.
+
+    With `settled`, david has run `full` there before, with the settings as they are by default.
+    """
+
+    def make(name: str, user: str = "david", settled: bool = False, **how) -> Server:
+        host = started.up(name, request.getfixturevalue("settled_image") if settled else None)
         host.add_user(user, public_key=operator.public_key, **how)
         operator.know(host)
+        if settled:
+            host.exec(ANSWERS)
         return Server(host, operator, user)
 
     return make
 
 
 @pytest.fixture(scope="module")
-def servers(docker_services, server):
+def servers(started, server):
     """Give a factory: compose services -> Servers, gone at the end."""
-    compose, started = docker_services._docker_compose, []
+    mine = []
 
     def make(*names: str, **how) -> list[Server]:
-        started.extend(names)
+        mine.extend(names)
         return [server(name, **how) for name in names]
 
     yield make
-    if started:
-        compose.execute(f"rm -sfv {' '.join(started)}")
+    if mine:
+        started.remove(*mine)
 
 
 @pytest.fixture(scope="session")

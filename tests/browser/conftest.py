@@ -53,7 +53,7 @@ def playwright():
 @pytest.fixture(scope="session", params=["off", "self-signed"], ids=["http", "https"])
 def site(request, server, playwright, tmp_path_factory):
     """JupyterLab without HTTPS, then with it."""
-    browsed, home = server("browsed"), tmp_path_factory.mktemp("browser")
+    browsed, home = server("browsed", settled=True), tmp_path_factory.mktemp("browser")
     env = {"FABRIC_LAB_TLS": request.param, "FABRIC_LAB_CA_FOLDER": str(home / "ca")}
     well(browsed.fab("full", env=env))
     if request.param == "self-signed":

@@ -60,7 +60,7 @@ def theirs(servers):
 @pytest.fixture(scope="module")
 def ours(servers):
     """A server after `full`, with the password that the how-to has one type."""
-    (server,) = servers("attacked")
+    (server,) = servers("attacked", settled=True)
     well(server.fab("full", "--no-verify", env={"LAB_PASSWORD": howto.PASSWORD}))
     lab.wait_up(server)
     attacks.prepare(server)

@@ -11,7 +11,7 @@ CONFIG = "/home/david/.jupyter/jupyter_lab_config.py"
 TOKEN = "/home/david/.jupyter/jupyterlab_token"
 DROPIN = "/etc/systemd/system/jupyterlab.service.d/harm.conf"
 FRONT = "/etc/nginx/conf.d/front.conf"
-PACKAGES = "/home/david/project/venv/lib/python3.11/site-packages"
+PACKAGES = "/home/david/project/venv/lib/python3*/site-packages"
 RELOAD = "nginx -t 2>&1 && systemctl reload nginx && sleep 1"
 UP = "timeout 30 sh -c 'until [ -S /run/jupyterlab/jupyter.sock ]; do sleep 0.1; done'; sleep 1"
 
@@ -66,7 +66,7 @@ cd {PACKAGES}
 
 @pytest.fixture(scope="module")
 def site(server):
-    site = server("audited")
+    site = server("audited", settled=True)
     well(site.fab("full", "--no-verify"))
     site.host.exec(f"cd {PACKAGES}; ls -d jupyter_server-*.dist-info >/root/hole")
     return site

@@ -60,7 +60,7 @@ exec /usr/bin/{command} "$@"
 @pytest.fixture(scope="module")
 def site(servers):
     """A server in use: a password, an added package, notebooks, certificates."""
-    (made,) = servers("backed")
+    (made,) = servers("backed", settled=True)
     well(made.fab("full", "--no-verify", env=PASSWORD | PACKAGES))
     made.host.exec(FILL)
     return made

@@ -43,7 +43,7 @@ DRIFTS = {
 
 @pytest.fixture(scope="module")
 def site(servers):
-    site = servers("drift")[0]
+    site = servers("drift", settled=True)[0]
     well(site.fab("full"))
     return site
 

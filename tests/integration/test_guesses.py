@@ -19,7 +19,7 @@ done
 @pytest.fixture(scope="module")
 def site(server):
     """A server with a firewall of its own."""
-    site = server("guarded")
+    site = server("guarded", settled=True)
     well(site.fab("full", "--no-verify", env=BANS))
     return site
 

@@ -30,7 +30,7 @@ STATE = "systemctl is-active jupyterlab.service jupyterlab.socket || true"
 @pytest.fixture(scope="module")
 def site(servers):
     """A server that sleeps after two seconds."""
-    (made,) = servers("idle")
+    (made,) = servers("idle", settled=True)
     out = well(made.fab("full", env=CHOSEN))
     assert "6*7 over the websocket is 42" in out
     made.host.exec(f"set -- {json.dumps(SHORT)!r}\n{HASTE}")

@@ -121,9 +121,9 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture
-def fresh(docker_services, servers):
+def fresh(started, servers):
     """A bare server on a small disk, in place of the one before."""
-    docker_services._docker_compose.execute("up -d --force-recreate --no-deps spare")
+    started.remove("spare")
     (made,) = servers("spare")
     made.host.exec(SMALL_DISK)
     return made
@@ -221,7 +221,7 @@ def test_the_next_full_recovers(point, fresh, undisturbed):
 @pytest.fixture(scope="module")
 def movable(servers):
     """A converged server, moved to and fro between its socket and a port."""
-    (made,) = servers("interrupted")
+    (made,) = servers("interrupted", settled=True)
     made.host.exec(SMALL_DISK)
     well(made.fab("full"))
     return made

@@ -23,7 +23,7 @@ PASSWORDS = {
 
 @pytest.fixture(scope="module")
 def site(server):
-    return server("login")
+    return server("login", settled=True)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ echo 'c.KernelManager.transport = "ipc"' >>{CONFIG}
 @pytest.fixture(scope="module")
 def site(servers):
     """A server with all that the notebooks here need; the sandbox is then a matter of `systemd`."""
-    (site,) = servers("sandbox")
+    (site,) = servers("sandbox", settled=True)
     well(site.fab("full", "--no-verify", env=SETTINGS))
     site.host.exec(FURNITURE)
     return site
