@@ -154,6 +154,16 @@ def test_the_newest_fitting_uv_is_taken(install, index, files, taken):
     assert (page, "json" in accepted) == ("/simple/uv/", True)
 
 
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_uv_of_this_kind_of_machine_is_taken(install, index, machine, monkeypatch):
+    kinds = ("aarch64", "armv7l", "ppc64le", "x86_64")
+    files = {kind: f"uv-1.0-py3-none-manylinux_2_17_{kind}.whl" for kind in kinds}
+    offer(index, *((name, {}) for name in files.values()))
+    monkeypatch.setattr("sysconfig.get_platform", lambda: f"linux-{machine}")
+    install.fetch_uv({"index-url": index.url})
+    assert install.UV.read_bytes() == files[machine].encode()
+
+
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_the_index_may_end_with_a_slash(install, index, slash):
     offer(index, (ONE, {}))
