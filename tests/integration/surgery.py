@@ -54,3 +54,8 @@ def nginx_with(host: Host, path: str, text: str):
         yield
     finally:
         host.exec(f"rm {path}; nginx -s reload; sleep 1")
+
+
+# The connection of david's run dies: its sshd, which is called sshd-session since OpenSSH 9.8.
+SSHD_OF_DAVID = "grep -laE 'sshd(-session)?[:] david' /proc/[0-9]*/cmdline | cut -d/ -f3"
+CUT = f"kill -9 $({SSHD_OF_DAVID})"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from outcomes import nothing_to_change, well
 from refusals import refused, state
-from surgery import small_disk
+from surgery import CUT, small_disk
 from test_connections import FOR_DAVID
 from test_interrupted import KILL_ALL
 from visitor import Visitor
@@ -143,8 +143,7 @@ def test_one_that_is_cut_off_leaves_nothing_on_either_side(site, backed, tmp_pat
         if way == "stop the client":
             client.send_signal(signal.SIGINT)
         else:
-            cut = "kill -9 $(grep -la 'sshd[:] david' /proc/[0-9]*/cmdline | cut -d/ -f3)"
-            site.host.exec(cut, check=False)
+            site.host.exec(CUT, check=False)
         out, errors = client.communicate(timeout=60)
     finally:
         client.kill()

@@ -47,7 +47,7 @@ def fingerprint(server) -> str:
 @contextmanager
 def unheard(server):
     """Assert that the server's sshd gets a connection meanwhile, but never a user's name."""
-    journal = "journalctl -t sshd -o cat --no-pager"
+    journal = "journalctl -t sshd -t sshd-session -o cat --no-pager"
     before, heard, deadline = server.host.exec(journal), "", time.monotonic() + 5
     yield
     while not heard and time.monotonic() < deadline:  # the journal is written a little later
@@ -153,7 +153,7 @@ def test_a_proxy_jump_is_taken(site, jump, known, by_config, through):
 @contextmanager
 def from_address(server):
     """Give a set: at the end, the addresses from which logins came meanwhile."""
-    journal = "journalctl -t sshd -o cat --no-pager"
+    journal = "journalctl -t sshd -t sshd-session -o cat --no-pager"
     before, found, deadline = server.host.exec(journal), set(), time.monotonic() + 5
     yield found
     while not found and time.monotonic() < deadline:

@@ -7,9 +7,9 @@ from visitor import DOMAIN, Visitor
 BANS = {"FABRIC_LAB_FAIL2BAN": "true"}
 # Many guesses from addresses of its own: what came back, each a line.
 GUESSES = r"""
-ip -6 addr add 2001:db8::1/64 dev lo 2>/dev/null || true
+ip -6 addr add 2001:db8::1/64 dev lo nodad 2>/dev/null || true
 for n in $(seq {first} {last}); do
-    ip -6 addr add 2001:db8:{network}::$n/128 dev lo 2>/dev/null || true
+    ip -6 addr add 2001:db8:{network}::$n/128 dev lo nodad 2>/dev/null || true
     curl -s -o /dev/null -w '%{{http_code}}\n' --interface 2001:db8:{network}::$n \
         --resolve "{domain}:80:[2001:db8::1]" -d password=no "http://{domain}/login"
 done

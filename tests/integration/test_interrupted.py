@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from outcomes import nothing_to_change, well
-from surgery import KILL_ALL
+from surgery import CUT, KILL_ALL
 
 # Where a step of a fresh `full` is stopped: at a command of its own, or, given its number, some
 # seconds after it began.
@@ -70,7 +70,7 @@ mount -t tmpfs -o size=2000m disk /mnt
 for top in etc var usr home; do cp -a /$top /mnt/ && mount --bind /mnt/$top /$top; done
 """
 ACTS = {
-    "cut the connection": "kill -9 $(grep -la 'sshd[:] david' /proc/[0-9]*/cmdline | cut -d/ -f3)",
+    "cut the connection": CUT,
     "kill the remote shell": KILL_ALL,
     "fill the disk": "cat /dev/zero >/mnt/full 2>/dev/null || true",
 }

@@ -79,7 +79,8 @@ def test_another_python_runs_a_kernel(lab):
     assert (prefix, python, six[:4]) == (f"{VENVS}/exact", "cpython", "1.15")
     cell = Notebook(lab.host)
     with cell.kernel("exact") as kernel:
-        assert kernel.run("import os, sys; print(os.path.realpath(sys.executable))") == lab.python
+        code = "import os, sys; print(os.path.realpath(sys.executable))"
+        assert kernel.run(code).strip() == lab.python
 
 
 def test_a_second_run_changes_nothing(lab):

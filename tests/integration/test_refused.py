@@ -111,7 +111,7 @@ def test_a_port_where_something_else_listens(bare, operator):
 @contextmanager
 def heard_by(bare):
     """Give a list, filled at the end with what the server's sshd heard meanwhile."""
-    journal = "journalctl -t sshd -o cat --no-pager"
+    journal = "journalctl -t sshd -t sshd-session -o cat --no-pager"
     before, heard = bare.host.exec(journal), []
     yield heard
     deadline = time.monotonic() + 5

@@ -70,9 +70,9 @@ def test_a_dry_run_without_an_index_names_the_packages(site):
 def test_a_dry_run_with_an_index_names_versions_too(site):
     site.host.exec("apt-get update -qq")
     out = seen(site, "--dry", "full")
-    assert re.search(r"^    nginx 1\.22", out, re.MULTILINE)
-    assert re.search(r"^    python3-venv 3\.11", out, re.MULTILINE)
-    assert re.search(r"^    libnode\d+ 18", out, re.MULTILINE), "not all that comes along"
+    assert re.search(r"^    nginx 1\.\d\d", out, re.MULTILINE)
+    assert re.search(r"^    python3-venv 3\.\d\d", out, re.MULTILINE)
+    assert re.search(r"^    libnode\d+ \d", out, re.MULTILINE), "not all that comes along"
 
 
 def test_a_dry_run_as_root_writes_nothing_either(site, server):
