@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-from invoke import Exit, task
+from invoke import Exit
 
+from fabfile.remote import local_task as task
 from testbed import browser, engine, image, sidebyside
 from testbed import demo as demonstration
 from testbed.machine import ROOT
@@ -17,7 +18,7 @@ def run(*command: str) -> int:
 
 @task
 def demo(c, down=False):
-    """Deploy to a fresh Debian server in a container, and leave it running.
+    """Deploy to a fresh server in a container, and leave it running.
 
     :param down: remove the server and everything else the demo made.
     """
@@ -70,8 +71,19 @@ def lint(c, fix=False):
 
 
 @task
+def docs(c):
+    """Write docs/settings.md and fabric.yaml from fabfile/knobs.py.
+
+    A fabric.yaml with settings of yours is left alone.
+    """
+    from fabfile import reference
+
+    print("\n".join(reference.write(ROOT)))
+
+
+@task
 def bench(c, runs=5, peers=True, only=""):
-    """Measure beside one plain ssh session, pyinfra and Ansible, near and far; needs root.
+    """Measure beside plain ssh, pyinfra and Ansible; needs root.
 
     :param runs: how often each counts, the long ones less often; medians are compared.
     :param peers: `--no-peers` leaves pyinfra and Ansible out.

@@ -13,7 +13,9 @@ import msgspec
 from invoke import Exit
 
 from .credentials import given
-from .knobs import KERNEL, Kernel, Settings
+from .kernel import KERNEL, Kernel
+from .kinds import words
+from .knobs import Settings
 
 NAMES = tuple(n for n in Settings.__struct_fields__ if n not in ("anew", "added", "password"))
 LISTS = ("packages", "system_packages", "content_from")
@@ -21,9 +23,9 @@ DEFAULTS = {"hosts": None, "groups": {}, "lab": {**dict.fromkeys(NAMES), "kernel
 
 
 def meaning(kind) -> str:
-    """Say in words what a setting of a kind accepts."""
-    schema = msgspec.json.schema(kind)
-    return schema.get("description") or schema["anyOf"][0]["description"]
+    """Say in words what a setting of a kind accepts, and what it is for."""
+    known = words(kind)
+    return f"{known['description']}: {known['title']}"
 
 
 def checked(path: str, value, kind):

@@ -1,4 +1,4 @@
-"""What the README and fabric.yaml say is there: tasks, options, settings and their defaults."""
+"""What the README says is there: tasks and options."""
 
 import re
 import shlex
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from fabfile import ns
-from fabfile.settings import NAMES, Settings
 from testbed.machine import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -54,13 +53,3 @@ def test_a_command_of_the_readme_is_there(command):
 def test_every_task_is_in_the_readme():
     for task in ns.task_names:
         assert re.search(rf"`[^`]*\bfab [^`]*\b{task}\b", README), task
-
-
-def test_fabric_yaml_names_every_setting():
-    text = (ROOT / "fabric.yaml").read_text()
-    assert re.findall(r"^  (?:# )?(\w+): ", text, re.MULTILINE) == list(NAMES)
-
-
-def test_fabric_yaml_as_it_is_changes_nothing():
-    (domain,) = re.findall(r"^  domain: (\S+)", (ROOT / "fabric.yaml").read_text(), re.MULTILINE)
-    assert domain == Settings().domain

@@ -1,0 +1,59 @@
+"""The kinds of settings: each checks a value, and says in words what it is for and what it accepts.
+
+These words are the only ones there are: a bad value is told them, and fabric.yaml and
+docs/settings.md are made of them (reference.py).
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # of a host name
+PATH = r"(?!.*/\.\.?(/|\Z))~?(/[\w.+@-]+)+"
+HERE = "a path on your own machine"
+
+
+def said(purpose: str, accepts: str, example=None, **check) -> Meta:
+    """What a setting is for, what it accepts, a value to show where the default shows little."""
+    shown = None if example is None else [example]
+    return Meta(title=purpose or None, description=accepts or None, examples=shown, **check)
+
+
+def text(pattern: str, purpose: str = "", accepts: str = "", example: str | None = None):
+    """Declare a string that matches a pattern."""
+    return Annotated[str, said(purpose, accepts, example, pattern=rf"\A(?:{pattern})\Z")]
+
+
+Package = text(r"[A-Za-z0-9][^\s#].*|[A-Za-z0-9]")  # a pip requirement
+
+
+def number(low: int, high: int, purpose: str, example: int | None = None, none: str = ""):
+    """Declare a whole number within [low, high].
+
+    :param none: what null means, if that is accepted, too.
+    """
+    accepts = f"{low} to {high}" + (f", or null: {none}" if none else "")
+    return Annotated[int, said(purpose, accepts, example, ge=low, le=high)]
+
+
+def flag(purpose: str):
+    """Declare a truth value."""
+    return Annotated[bool, said(purpose, "true or false")]
+
+
+def choice(*values: str, purpose: str):
+    """Declare one of some words."""
+    accepts = f"{', '.join(values[:-1])} or {values[-1]}"
+    return Annotated[Literal[values], said(purpose, accepts)]
+
+
+def several(kind, purpose: str, accepts: str, example: list[str] | None = None, **check):
+    """Declare a list."""
+    return Annotated[tuple[kind, ...], said(purpose, accepts, example, **check)]
+
+
+def words(kind) -> dict:
+    """Give what was declared: `title` (what it is for), `description` (accepts), `examples`."""
+    schema = msgspec.json.schema(kind)
+    return schema if "description" in schema else schema["anyOf"][0]
