@@ -100,9 +100,10 @@ def script(settings: Settings, host) -> str:
 
 @remote.task
 def audit(c):
-    """Try what an attacker would, and say what works; exits with 1 when something does.
+    """Try what an attacker would, and say what works.
 
-    What the settings leave open on purpose is told, too, with the setting, and is no failure.
+    It exits with 1 when something does. What the settings leave open on purpose is told, too, with
+    the setting, and is no failure.
     """
     settings = load(c.config)
     if c.config.run.dry:

@@ -179,11 +179,13 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
 
 
 @remote.task
-def backup(c, to="backups", there=False, list=False):
-    """Back up notebooks, configuration, login, certificates and the lock, to backups/HOST here.
+def backup(c, there=False, to="backups", list=False):
+    """Back up notebooks, configuration, login and certificates.
 
-    :param to: another folder on this machine; a folder for each host is made in it.
+    The backup comes to this machine, into backups/HOST, with the exact versions of the venv.
+
     :param there: write it on the server instead, into lab.backup_folder.
+    :param to: another folder on this machine; a folder for each host is made in it.
     :param list: show the backups here and there instead of making one.
     """
     settings = load(c.config)

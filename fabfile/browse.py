@@ -14,10 +14,11 @@ from .tunnel import Tunnel
 
 @remote.task
 def open(c, tunnel=False, port=0):
-    """Open JupyterLab in your browser, logged in by the token; prints the URL, too.
+    """Open JupyterLab in your browser, logged in by the token.
 
-    The browser is the one of the variable BROWSER, or the usual one. Its command line holds the
-    URL, where other users of this machine could read it as long as the command runs.
+    It prints the URL, too. The browser is the one of the variable BROWSER, or the usual one. Its
+    command line holds the URL, where other users of this machine could read it as long as the
+    command runs.
 
     :param tunnel: come through SSH, for a server without a name or an open port: by a port of this
         machine, 127.0.0.1 alone, until Ctrl-C.

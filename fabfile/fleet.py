@@ -68,7 +68,9 @@ def run_on(config, host: str, task, sink: output.Sink) -> Result:
 
 @remote.local_task
 def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, drift=False):
-    """Run a task on many hosts at once, such as `fab fleet full --on a,b`; sum up at the end.
+    """Run a task on many hosts at once: fab fleet full --on a,b
+
+    A bad host does not stop the others; a table at the end sums up.
 
     :param what: the task, and in quotes with it its options: 'packages --add numpy'.
     :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config.

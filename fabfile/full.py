@@ -24,7 +24,9 @@ STEPS = (
 
 @task
 def full(c, verify=True):
-    """Turn a bare Debian server into JupyterLab behind Nginx, and prove that it works.
+    """Turn a bare server into JupyterLab behind Nginx, and prove it.
+
+    What is already as it should be is left alone, so it may be run at any time.
 
     :param verify: ask the finished thing as a user would; `--no-verify` leaves that out.
     """
@@ -42,7 +44,7 @@ def full(c, verify=True):
 
 @task
 def script(c):
-    """Print the shell that `full` would run as root, to read, keep, or run by hand."""
+    """Print the shell that `full` would run as root, to read or keep."""
     settings = msgspec.structs.replace(load(c.config), password=None)
     host, items, _, changes = look(c, settings, STEPS)
     if any("PRIVATE KEY" in change.shell for change in changes):

@@ -114,7 +114,7 @@ def take_out(c: fabric.Connection) -> None:
 
 @remote.local_task
 def hosts(c, remove=False):
-    """Add the server's name to your own /etc/hosts; `--remove` takes it out.
+    """Add the server's name to your own /etc/hosts.
 
     :param remove: take the line out again; needs no host.
     """

@@ -97,7 +97,9 @@ def kernelspec(name: str, title: str, venv: str) -> str:
 
 @remote.task
 def kernels(c, list=False):
-    """Give JupyterLab the kernels of lab.kernels, each with a venv of its own; `--list` shows all.
+    """Give JupyterLab further kernels, as lab.kernels says.
+
+    Each has a venv of its own, with its own packages and, if you like, its own Python.
 
     :param list: only show the kernels that JupyterLab offers, their Pythons, venvs and packages.
     """

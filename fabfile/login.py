@@ -37,7 +37,7 @@ def tell(c: Connection, state: State) -> None:
 
 @remote.task
 def token(c, rotate=False, yes=False):
-    """Print the URL that logs in with the server's own token; `--rotate` makes a new one.
+    """Print the URL that logs in with the server's own token.
 
     :param rotate: make a new token, end every session, by password, too, and start JupyterLab
         again: running kernels end.

@@ -35,7 +35,7 @@ def row(line: str) -> str:
 
 @remote.task
 def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
-    """Show what JupyterLab and Nginx wrote into their logs, in the order of time.
+    """Show what JupyterLab and Nginx wrote into their logs.
 
     Each line has its time (UTC) and who wrote it: `jupyter` is the journal of the service, `nginx`
     the requests to the site, `error` what Nginx itself complains of, its other sites included.

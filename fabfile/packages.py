@@ -48,7 +48,7 @@ def with_more(added: tuple[str, ...], more: list[str]) -> tuple[str, ...]:
 
 @remote.task
 def packages(c, add="", remove="", list=False):
-    """Add or remove Python packages, which every later run keeps; without an option list them.
+    """Add, remove or list Python packages; every later run keeps them.
 
     :param add: pip requirements, as "numpy pandas>=2"; when they do not fit nothing changes.
     :param remove: names of packages; refused when another one needs them.

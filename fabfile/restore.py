@@ -157,7 +157,10 @@ def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Cha
 
 @remote.task
 def restore(c, file, there=False, to="backups"):
-    """Restore a backup onto a host, be it bare: the same login, notebooks and packages.
+    """Put a backup back, onto the same host or a bare one.
+
+    Afterwards there are the same notebooks, packages, password, token and sessions; what stood
+    there stands beside them, as NAME.before-DATE.
 
     :param file: a backup on this machine, or `latest`: the newest of this host in backups/HOST.
     :param there: it is one on the server, in lab.backup_folder: its name, or `latest`.

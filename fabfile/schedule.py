@@ -68,5 +68,5 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 @task
 def schedule(c):
-    """Back up by a timer on the server, if lab.backup_schedule says so."""
+    """Back up by a timer on the server, if lab.backup_schedule is set."""
     converge(c, items)

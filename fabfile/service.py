@@ -60,9 +60,10 @@ def consent(kernels: list[dict], yes: bool) -> None:
 
 @task
 def restart(c, yes=False):
-    """Start JupyterLab again, and wait until it answers; its kernels end, notebooks stay.
+    """Start JupyterLab again, and wait until it answers.
 
-    It says which kernels run; on a terminal it asks first when one of them is computing.
+    Kernels end, notebooks stay. It says which kernels run; on a terminal it asks first when one of
+    them is computing.
 
     :param yes: do not ask.
     """
@@ -75,9 +76,10 @@ def restart(c, yes=False):
 
 @task
 def stop(c, yes=False):
-    """Stop JupyterLab until `start` or `full`, also over a reboot; its kernels end.
+    """Stop JupyterLab, also over a reboot, until `start` or `full`.
 
-    It says which kernels run; on a terminal it asks first when one of them is computing.
+    Kernels end, notebooks stay. It says which kernels run; on a terminal it asks first when one of
+    them is computing.
 
     :param yes: do not ask.
     """
@@ -92,7 +94,7 @@ def stop(c, yes=False):
 
 @task
 def start(c):
-    """Start JupyterLab after a `stop`, and wait until it answers; one that runs is left alone."""
+    """Start JupyterLab after a `stop`, and wait until it answers."""
     settings = load(c.config)
     host, state, _ = seen(c, settings)
     if state["state"] == "active" and state["enabled"]:

@@ -19,7 +19,7 @@ from .troubles import name_of
 
 @remote.task
 def status(c, drift=False, json=False):
-    """Show versions, service, kernels, Nginx, disk, and what differs from the settings.
+    """Show versions, kernels, disk, and what differs from the settings.
 
     It asks the server once, as the login user, without sudo, and writes nothing there. What a
     processor does is measured over half a second.

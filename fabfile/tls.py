@@ -139,7 +139,7 @@ def pending(items, answers) -> str:
 
 @remote.task
 def tls(c, status=False, preflight=True):
-    """Serve by HTTPS as lab.tls says; `--status` shows the certificate.
+    """Serve by HTTPS, with the certificate that lab.tls chooses.
 
     :param status: only show who issued it, for which names, and how many days are left.
     :param preflight: `--no-preflight` asks Let's Encrypt without seeing first whether it can work.

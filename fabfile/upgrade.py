@@ -38,9 +38,10 @@ def stamped() -> str:
 
 @remote.task
 def upgrade(c, lock=False, yes=False):
-    """Take the newest versions that fit: built beside what serves, tried, then swapped in.
+    """Take the newest versions: built beside, tried, then swapped in.
 
-    JupyterLab starts again with them; it says which kernels end, and asks when one is computing.
+    Whatever fails on the way leaves the old ones serving. JupyterLab starts again with the
+    new ones; it says which kernels end, and asks when one is computing.
 
     :param lock: leave lab.lock aside, and write the exact versions there, for a fleet to install.
     :param yes: do not ask.
@@ -81,7 +82,9 @@ def upgrade(c, lock=False, yes=False):
 
 @remote.task
 def rollback(c, anyway=False, yes=False):
-    """Serve from the venv before the last upgrade again; a second time, from the newer one.
+    """Serve from the venv before the last upgrade again.
+
+    A second time, it serves from the newer one again.
 
     :param anyway: also when a version in it has a known hole.
     :param yes: do not ask, even when a kernel is computing.

@@ -131,5 +131,5 @@ def tell(hop: str, check: str, result: str, seconds: float) -> None:
 
 @remote.task
 def verify(c):
-    """Log in through Nginx, open a websocket and compute in a kernel, as a user would."""
+    """Log in, open a websocket, compute in a kernel, as a user would."""
     prove(c)
