@@ -98,7 +98,7 @@ def certificate(items: list[Item], answers: list[list[str]]) -> dict | None:
 
 
 def whole(where: str, settings: Settings, host: Host, items, answers, changes) -> dict:
-    """All that status tells; the keys are those of docs/living.md.
+    """All that status tells; the keys are those of docs/day-2.md.
 
     :param where: the host, as one types it.
     """

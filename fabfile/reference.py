@@ -40,13 +40,16 @@ INTRODUCTION = """\
 
 A setting stands in `fabric.yaml` under `lab:`, as `domain: lab.example.org`. It can also come from
 the environment, as `FABRIC_LAB_DOMAIN=lab.example.org` (lists as words with spaces in between), or
-from a file of its own that is named by `fab -f FILE`. The file after `-f` counts most, then the
-environment, then `fabric.yaml`. What is misspelt or of the wrong kind is refused, with its path and
-what is accepted. After a change, `fab -H david@1.1.1.1 full` brings it about, and `fab --dry -H
-david@1.1.1.1 full` shows first what that would change.
+from a file of its own, named by the option `-f`. That file counts most, then the environment, then
+`fabric.yaml`. What is misspelt or of the wrong kind is refused, with its path and what is accepted.
+
+```console
+$ fab --dry -H david@1.1.1.1 full          # what a change of settings would change there
+$ fab -H david@1.1.1.1 full                # brings it about
+```
 
 Beside `lab:` there are `hosts:`, a list of servers for tasks without `-H`, and `groups:`, named
-lists of them for `fab fleet --on`. A password is no setting: that of JupyterLab comes from
+lists of them for `fab fleet`. A password is no setting: that of JupyterLab comes from
 `LAB_PASSWORD` or the prompt of `fab password`, that of sudo from `FABRIC_SUDO_PASSWORD` or
 `--prompt-for-sudo-password`.
 """

@@ -89,7 +89,7 @@ def test_on_a_bare_server_it_says_what_is_not_there_and_what_to_run(site, bare):
 
 
 def test_its_keys_are_the_documented_ones(ready):
-    text = (ROOT / "docs/living.md").read_text()
+    text = (ROOT / "docs/day-2.md").read_text()
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(seen(ready))
 
 

@@ -1,55 +1,48 @@
-"""What the README says is there: tasks and options."""
+"""What the documents say is there: tasks, options, pages and their headings."""
 
+import inspect
 import re
-import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from commands import PAGES, PROGRAM, all_commands, parts
+from invoke import Collection
 
+import tasks
 from fabfile import ns
 from testbed.machine import ROOT
 
-README = (ROOT / "README.md").read_text()
-BIN = Path(sys.executable).parent
-SPANS = re.findall(r"`([^`\n]+)`", README) + re.findall(r"^\$ (.+)$", README, re.MULTILINE)
-COMMANDS = sorted(
-    {
-        text.split("  #")[0].strip()
-        for text in SPANS
-        if re.match(r"([A-Z_]+=\S+ )*(sudo )?(\./bootstrap|(\.venv/bin/)?(fab|invoke)) ", text)
-        and "..." not in text
-    }
-)
+COLLECTIONS = {"fab": ns, "invoke": Collection.from_module(tasks)}
+PLACES = [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
 
 
-def parts(command: str) -> tuple[str, str, list[str]]:
-    """Split a command into its program, its task and the task's options."""
-    words = [word for word in shlex.split(command) if "=" not in word and word != "sudo"]
-    program = "fab" if words[0].endswith("fab") else "invoke"
-    words = [word for word in words[1:] if word != "--dry"]
-    if words[:1] == ["-H"]:
-        words = words[2:]
-    options = [word for word in words[1:] if word.startswith("--")]
-    return program, words[0] if words else "", options
-
-
-def test_there_are_commands():
-    assert len(COMMANDS) > 12
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme_is_there(command):
+@pytest.mark.parametrize("command", [c for c in all_commands() if PROGRAM.match(c)])
+def test_a_command_of_the_documents_is_there(command):
     program, task, options = parts(command)
-    done = subprocess.run(
-        [BIN / program, "--help", task], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    for option in options:
-        assert option in done.stdout
+    if not task or task.startswith("--"):  # of fab itself
+        return
+    names = inspect.signature(COLLECTIONS[program][task].body).parameters
+    known = {f"--{no}{name.replace('_', '-')}" for name in names for no in ("", "no-")}
+    assert {option.partition("=")[0] for option in options} <= known
 
 
 def test_every_task_is_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
     for task in ns.task_names:
-        assert re.search(rf"`[^`]*\bfab [^`]*\b{task}\b", README), task
+        assert re.search(rf"`[^`]*\bfab [^`]*\b{task}\b", readme), task
+
+
+def anchors(text: str) -> set[str]:
+    """The places on a page that one can link to, as GitHub names them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PLACES, ids=lambda page: page.name)
+def test_a_link_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        if path.startswith("https://"):
+            continue
+        there = (page.parent / path) if path else page
+        assert there.exists(), link
+        assert not anchor or anchor in anchors(there.read_text()), link
