@@ -30,15 +30,20 @@ def needs() -> set[tuple[str, str]]:
         for one in distributions()
         for text in one.requires or ()
     ]
-    extras: dict[str, set[str]] = {}
-    for _, wanted in pairs:
-        extras.setdefault(canonical(wanted.name), {""}).update(wanted.extras)
-    return {
-        (one, canonical(wanted.name))
-        for one, wanted in pairs
-        if wanted.marker is None
-        or any(wanted.marker.evaluate({"extra": extra}) for extra in extras.get(one, {""}))
-    }
+    asked: dict[str, set[str]] = {}  # name -> its extras that somebody here needs
+    while True:
+        held = [
+            (one, wanted)
+            for one, wanted in pairs
+            if wanted.marker is None
+            or any(wanted.marker.evaluate({"extra": extra}) for extra in asked.get(one, {""}))
+        ]
+        known = asked
+        asked = {}
+        for _, wanted in held:
+            asked.setdefault(canonical(wanted.name), {""}).update(wanted.extras)
+        if asked == known:  # an extra may need further ones
+            return {(one, canonical(wanted.name)) for one, wanted in held}
 
 
 def roots() -> int:
