@@ -43,6 +43,11 @@ def by_rate(settings: Settings) -> str:
     return f"lab.login_rate: {settings.login_rate}" if settings.login_rate > 60 else ""
 
 
+def by_site(settings: Settings) -> str:
+    """Its certificate, and which TLS it speaks, are those of the site that is there."""
+    return "lab.tls: theirs" if settings.tls == "theirs" else ""
+
+
 @dataclass(frozen=True)
 class Threat:
     """What may happen, and what ends it: a task.
@@ -69,8 +74,8 @@ THREATS = {
     "headers": Threat("another site frames the pages, or code is smuggled into them", "nginx"),
     "cookies": Threat("another site, or a script, uses the cookie of a session", "nginx"),
     "clear": Threat("the password is read on the way", "full", by_tls),
-    "oldtls": Threat("a browser is talked into a TLS that is broken", "nginx"),
-    "certificate": Threat("the certificate ends", "tls"),
+    "oldtls": Threat("a browser is talked into a TLS that is broken", "nginx", by_site),
+    "certificate": Threat("the certificate ends", "tls", by_site),
     "sandbox": Threat("code in a notebook reaches what it does not need", "systemd"),
     "root": Threat("code in a notebook becomes root by sudo", "full", by_sandbox),
     "memory": Threat("a kernel takes all the memory of the server", "systemd", by_limit),
@@ -88,6 +93,8 @@ def script(settings: Settings, host) -> str:
         "venv": host.under(settings.venv),
         "socket": "" if settings.port else jupyter.SOCKET,
         "domain": settings.domain,
+        "base": settings.base_path,
+        "owner": settings.site,
         "scheme": settings.scheme,
         "port": settings.entrance,
         "http_port": settings.http_port,

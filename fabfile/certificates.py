@@ -44,13 +44,15 @@ def served(settings: Settings, host: Host) -> str | None:
 
 
 def expected(settings: Settings) -> str:
-    """The path of the one that is to be served when all is well."""
+    """The path of the one that is to be served when all is well; nothing for one not of ours."""
+    if not settings.certified:
+        return ""
     return issued(settings) if settings.tls == "letsencrypt" else own(settings)
 
 
 def files(settings: Settings) -> list[str]:
     """The ones that Nginx may be reading, to look at their age."""
-    return [] if not settings.secure else [own(settings), issued(settings)]
+    return [] if not settings.certified else [own(settings), issued(settings)]
 
 
 def given(settings: Settings) -> tuple[str, str]:

@@ -16,6 +16,7 @@ NAME = rf"(?=.{{1,253}}\Z)({LABEL}\.)*{LABEL}"
 ORIGIN = rf"https://(\*\.)?({LABEL}\.)*{LABEL}(:\d{{1,5}})?"
 # no less than a server with one kernel needs
 MEMORY = r"infinity|([1-9]\d|100)%|(25[6-9]|2[6-9]\d|[3-9]\d\d|[1-9]\d{3,})M|[1-9]\d*[GT]"
+FOLDER = r"(/[A-Za-z0-9_][A-Za-z0-9_.~-]*)*"  # of a URL
 YEAR = 31536000  # seconds
 
 
@@ -25,6 +26,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     domain: text(NAME, "the name that people type", "a host name such as lab.example.org") = (
         "jupyterlab.vmdomain.io"
     )
+    base_path: text(
+        FOLDER,
+        "the folder of the URL under which it is; else at its root",
+        "a path such as /jupyter, or nothing",
+        "/jupyter",
+    ) = ""
+    site: choice("own", "include", purpose="a site of its own, or in one that is there") = "own"
     user: text(
         r"|[a-z_][a-z0-9_.-]*",
         "whose JupyterLab it is, when you log in as root",
@@ -73,7 +81,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ) = None  # fmt: skip
     http_port: number(1, 65535, "where Nginx listens") = 80
     https_port: number(1, 65535, "and where by HTTPS, when tls is not off") = 443
-    tls: choice("off", "self-signed", "letsencrypt", "files", purpose="whose certificate") = "off"
+    tls: choice(
+        "off", "self-signed", "letsencrypt", "files", "theirs",
+        purpose="whose certificate",
+    ) = "off"  # fmt: skip
     tls_certificate: text(
         r".+", "with tls: files, your certificate and its chain", HERE, "fullchain.pem"
     ) = ""
@@ -185,6 +196,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return self.tls != "off"
 
     @property
+    def certified(self) -> bool:
+        """Whether the certificate is for us to bring, and not that of a site that is there."""
+        return self.tls not in ("off", "theirs")
+
+    @property
     def scheme(self) -> str:
         """How a browser asks."""
         return "https" if self.secure else "http"
@@ -205,6 +221,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return self.named(self.secure)
 
     @property
+    def origin(self) -> str:
+        """What a browser calls the site."""
+        return f"{self.scheme}://{self.host}"
+
+    @property
     def url(self) -> str:
         """Where people find it."""
-        return f"{self.scheme}://{self.host}"
+        return f"{self.origin}{self.base_path}"

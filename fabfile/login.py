@@ -61,7 +61,7 @@ def address(c: Connection, settings: Settings, site: str = "") -> str:
     _, (lines,) = read(c, [item], settings.user)
     if not item.value(lines):
         raise Exit(f"no token there yet: fab -H {name_of(c)} jupyter makes one")
-    return f"{site or settings.url}/lab?token={item.value(lines)}"
+    return f"{site or settings.origin}{settings.base_path}/lab?token={item.value(lines)}"
 
 
 def renew(c: Connection, settings: Settings, yes: bool) -> None:

@@ -128,6 +128,14 @@ def refuse_at_odds(settings: Settings) -> None:
     if settings.tls == "letsencrypt" and "." not in settings.domain:
         raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: give "
                    "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
+    if settings.site == "include" and not settings.base_path:
+        raise Exit("lab.site: include needs lab.base_path, the folder of that site under which "
+                   "JupyterLab is to be, such as /jupyter")  # fmt: skip
+    if settings.site == "include" and settings.certified:
+        raise Exit(f"lab.tls: {settings.tls}: with lab.site: include the certificate is that of "
+                   "the site that is there: give theirs, or off where it has none")  # fmt: skip
+    if settings.site == "own" and settings.tls == "theirs":
+        raise Exit("lab.tls: theirs goes with lab.site: include, for a site that is there")
     for name in ("cull_busy", "cull_connected"):
         if getattr(settings, name) and not settings.cull_after:
             raise Exit(f"lab.{name}: no kernel is ended without lab.cull_after: set that, too")

@@ -26,8 +26,8 @@ HOOK = "/usr/local/sbin/jupyterlab-certificate"
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
-    """What the certificate needs, and the certificate; nothing without HTTPS."""
-    if not settings.secure:
+    """What the certificate needs, and the certificate; nothing where none is ours to bring."""
+    if not settings.certified:
         return []
     folder = Directory(path=FOLDER, needs=("nginx",))
     if settings.tls != "letsencrypt":

@@ -29,6 +29,7 @@ CAUSES = (
     ("/lab leads", "curl: (60)", "Nginx serves another certificate", "tls"),
     ("/lab leads", "curl: (77)", "there is no certificate yet", "tls"),
     ("/lab leads", "502", "Nginx does not reach JupyterLab's socket", "systemd"),
+    ("/lab leads", "301 https", "that site leads to HTTPS: lab.tls: theirs", "full"),
     ("/lab leads", "", "another site of this server answers to the name", "nginx"),
     ("a wrong password", "", "JupyterLab runs with another configuration", "full"),
     ("the password", "401", "LAB_PASSWORD is not the password that is set", "password"),
@@ -49,6 +50,7 @@ def script(settings: Settings) -> str:
     values = {
         "target": settings.port or jupyter.SOCKET,
         "domain": settings.domain,
+        "base": settings.base_path,
         "scheme": settings.scheme,
         "port": settings.entrance,
         "http_port": settings.http_port,
@@ -79,10 +81,12 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
             if settings.secure:
                 context = certificates.trust(settings)
                 wire.sock = context.wrap_socket(wire.sock, server_hostname=settings.domain)
-            wire.request("GET", "/lab", headers={"Host": settings.host})
+            wire.request("GET", f"{settings.base_path}/lab", headers={"Host": settings.host})
             answer = wire.getresponse()
             place = answer.getheader("Location", "")
     except (OSError, http.client.HTTPException) as problem:
+        if settings.tls == "theirs" and "CERTIFICATE" in str(problem):
+            return check, "skip", 0.0, f"this machine does not trust that site: {problem}"
         return check, "FAIL", 0.0, str(problem)
     well = answer.status == 302 and "/login" in place
     return check, "ok" if well else "FAIL", time.monotonic() - began, f"{answer.status} {place}"

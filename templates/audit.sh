@@ -5,7 +5,7 @@ unit=jupyterlab.service
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
-site=$scheme://$domain:$port
+site=$scheme://$domain:$port$base
 # One that sleeps is woken.
 [ -z "$socket" ] || curl -s -o /dev/null --max-time 60 --unix-socket "$socket" http://localhost/api
 pid=$(systemctl show -p MainPID --value "$unit")
@@ -71,13 +71,13 @@ fi
 
 door=
 for number in $(listening); do
-    ! other curl -s --max-time 5 "http://127.0.0.1:$number/login" | grep -qi jupyter || door=$number
+    ! other curl -s --max-time 5 "http://127.0.0.1:$number$base/login" | grep -qi jupyter || door=$number
 done
 judged beside "${door:+as nobody: the login page, at port $door}" "as nobody: no port answers with the login page"
 if [ -n "$socket" ]; then
     found=
     for path in "${socket%/*}"/*.sock; do # two, where it may sleep
-        answer=$(other curl -sS --max-time 5 --unix-socket "$path" http://localhost/login 2>&1 | head -n 1)
+        answer=$(other curl -sS --max-time 5 --unix-socket "$path" "http://localhost$base/login" 2>&1 | head -n 1)
         ! printf '%s' "$answer" | grep -qi html || found="$found $path"
     done
     judged socket "${found:+as nobody: the login page, at$found}" "as nobody: $answer"
@@ -134,7 +134,7 @@ judged guesses "$([ "$checked" -lt 10 ] || echo "10 guesses in a row, and each w
 found=
 for name in other-name.invalid "$(hostname -I | cut -d' ' -f1)"; do
     curl -ks -o "$work/body" -D "$work/headers" --max-time 5 --noproxy '*' \
-        --connect-to "::127.0.0.1:$port" "$scheme://$name:$port/lab"
+        --connect-to "::127.0.0.1:$port" "$scheme://$name:$port$base/lab"
     ! grep -qi '^location:.*/login?next' "$work/headers" || found="$found $name"
     : >"$work/headers"
 done
@@ -164,7 +164,7 @@ header content-security-policy | grep -q 'frame-ancestors' || found="$found fram
 for name in x-content-type-options referrer-policy permissions-policy; do
     [ -n "$(header "$name")" ] || found="$found $name"
 done
-[ "$scheme" = http ] || [ -n "$(header strict-transport-security)" ] \
+[ "$scheme" = http ] || [ "$owner" != own ] || [ -n "$(header strict-transport-security)" ] \
     || found="$found strict-transport-security"
 judged headers "${found:+missing:$found}" "all headers are there"
 
@@ -185,7 +185,7 @@ fi
 if [ "$scheme" = http ]; then
     told clear open "$site is plain HTTP"
 else
-    answer=$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port/login")
+    answer=$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port$base/login")
     judged clear "$(printf '%s' "$answer" | grep 200)" "plain HTTP is only led to HTTPS"
     found=
     for version in tls1 tls1_1; do

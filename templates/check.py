@@ -111,7 +111,7 @@ def main(kernel_py: str, config: str, seconds: str, *names: str) -> int:
         theirs = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER_")}
         # a port of the config's would not go with the socket; if this is killed, it ends by itself
         options = [f"--config={config}", f"--ServerApp.sock={path}", "--ServerApp.port=8888"]
-        options += ["--ServerApp.shutdown_no_activity_timeout=300"]
+        options += ["--ServerApp.base_url=/", "--ServerApp.shutdown_no_activity_timeout=300"]
         with log.open("wb") as out:
             server = subprocess.Popen(
                 [sys.executable, "-m", "jupyterlab", *options],

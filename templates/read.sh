@@ -110,6 +110,23 @@ show_welcome() {
     fi
 }
 
+# show_including PATTERN NAME: whether a site brings in what is PATTERN, and which files have a server
+# of that name; both as regular expressions. Where a file cannot be read, that.
+show_including() {
+    ! in_sites -q "^[^#]*include[[:space:]]+[\"']?$1[\"']?[[:space:]]*;" || echo includes
+    in_sites -l "^[^#]*server_name[[:space:]]([^;#]*[[:space:]])?$2[[:space:];]" | while read -r file; do
+        printf 'names %s\n' "$(readlink -f -- "$file")"
+    done
+    [ -z "$(find -L /etc/nginx/nginx.conf /etc/nginx/conf.d /etc/nginx/sites-enabled -type f ! -readable \
+        2>/dev/null)" ] || echo unreadable
+}
+
+# in_sites OPTION EXPRESSION: grep in what Nginx may read, but for what is ours.
+in_sites() {
+    grep -RisE "$1" --exclude-dir=sites-available --exclude-dir=modules-available --exclude-dir=jupyterlab \
+        -e "$2" -- /etc/nginx
+}
+
 # ask_dpkg NAME...: status and version of each that it knows, for show_packages.
 ask_dpkg() {
     packages=$(dpkg-query -W -f '${Package}|${db:Status-Status}|${Version}\n' -- "$@" 2>/dev/null)

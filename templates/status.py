@@ -18,6 +18,7 @@ SAMPLE = 0.5  # seconds over which the use of a processor is measured
 PATIENCE = 5  # seconds that a package index may take
 INDEX = ["--disable-pip-version-check", "--no-cache-dir", "--no-input"]  # it writes nothing
 INDEX += ["--retries", "0", "--timeout", "4"]
+SHORT = Path("/run/jupyterlab/runtime")  # where the usual folder has too long a name
 ASKED = ("jupyterlab", "jupyter_server")
 
 
@@ -36,12 +37,21 @@ class Local(http.client.HTTPConnection):
         return self.sock.connect(self.target)
 
 
+def base_of(server: int) -> str:
+    """Under which path it answers, by what it has itself written down; nothing where it did not."""
+    for folder in (Path("~/.local/share/jupyter/runtime").expanduser(), SHORT):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            told = json.loads((folder / f"jpserver-{server}.json").read_text())
+            return told["base_url"].rstrip("/")
+    return ""
+
+
 def ask(target: str, token: str, path: str):
     """The answer of its REST interface; None when there is none. It does not count as activity."""
     wire = Local(target)
     try:
         headers = {"Authorization": f"token {token}"}
-        wire.request("GET", f"/api/{path}?no_track_activity=1", headers=headers)
+        wire.request("GET", f"{path}?no_track_activity=1", headers=headers)
         answer = wire.getresponse()
         return json.loads(answer.read()) if answer.status == 200 else None
     except (OSError, http.client.HTTPException, ValueError):
@@ -147,9 +157,10 @@ def main(target: str, unit: str, token_file: str, venv: str, newest: str) -> Non
     token = ""
     with contextlib.suppress(OSError):
         token = Path(token_file).read_text().strip()
-    kernels = ask(target, token, "kernels") if server else None
-    sessions = ask(target, token, "sessions") or [] if kernels else []
-    terminals = ask(target, token, "terminals") if server else None
+    api = f"{base_of(server)}/api"
+    kernels = ask(target, token, f"{api}/kernels") if server else None
+    sessions = ask(target, token, f"{api}/sessions") or [] if kernels else []
+    terminals = ask(target, token, f"{api}/terminals") if server else None
     paths = {s["kernel"]["id"]: s["path"] for s in sessions if s.get("kernel")}
     sampled, before = time.monotonic(), processes(unit)
     versions = told(running, began + PATIENCE)

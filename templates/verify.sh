@@ -41,7 +41,7 @@ log_in() {
     xsrf=$(awk '$6 == "_xsrf" { print $7 }' "$work/cookies")
     tries=30
     while answer=$(printf '%s' "$1" | ask --data-urlencode "_xsrf=$xsrf" --data-urlencode password@- \
-            "$site/login?next=%2Flab") && [ "${answer%% *}" = 429 ] && [ "$tries" -gt 0 ]; do
+            "$site/login?next=$base/lab") && [ "${answer%% *}" = 429 ] && [ "$tries" -gt 0 ]; do
         tries=$((tries - 1))
         sleep 1
     done
@@ -49,21 +49,22 @@ log_in() {
 }
 
 case $target in
-    /*) direct="--unix-socket $target http://localhost/api" ;;
-    *) direct="http://127.0.0.1:$target/api" ;;
+    /*) direct="--unix-socket $target http://localhost$base/api" ;;
+    *) direct="http://127.0.0.1:$target$base/api" ;;
 esac
-site=$scheme://$domain:$port
-trust='' # what Nginx shows must be the certificate that was put there for it
-[ "$scheme" = http ] || trust="--cacert $certificate"
+origin=$scheme://$domain:$port
+site=$origin$base
+trust=--insecure # what Nginx shows must be the certificate that was put there for it, if one was
+[ -z "$certificate" ] || trust="--cacert $certificate"
 command -v curl >/dev/null || { echo 'jupyter|curl|FAIL|0|curl is not installed'; exit 0; }
 
 told jupyter 'answers on its socket' '200 *' "$(patiently ask $direct)"
-[ "$scheme" = http ] || told nginx 'plain HTTP is led to HTTPS' "301 https://$domain*/lab *" \
-    "$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port/lab")"
-told nginx '/lab leads to the login page' "302 $scheme://$domain*/login?*" "$(ask "$site/lab")"
+[ -z "$certificate" ] || told nginx 'plain HTTP is led to HTTPS' "301 https://$domain*$base/lab *" \
+    "$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port$base/lab")"
+told nginx '/lab leads to the login page' "302 $scheme://$domain*$base/login?*" "$(ask "$site/lab")"
 told nginx 'the login page is there' '200 *' "$(ask "$site/login")"
 told nginx 'a wrong password is refused' '401 *' "$(log_in 'certainly not the password')"
-told nginx "$what is accepted" '302 */lab *' "$(log_in "$password")"
+told nginx "$what is accepted" "302 *$base/lab *" "$(log_in "$password")"
 told nginx '/lab opens' '200 *' "$(ask "$site/lab")"
 
 # The kernel and its websocket, with the token in a header that no process list shows.
@@ -79,7 +80,7 @@ trap 'remove >/dev/null; rm -rf -- "$work"' EXIT
 curl -sS -N -o /dev/null -D "$work/upgrade" --max-time 20 --noproxy '*' --http1.1 -K "$work/token" \
     --resolve "$domain:$port:127.0.0.1" $trust -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
     -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \
-    -H "Origin: $site" "$site/api/kernels/$kernel/channels" 2>/dev/null &
+    -H "Origin: $origin" "$site/api/kernels/$kernel/channels" 2>/dev/null &
 began=$(date +%s%N)
 until grep -q '^HTTP' "$work/upgrade" 2>/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
 took=$((($(date +%s%N) - began) / 1000000))

@@ -8,6 +8,7 @@ a Change (None when all is as wanted) whose shell calls a function of plan.apply
 from .absent import Absent, Welcome
 from .base import Change, Item, assigned, call, here, look, quote
 from .certificate import Certificate, Given, Issued, key_of
+from .included import Included
 from .kernels import Kernelspec, NoOthers, OwnVenv, Python
 from .live import Live
 from .login import Password, Token
@@ -16,7 +17,7 @@ from .services import Port, Service, Sleeper, moment
 from .software import Packages, Venv, below, canonical, few
 
 __all__ = [
-    "Absent", "Certificate", "Change", "Directory", "File", "Given", "Issued", "Item",
+    "Absent", "Certificate", "Change", "Directory", "File", "Given", "Included", "Issued", "Item",
     "Kernelspec", "Link", "Live", "Needs", "NoOthers", "OwnVenv", "Packages", "Password",
     "PathItem", "Port", "Python", "Service", "Sleeper", "Token", "Venv", "Welcome",
     "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",
