@@ -22,7 +22,8 @@ def tell(c: Connection, state: State) -> None:
     token, lines = state.of(Token)
     say(f"\nJupyterLab is at {settings.url}/lab")
     if not settings.secure:
-        say("  the password travels in clear, for all on the way to read: lab.tls gives HTTPS")
+        remedy = "lab.tls gives HTTPS" if settings.site == "own" else "give that site HTTPS"
+        say(f"  the password travels in clear, for all on the way to read: {remedy}")
     if settings.tls == "self-signed":
         say(f"  browsers trust it once they have imported {settings.ca_folder}/ca.pem")
     item, login = state.of(Password)

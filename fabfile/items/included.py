@@ -30,7 +30,7 @@ class Included(Item):
         if "includes" in found or "unreadable" in found:  # then Nginx, asked by name, tells
             return None
         files = [line.partition(" ")[2] for line in lines if line.startswith("names ")]
-        where = f", in {' or '.join(files)}" if files else ", which is not on this server yet"
+        where = f", in {' or '.join(files)}" if files else ""
         raise Exit(f"lab.site: include: nothing was changed: add the line `{self.line}` to the "
                    f"server block of {self.domain}{where}; then run again")  # fmt: skip
 
