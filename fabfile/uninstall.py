@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from invoke import Exit
 
-from . import fail2ban, hosts, output, remote, tls
+from . import fail2ban, hosts, nginx, output, remote, tls
 from .deeds import carry_out, meet
 from .host import Host
 from .inventory import Inventory, Seen, parse
@@ -63,6 +63,10 @@ def tell(c, host: Host, found: Inventory, leaving: Leaving, purge: bool) -> None
         report.line(f"  back   {path}, as it was before")
     for what, why in leaving.stays.items():
         report.line(f"  stays  {what}: {why}")
+    if nginx.LOCATIONS in found.there:
+        report.line(
+            f"  stays  the line `{nginx.LINE}` in a site of yours: it has no effect any more"
+        )
     if not purge:
         report.line(f"  stays  {BACKUPS}: all but former versions of our files, if any")
 

@@ -20,14 +20,16 @@ class Notebook:
     """Speaks the two websocket protocols of JupyterLab.
 
     :param token: another one than the server's own in its file.
+    :param base: the folder of the URL under which JupyterLab is.
     """
 
-    def __init__(self, host, token: str = ""):
-        self.address = host.address
+    def __init__(self, host, token: str = "", domain: str = DOMAIN, base: str = ""):
+        self.address, self.domain = host.address, domain
+        self.place = f"{self.address}{base}"
         self.token = token or host.exec(f"cat {TOKEN}").strip()
         self.client = httpx.Client(
-            base_url=f"http://{self.address}/api",
-            headers={"Host": DOMAIN, "Authorization": f"token {self.token}"},
+            base_url=f"http://{self.place}/api",
+            headers={"Host": domain, "Authorization": f"token {self.token}"},
             timeout=60,
             limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=False,
@@ -43,9 +45,9 @@ class Notebook:
     def wire(self, path: str):
         """Open a websocket."""
         opened = websocket.create_connection(
-            f"ws://{self.address}/{path}",
-            host=DOMAIN,
-            origin=f"http://{DOMAIN}",
+            f"ws://{self.place}/{path}",
+            host=self.domain,
+            origin=f"http://{self.domain}",
             header=[f"Authorization: token {self.token}"],
             timeout=60,  # Jupyter answers when the kernel does, and some start slowly
             http_no_proxy=["*"],

@@ -10,11 +10,15 @@ DOMAIN = "jupyterlab.vmdomain.io"
 
 
 class Visitor:
-    """Keeps cookies as a browser does; reaches the server by its address, under the site's name."""
+    """Keeps cookies as a browser does; reaches the server by its address, under the site's name.
 
-    def __init__(self, server, domain: str = DOMAIN):
+    :param base: the folder of the URL under which JupyterLab is.
+    """
+
+    def __init__(self, server, domain: str = DOMAIN, base: str = ""):
+        self.base = base
         self.client = httpx.Client(
-            base_url=f"http://{server.host.address}",
+            base_url=f"http://{server.host.address}{base}",
             headers={"Host": domain},
             timeout=60,
             limits=httpx.Limits(max_keepalive_connections=0),
@@ -32,7 +36,7 @@ class Visitor:
         if new_password is not None:
             form["new_password"] = new_password
         for _ in range(90):  # logins are counted: it waits for its turn
-            answer = self.client.post("/login", params={"next": "/lab"}, data=form)
+            answer = self.client.post("/login", params={"next": f"{self.base}/lab"}, data=form)
             if answer.status_code != 429:
                 break
             time.sleep(1)

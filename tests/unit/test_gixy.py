@@ -45,6 +45,21 @@ def test_gixy_finds_nothing_in_the_site(judged, tls, port):
     assert judged(text) - OTHERWISE == set()
 
 
+@pytest.mark.parametrize("tls", ["off", "letsencrypt"])
+def test_gixy_finds_nothing_in_the_site_under_a_path(judged, tls):
+    text = rendered(nginx, "jupyterlab", host=THERE, tls=tls, base_path="/jupyter")
+    assert judged(text) - OTHERWISE == set()
+
+
+@pytest.mark.parametrize("tls", ["off", "theirs"])
+def test_gixy_finds_nothing_in_what_another_site_includes(judged, tls):
+    chosen = {"site": "include", "base_path": "/a.b", "domain": "shop.example.org", "tls": tls}
+    http, ours = (rendered(nginx, n, **chosen) for n in ("00-jupyterlab.conf", "locations.conf"))
+    server = "server { listen 80 default_server; server_name shop.example.org;\n"
+    server += f"server_tokens off; {ours}}}\n"
+    assert judged(http + server) == set()
+
+
 def test_gixy_finds_something_in_the_site_of_the_how_to(judged):
     text = (ROOT / "tests/integration/howto/jupyterlab.nginx").read_text()
     assert judged(text)

@@ -76,6 +76,9 @@ def test_without_a_word_from_anyone_the_defaults_hold():
         ("cull_after", 60, 60),
         ("sleep_after", None, None),
         ("sleep_after", "3600", 3600),
+        ("base_path", "", ""),
+        ("base_path", "/jupyter", "/jupyter"),
+        ("base_path", "/a-b/c_d.e~", "/a-b/c_d.e~"),
         ("tls", False, "off"),  # as YAML reads `off`
         ("tls", "off", "off"),
         ("tls", "self-signed", "self-signed"),
@@ -107,6 +110,10 @@ PLACE_MEANS = "~/NAME or an absolute path"
         pytest.param("domain", "lab.org;", NAME_MEANS, id="semicolon"),
         pytest.param("domain", "bücher.de", NAME_MEANS, id="umlaut"),
         pytest.param("domain", 5, NAME_MEANS, id="number as domain"),
+        *(
+            pytest.param("base_path", path, "such as /jupyter", id=f"base_path {path}")
+            for path in ("/", "jupyter", "/jupyter/", "//a", "/a/../b", "/.a", "/a b", "/a;", "/ü")
+        ),
         pytest.param("project", "project", PLACE_MEANS, id="relative"),
         pytest.param("project", "/", PLACE_MEANS, id="root"),
         pytest.param("project", "~", PLACE_MEANS, id="the home itself"),
@@ -263,6 +270,12 @@ def test_an_unknown_key_is_refused(given, told):
         ({"cull_busy": True}, "lab.cull_busy: no kernel is ended without lab.cull_after"),
         ({"cull_connected": True}, "lab.cull_connected: no kernel is ended without"),
         ({"port": 8888, "sleep_after": 600}, "lab.port: 8888: what sleeps is woken by its unix"),
+        ({"site": "include"}, "lab.site: include needs lab.base_path, the folder of that site"),
+        (
+            {"site": "include", "base_path": "/jupyter", "tls": "letsencrypt"},
+            "lab.tls: letsencrypt: with lab.site: include the certificate is that of the site",
+        ),
+        ({"tls": "theirs"}, "lab.tls: theirs goes with lab.site: include"),
         ({"tls": "self-signed", "http_port": 443}, "lab.https_port: 443 is lab.http_port already"),
     ],
 )
@@ -281,6 +294,11 @@ def test_tls_off_from_the_environment(monkeypatch):
         ({}, "http://jupyterlab.vmdomain.io"),
         ({"http_port": 8080}, "http://jupyterlab.vmdomain.io:8080"),
         ({"tls": "self-signed", "http_port": 8080}, "https://jupyterlab.vmdomain.io"),
+        ({"base_path": "/a/b"}, "http://jupyterlab.vmdomain.io/a/b"),
+        (
+            {"base_path": "/jupyter", "site": "include", "tls": "theirs"},
+            "https://jupyterlab.vmdomain.io/jupyter",
+        ),
         ({"tls": "self-signed", "https_port": 8443}, "https://jupyterlab.vmdomain.io:8443"),
     ],
 )

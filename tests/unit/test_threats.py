@@ -28,6 +28,10 @@ def test_every_remedy_is_a_task():
         ({}, {"clear", "root"}),
         ({"tls": "self-signed"}, {"root"}),
         ({"tls": "self-signed", "sandbox": "strict"}, set()),
+        (
+            {"tls": "theirs", "site": "include", "base_path": "/jupyter"},
+            {"root", "oldtls", "certificate"},
+        ),
         ({"port": 8888, "sandbox": "strict"}, {"beside", "squat", "clear"}),
     ],
 )

@@ -58,6 +58,7 @@ def test_every_cause_is_one_of_a_check_that_there_is():
     [
         Settings(),
         Settings(domain="lab.example.org", http_port=8080, port=8888, password=Secret("it's $x")),
+        Settings(site="include", base_path="/jupyter", tls="theirs"),
     ],
 )
 def test_the_script_is_good_shell_and_holds_no_password(chosen):
