@@ -64,9 +64,7 @@ def tell(c, host: Host, found: Inventory, leaving: Leaving, purge: bool) -> None
     for what, why in leaving.stays.items():
         report.line(f"  stays  {what}: {why}")
     if nginx.LOCATIONS in found.there:
-        report.line(
-            f"  stays  the line `{nginx.LINE}` in a site of yours: it has no effect any more"
-        )
+        report.line(f"  stays  `{nginx.LINE}` in a site of yours, where it does nothing then")
     if not purge:
         report.line(f"  stays  {BACKUPS}: all but former versions of our files, if any")
 

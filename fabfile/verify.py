@@ -30,7 +30,7 @@ CAUSES = (
     ("/lab leads", "curl: (77)", "there is no certificate yet", "tls"),
     ("/lab leads", "502", "Nginx does not reach JupyterLab's socket", "systemd"),
     ("/lab leads", "301 https", "that site leads to HTTPS: lab.tls: theirs", "full"),
-    ("/lab leads", "", "another site answers to the name, or one without our line", "nginx"),
+    ("/lab leads", "", "another site of this server answers, or one without our line", "nginx"),
     ("a wrong password", "", "JupyterLab runs with another configuration", "full"),
     ("the password", "401", "LAB_PASSWORD is not the password that is set", "password"),
     ("the token", "401", "JupyterLab runs with another token", "systemd"),

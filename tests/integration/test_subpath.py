@@ -201,11 +201,12 @@ def test_audit_and_status_know_the_way(site, included):
     nothing_to_change(site.fab("--dry", "full", env=SHOP))
 
 
-def test_a_line_in_no_use_is_told_by_verify(site, included):
-    write(site, SITE.replace(NAME, "elsewhere.org").replace("#LINE", LINE))
+def test_a_line_that_went_away_is_told(site, included):
+    write(site, SITE)
     try:
-        words = "/lab leads to the login page: failed", "or has no line that includes this"
+        words = "/lab leads to the login page: failed", "or one without our line"
         refused(site.fab("verify", env=SHOP), *words)
+        refused(site.fab("nginx", env=SHOP), f"add the line `{LINE}`", FILE)
     finally:
         write(site, SITE.replace("#LINE", LINE))
 
