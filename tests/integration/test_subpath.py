@@ -65,8 +65,8 @@ def site(servers):
 
 
 def write(site, text: str) -> None:
-    """Put the shop's file there, and have Nginx read it."""
-    site.host.exec(f"cat >{FILE} <<'END'\n{text}END\nnginx -t 2>&1\nsystemctl reload nginx")
+    """Put the shop's file there, and have Nginx read it, its old workers gone."""
+    site.host.exec(f"cat >{FILE} <<'END'\n{text}END\nnginx -t 2>&1\nsystemctl restart nginx")
 
 
 def shop(site) -> list[tuple]:
