@@ -11,7 +11,7 @@ import msgspec
 from . import floors, specs
 from .converge import converge
 from .host import Host
-from .items import Directory, File, Item, Needs, Password, Token, Venv
+from .items import Assets, Directory, File, Item, Needs, Password, Token, Venv
 from .remote import task
 from .render import render
 from .settings import Settings, load
@@ -24,6 +24,7 @@ TOKEN = "~/.jupyter/jupyterlab_token"
 ADDED = "~/.jupyter/packages.txt"  # what `fab packages` added
 CONFIG = "~/.jupyter/jupyter_lab_config.py"
 LOGIN = "~/.jupyter/jupyter_server_config.json"  # where Jupyter's own login page keeps the hash
+PAGES = "/var/cache/jupyterlab"  # what these are made of, compressed, for Nginx
 SHOW = ("jupyterlab", "jupyter-server", "notebook", "ipykernel", "ipython", "jupyter-core")
 
 
@@ -69,8 +70,26 @@ def venv(settings: Settings, host: Host) -> Venv:
     )
 
 
+def previous(settings: Settings) -> str:
+    """The path of the venv before the last upgrade."""
+    return f"{settings.venvs}/previous"
+
+
+def assets(settings: Settings, host: Host) -> Assets:
+    """What its pages are made of, for Nginx."""
+    return Assets(
+        step="jupyter",
+        path=PAGES,
+        venv=host.under(settings.venv),
+        previous=host.under(previous(settings)),
+        owner=host.user,
+        home=host.home,
+        core=core(settings, host),
+    )
+
+
 def items(settings: Settings, host: Host) -> list[Item]:
-    """The project folder, its venv, the configuration, and what one logs in with."""
+    """The project folder, its venv and its pages, the configuration, and what one logs in with."""
     project, mine = host.under(settings.project), {"owner": host.user, "group": host.group}
     kept = host.under(cookie_secret(host)) if runtime(host) else ""
     config = render(
@@ -94,6 +113,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         Password(
             path=host.under(LOGIN), password=settings.password, stamp=host.under(TOKEN), **mine
         ),
+        assets(settings, host),  # last, while packages are still coming
     ]
 
 

@@ -23,7 +23,7 @@ from .items import (
     call,
     key_of,
 )
-from .jupyter import SOCKET
+from .jupyter import PAGES, SOCKET
 from .remote import task
 from .render import render
 from .settings import Settings
@@ -107,6 +107,7 @@ def rendered(template: str, settings: Settings, certificate: str | None = None) 
         certificate=certificate,
         key=key_of(certificate or ""),
         webroot=certificates.WEBROOT,
+        assets=f"{PAGES}/assets",
         policy=policy(settings, name, secure),
     )
 

@@ -17,6 +17,7 @@ SHELL = "apply", "ledger", "files", "packages", "services", "upgrade", "restore"
 TOOLS = {
     "install.py": "fill_venv",
     "needs.py": "drop_packages",
+    "assets.py": "fill_assets",
     "answers.py": "start_service",
     "check.py": "check_venv",
     "kernel.py": "check_venv",

@@ -26,11 +26,6 @@ from .troubles import name_of
 LOCK = "jupyterlab.lock"
 
 
-def previous(settings: Settings) -> str:
-    """The path of the venv before."""
-    return f"{settings.venvs}/previous"
-
-
 def stamped() -> str:
     """The name of a new venv: when it was begun."""
     return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
@@ -91,10 +86,11 @@ def rollback(c, anyway=False, yes=False):
     """
     settings = load(c.config)
     venv, host, there, kernels = meet(c, settings)
-    before = now(c, settings, replace(venv, path=host.under(previous(settings))))
+    before = now(c, settings, replace(venv, path=host.under(jupyter.previous(settings))))
     if not before:
         raise Exit(
-            f"there is none before: {previous(settings)} is made by fab -H {name_of(c)} upgrade"
+            f"there is none before: {jupyter.previous(settings)} is made by "
+            f"fab -H {name_of(c)} upgrade"
         )
     for hole in () if anyway else floors.holes(before):
         raise Exit(f"the one before would be worse: {hole}; --anyway takes it all the same")
@@ -102,7 +98,7 @@ def rollback(c, anyway=False, yes=False):
     agree(c, kernels, yes)
     back = call("roll_back", host.user, host.under(settings.project))
     change = Change("serve from the venv before", f"{back} {systemd.start(settings)}")
-    deeds.carry_out(c, host, change)
+    deeds.carry_out(c, host, change, jupyter.assets(settings, host).change())
 
 
 def agree(c, kernels: list[dict], yes: bool) -> None:
@@ -173,6 +169,7 @@ def steps(settings: Settings, host: Host, venv: Venv) -> list[Change]:
                "\n".join([*first, undo, build]), room=400),
         Change(f"try it: {what}", "\n".join([undo, call("check_venv", new, *told)])),
         Change("serve from it", f"{swap} {systemd.start(settings)}"),
+        jupyter.assets(settings, host).change(),
     ]  # fmt: skip
 
 

@@ -105,6 +105,22 @@ fill_venv() {
         sh -c 'cat >"$1.new" && mv -f "$1.new" "$1" && rm -f "$1.former"' sh "$venv/.converged"
 }
 
+# fill_assets FOLDER VENV PREVIOUS USER HOME: the pages of a venv, compressed, in FOLDER/assets; those of
+# the one before stay. That is the user's, who compresses them, and for Nginx to read.
+fill_assets() {
+    assets=$1/assets stamp=$1/filled now=$(pages_of "$2")
+    intend tree "$assets"
+    intend path "$stamp"
+    rm -f -- "$stamp"
+    if [ -L "$assets" ] || [ "$(stat -c %U -- "$assets" 2>/dev/null)" != "$4" ]; then
+        rm -rf -- "$assets" # of a user before, or whatever it is
+        mkdir -p -- "$1"
+        install -d -o "$4" -g www-data -m 0750 -- "$assets"
+    fi
+    as_user "$4" "$5" python3 "$run/assets.py" "$assets" "$2" "$3"
+    printf '%s\n' "$now" >"$stamp"
+}
+
 # drop_packages VENV USER HOME LIST TEXT NAME...: uninstall, unless what stays needs one of them; then
 # LIST, the user's file of what was added, gets its new text.
 drop_packages() {

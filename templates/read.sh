@@ -154,6 +154,20 @@ distributions() {
     done
 }
 
+# pages_of VENV: when files came into, or went from, each folder of what its pages are made of.
+pages_of() {
+    (cd -- "$1" 2>/dev/null && stat -L -c '%n %.9Y' -- share/jupyter/lab/static \
+        share/jupyter/labextensions/*/static share/jupyter/labextensions/@*/*/static \
+        lib/python3*/site-packages/notebook/static 2>/dev/null)
+}
+
+# show_assets FOLDER VENV: whether Nginx has the pages of that venv, and of no other.
+show_assets() {
+    now=$(pages_of "$2")
+    [ -d "$1/assets" ] && [ -n "$now" ] && [ "$(cat -- "$1/filled" 2>/dev/null)" = "$now" ] \
+        && echo fresh || echo stale
+}
+
 # show_interpreter PATH: whether there is a program.
 show_interpreter() {
     [ -f "$1" ] && [ -x "$1" ] && echo there || echo absent

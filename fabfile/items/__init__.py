@@ -6,6 +6,7 @@ a Change (None when all is as wanted) whose shell calls a function of plan.apply
 """
 
 from .absent import Absent, Welcome
+from .assets import Assets
 from .base import Change, Item, assigned, call, here, look, quote
 from .certificate import Certificate, Given, Issued, key_of
 from .included import Included
@@ -17,7 +18,8 @@ from .services import Port, Service, Sleeper, moment
 from .software import Packages, Venv, below, canonical, few
 
 __all__ = [
-    "Absent", "Certificate", "Change", "Directory", "File", "Given", "Included", "Issued", "Item",
+    "Absent", "Assets", "Certificate", "Change", "Directory", "File", "Given", "Included", "Issued",
+    "Item",
     "Kernelspec", "Link", "Live", "Needs", "NoOthers", "OwnVenv", "Packages", "Password",
     "PathItem", "Port", "Python", "Service", "Sleeper", "Token", "Venv", "Welcome",
     "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",

@@ -74,6 +74,7 @@ def test_on_a_bare_host_python_comes_first_and_nginx_beside_the_venv():
         "run /home/o'neill/.ipython",
         "run /home/o'neill/.jupyter/jupyter_lab_config.py",
         "run token",
+        "run Nginx",  # its pages, for it
         "run /etc/tmpfiles.d/jupyterlab.conf",
         "run /etc/systemd/system/jupyterlab.service",
         "run /run/jupyterlab",

@@ -6,6 +6,7 @@ import pytest
 from invoke import Exit
 
 from fabfile.items import (
+    Assets,
     Directory,
     File,
     Link,
@@ -43,6 +44,7 @@ GOOD = [*RECORD, "jupyter-1.1.1", "jupyter_server-2.21.1", "numpy-2.0"]
 anew = Venv(path="/v", owner="d", home="/h", requirements=venv.requirements, anew="stamp 1")
 adopting = Directory(path="/x", adopted=True)
 marked = Venv(path="/v", owner="d", home="/h", requirements=("pywin32; sys_platform == 'win32'",))
+assets = Assets(path="/c", venv="/v", previous="/p", owner="d", home="/h", core=("/v/RECORD",))
 both = "install jupyter, jupyter_server>=2.20.0 into /v"
 
 
@@ -55,6 +57,9 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
         (packages, [PYTHON, "nginx|config-files|1.22"], "install nginx"),
         (packages, [PYTHON, "nginx|half-configured|1.22"], "install nginx"),
         (packages, [PYTHON, "nginx|not-installed|"], "install nginx"),
+        (assets, ["fresh"], None),
+        (assets, ["stale"], "compress JupyterLab's pages for Nginx"),
+        (assets, [], "compress JupyterLab's pages for Nginx"),
         (folder, FOLDER, None),
         (folder, ["absent"], "make the folder /x"),
         (folder, ["directory|root|root|750"], "make the folder /x"),
@@ -300,3 +305,8 @@ def test_versions_are_shown_short():
 def test_a_wrong_item_cannot_be_made(make, reason):
     with pytest.raises((TypeError, ValueError), match=reason):
         make()
+
+
+def test_pages_are_compressed_with_a_new_jupyterlab_but_not_with_another_package():
+    assert assets.compare(["fresh"], {"/v/RECORD"})
+    assert assets.compare(["fresh"], {"/v", "/etc"}) is None

@@ -48,7 +48,7 @@ def test_a_site_of_our_own_has_all_under_the_path(site):  # noqa: F811
     server = lab(tree)
     under = [place for place in locations(server) if place.startswith(("/jupyter", "^/jupyter"))]
     others = [place for place in locations(server) if place not in under]
-    assert len(under) == 6 and others == ["/.well-known/acme-challenge/", "/", "/"]
+    assert len(under) == 9 and others == ["/.well-known/acme-challenge/", "/", "/"]
     ((code, where),) = of(block(server, "location", "=", "/"), "return")
     assert (code, where) == ("302", "$scheme://$jupyterlab_host/jupyter/")
     assert of(block(server, "location", "/"), "return") == [["404"]]
@@ -91,7 +91,7 @@ def test_in_another_site_each_limit_and_header_is_in_our_location(shop):
     assert len(of(ours, "add_header")) == 4 and of(ours, "error_log") == [["/dev/null", "emerg"]]
     inner = [d["block"] for d in ours if d["directive"] == "location"]
     passing = [location for location in inner if of(location, "proxy_pass")]
-    assert len(passing) == 4
+    assert len(passing) == 6
     everywhere = {name for name, _ in of(ours, "proxy_set_header")} - {"Upgrade"}
     for location in inner:
         here = {name for name, _ in of(location, "proxy_set_header")}
