@@ -41,7 +41,7 @@ def found(venv: str) -> dict[str, str]:
 
 
 def unread(source: str, target: str) -> tuple[bytes, int]:
-    """Read a file that is not in the target yet, with its time; nothing of what is no file."""
+    """Read a file that is not in the target yet, and when it was written; else nothing."""
     with contextlib.suppress(OSError):
         facts = os.stat(source)
         known = os.path.exists(target) and os.stat(target).st_mtime_ns == facts.st_mtime_ns
