@@ -82,13 +82,20 @@ def docs(c):
 
 
 @task
-def bench(c, runs=5, peers=True, only=""):
+def bench(c, runs=5, peers=True, only="", pages=False):
     """Measure beside plain ssh, pyinfra and Ansible; needs root.
 
     :param runs: how often each counts, the long ones less often; medians are compared.
     :param peers: `--no-peers` leaves pyinfra and Ansible out.
     :param only: comma-separated words: bare, no-op, template, 8 servers, far.
+    :param pages: instead, a page in Chromium and a kernel's websocket: by Jupyter's own port, by
+        the how-to's Nginx, by ours.
     """
-    from bench.bench import main
+    if pages:
+        from bench.pages import main as measure
 
-    main(runs, peers, only)
+        measure(runs)
+    else:
+        from bench.bench import main
+
+        main(runs, peers, only)

@@ -6,15 +6,17 @@ would acknowledge at once and so hide what Nagle and delayed acknowledgements co
 
 import contextlib
 import fcntl
+import heapq
+import math
 import os
 import select
 import struct
 import subprocess
 import sys
 import time
-from collections import deque
 
 NAMESPACE, INSIDE, OUTSIDE = "jupyterlab-far", "10.213.7.1", "10.213.7.2"
+QUEUE = 0.25  # seconds of packets that wait where the line is narrow, as in a router at home
 TUNSETIFF, IFF_TUN_NO_PI = 0x400454CA, 0x1001  # linux/if_tun.h
 
 
@@ -30,25 +32,35 @@ def tun(name: str) -> int:
     return device
 
 
-def pump(first: int, second: int, delay: float) -> None:
-    """Carry packets between two devices, each `delay` seconds late, until killed."""
-    late: deque[tuple[float, int, bytes]] = deque()
-    other = {first: second, second: first}
+def pump(first: int, second: int, delay: float, rate: float) -> None:
+    """Carry packets between two devices, each `delay` seconds late, until killed.
+
+    :param rate: bits a second that fit through, each way; what would wait too long is dropped.
+    """
+    late: list[tuple[float, int, bytes]] = []
+    other, free = {first: second, second: first}, {first: 0.0, second: 0.0}
     while True:
         wait = max(0.0, late[0][0] - time.monotonic()) if late else None
         readable, _, _ = select.select([first, second], [], [], wait)
         for device in readable:
             with contextlib.suppress(BlockingIOError):
-                late.append((time.monotonic() + delay, other[device], os.read(device, 65535)))
+                packet = os.read(device, 65535)
+                sent = max(free[device], time.monotonic()) + len(packet) * 8 / rate
+                if sent - time.monotonic() < QUEUE:
+                    free[device] = sent
+                    heapq.heappush(late, (sent + delay, other[device], packet))
         while late and late[0][0] <= time.monotonic():
-            _, device, packet = late.popleft()
+            _, device, packet = heapq.heappop(late)
             with contextlib.suppress(OSError):
                 os.write(device, packet)
 
 
 @contextlib.contextmanager
-def far(round_trip: float = 0.1):
-    """Give a command prefix that runs a program `round_trip` seconds away from everything else."""
+def far(round_trip: float = 0.1, rate: float = math.inf):
+    """Give a command prefix that runs a program `round_trip` seconds away from everything else.
+
+    :param rate: bits a second that fit through, each way.
+    """
     allow = ["iptables", "-I", "FORWARD", "-i", "jlfar1", "-j", "ACCEPT"]
     ip("netns", "del", NAMESPACE, check=False)
     ip("netns", "add", NAMESPACE)
@@ -63,7 +75,7 @@ def far(round_trip: float = 0.1):
     subprocess.run(allow, check=True)
     child = os.fork()
     if not child:
-        pump(*devices, round_trip / 2)
+        pump(*devices, round_trip / 2, rate)
     try:
         yield ["ip", "netns", "exec", NAMESPACE]
     finally:
