@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -28,6 +27,14 @@ DIRECT, HOWTO, OURS = "its own port", "the how-to's Nginx", "ours"
 SITE = ROOT / "tests/integration/howto/jupyterlab.nginx"
 OTHER = "howto.vmdomain.io"  # the how-to's site beside ours
 NAME = "jupyterlab.vmdomain.io"
+# the same venv, configuration and token, but a port of its own
+SECOND = f"""
+systemd-run -q --unit=second --uid=david --setenv=HOME=/home/david \\
+    --setenv=JUPYTER_TOKEN_FILE=/home/david/.jupyter/jupyterlab_token \\
+    /home/david/project/venv/bin/jupyter lab --config=/home/david/.jupyter/jupyter_lab_config.py \\
+    --ServerApp.sock= --ServerApp.ip=0.0.0.0 --ServerApp.port={PORT}
+timeout 60 sh -c 'until curl -s -o /dev/null http://127.0.0.1:{PORT}/login; do sleep 0.2; done'
+"""
 SLOW = {"round_trip": 0.05, "rate": 10e6}
 CHROMIUM = "/usr/bin/chromium"
 LAUNCHER = ".jp-Launcher-body"
@@ -35,24 +42,13 @@ SETTLED = 2.0  # seconds until what a page asks for after it is usable has come,
 
 
 def prepare() -> dict[str, Door]:
-    """Set up a server, and make all three doors lead to its one JupyterLab."""
+    """Set up a server as ever, and beside it the how-to's: the same JupyterLab at a TCP port."""
     made = servers.fresh()
     (host,), (address,) = made.hosts, made.addresses
-    os.environ["FABRIC_LAB_PORT"] = str(PORT)
     run(fab(Job(made)))
+    host.exec(SECOND)
     site = SITE.read_text().replace(NAME, OTHER)
     host.exec(f"cat >/etc/nginx/sites-enabled/howto <<'END'\n{site}END\nnginx -s reload")
-    # its port is bound to 127.0.0.1, and opened to the LAN by the kernel, without a process
-    process = subprocess.run(
-        ["docker", "inspect", "--format", "{{.State.Pid}}", host.container],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    inside = ["nsenter", "-t", process, "-n"]
-    to = f"127.0.0.1:{PORT}"
-    rule = f"-t nat -A PREROUTING -p tcp --dport {PORT} -j DNAT --to-destination {to}"
-    subprocess.run([*inside, "iptables", *rule.split()], check=True)
-    local = "net.ipv4.conf.all.route_localnet=1"
-    subprocess.run([*inside, "sysctl", "-qw", local], check=True)
     token = host.exec("cat /home/david/.jupyter/jupyterlab_token").strip()
     return {
         DIRECT: Door(address, address, token, PORT),
@@ -116,17 +112,18 @@ def pages(playwright, doors: dict[str, Door], runs: int, prefix) -> dict[str, di
 
 
 def wires(doors: dict[str, Door], runs: int) -> dict[str, dict[str, Measured]]:
-    """Ask one kernel over websockets that are open at once, in turn."""
+    """Ask one kernel of each JupyterLab over its websocket, in turn."""
     kinds = ("round trip, ms", "messages/s")
     found = {kind: {way: Measured() for way in doors} for kind in kinds}
-    kernel = doors[DIRECT].ask("POST", "kernels")["id"]
+    kernels = {way: door.ask("POST", "kernels")["id"] for way, door in doors.items()}
     for turn, way in itertools.product(range(4 * runs + 1), doors):
-        with doors[way].wire(kernel) as wire:  # one at a time: each gets all that a kernel says
+        with doors[way].wire(kernels[way]) as wire:
             trips = [wire.round_trip() * 1000 for _ in range(60)][10:]
             found[kinds[0]][way].seconds += trips if turn else []
             if turn % 4 == 1:
                 found[kinds[1]][way].seconds.append(wire.rate())
-    doors[DIRECT].ask("DELETE", f"kernels/{kernel}")
+    for way, kernel in kernels.items():
+        doors[way].ask("DELETE", f"kernels/{kernel}")
     return found
 
 
@@ -167,7 +164,6 @@ def main(runs: int = 5) -> None:
         results |= {f"{kind}, 10 Mbit/s and 50 ms": there[kind] for kind in ("cold, s", "warm, s")}
         results |= wires(doors, runs)
     finally:
-        os.environ.pop("FABRIC_LAB_PORT", None)
         with contextlib.suppress(Exception):
             servers.remove()
     table(results)

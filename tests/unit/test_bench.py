@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from bench import pages
 from bench.bench import Measured, high_water, run, table
 from bench.ways import WAYS, Command, idle
 
@@ -59,3 +60,17 @@ def test_idle_is_said_of_every_server():
     assert not idle("fab", "nothing to change\n2 changes made", Two)
     assert idle("pyinfra", "Grand total    18    -    -    18", Two)
     assert not idle("pyinfra", "Grand total    18    1    -    17", Two)
+
+
+@pytest.mark.parametrize("better, word", [(True, "reached"), (False, "MISSED")])
+def test_pages_have_their_verdicts(capsys, better, word):
+    ours, other = (3.0, 4.0) if better else (9.0, 4.0)
+    lower = ("cold, s", "cold, s, 10 Mbit/s and 50 ms", "cold, MB", "round trip, ms")
+    found = {
+        title: {pages.DIRECT: Measured([other * 2.0]), pages.OURS: Measured([ours])}
+        for title in lower
+    }
+    found["messages/s"] = {pages.DIRECT: Measured([ours]), pages.OURS: Measured([other])}
+    pages.table(found)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "at " in line]
+    assert len(rows) == 5 and all(row.endswith(f"| {word} |") for row in rows)
