@@ -107,6 +107,7 @@ def pages(playwright, doors: dict[str, Door], runs: int, prefix) -> dict[str, di
             for kind, value in zip(kinds, (cold, warm, much, little), strict=True):
                 if turn:  # the first does not count
                     found[kind][way].seconds.append(value)
+            print(f"{way:<20} {cold:.2f} s, {much:.2f} MB; again {warm:.2f} s", flush=True)
         reader.browser.close()
     return found
 
