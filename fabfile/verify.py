@@ -10,7 +10,8 @@ import time
 from fabric import Connection
 from invoke import Exit
 
-from . import certificates, channel, jupyter, remote, wire
+from . import certificates, channel, diagnosis, jupyter, outside, remote, wire
+from .evidence import Evidence
 from .items import assigned, quote
 from .output import SINK, say
 from .plan import whose
@@ -18,30 +19,6 @@ from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
 
-# check, a word of its answer -> likely cause, the task that mends it; the first that fits is told.
-CAUSES = (
-    ("answers on its socket", "curl: (7)", "JupyterLab does not run", "systemd"),
-    ("answers on its socket", "curl: (28)", "JupyterLab does not start", "full"),  # it may sleep
-    ("answers on its socket", "", "JupyterLab runs, but not as configured", "full"),
-    ("curl", "", "the packages are incomplete", "deps"),
-    ("/lab leads", "curl: (7)", "Nginx does not run, or on another port", "nginx"),
-    ("plain HTTP", "", "Nginx serves the site without HTTPS", "tls"),
-    ("/lab leads", "curl: (60)", "Nginx serves another certificate", "tls"),
-    ("/lab leads", "curl: (77)", "there is no certificate yet", "tls"),
-    ("/lab leads", "502", "Nginx does not reach JupyterLab's socket", "systemd"),
-    ("/lab leads", "301 https", "that site leads to HTTPS: lab.tls: theirs", "full"),
-    ("/lab leads", "", "another site of this server answers, or one without our line", "nginx"),
-    ("a wrong password", "", "JupyterLab runs with another configuration", "full"),
-    ("the password", "401", "LAB_PASSWORD is not the password that is set", "password"),
-    ("the token", "401", "JupyterLab runs with another token", "systemd"),
-    ("a kernel", "", "the venv is damaged", "jupyter --anew"),
-    ("a websocket", "none", "no kernel starts: the venv is damaged", "jupyter --anew"),
-    ("a websocket", "", "the upgrade headers do not reach JupyterLab", "nginx"),
-    ("6*7", "", "the websocket opens, but the kernel does not answer", "jupyter --anew"),
-    ("the name", "CERTIFICATE", "this machine does not trust who issued it", "tls --status"),
-    ("the name", "", "the name points to another machine, or a firewall is in between", "hosts"),
-    ("", "", "something on this way is not as it was set up", "full"),
-)
 HOPS = {"jupyter": "JupyterLab itself", "nginx": "Nginx on the server", "here": "from here"}
 
 
@@ -92,14 +69,14 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     return check, "ok" if well else "FAIL", time.monotonic() - began, f"{answer.status} {place}"
 
 
-def explain(c: Connection, hop: str, check: str, detail: str) -> str:
-    """Name the hop, the likely cause and the command that mends it."""
-    cause, task = next(
-        (cause, task) for start, word, cause, task in CAUSES if start in check and word in detail
-    )
+def explain(c: Connection, settings: Settings, hop: str, check: str, detail: str) -> str:
+    """Name the hop, the likely cause and what mends it."""
+    fab = f"fab -H {name_of(c)}"
+    first, *others = diagnosis.likely(check, detail)
+    words = diagnosis.words_of(Evidence(settings, outside.gate(settings), peer=c.host), fab)
     return (
-        f"{HOPS[hop]}: {check}: failed ({detail.strip() or 'no answer'}); likely {cause}: "
-        f"fab -H {name_of(c)} {task}"
+        f"{HOPS[hop]}: {check}: failed ({detail.strip() or 'no answer'}); likely {first.cause}: "
+        f"{first.remedy.format_map(words)}" + (f"; to be sure: {fab} doctor" if others else "")
     )
 
 
@@ -118,14 +95,14 @@ def prove(c: Connection) -> None:
     for hop, check, result, seconds, detail in rows:
         tell(hop, check, result, float(seconds))
         if result != "ok":
-            raise Exit(explain(c, hop, check, detail))
+            raise Exit(explain(c, settings, hop, check, detail))
     address = "" if SINK.get().alone else wire.peer_address(c)
     if not (SINK.get().alone or address):  # a fleet's name leads to one of its hosts at most
         return
     check, result, seconds, detail = from_here(settings, address)
     tell("here", check if result != "skip" else detail, result, seconds)
     if result == "FAIL":
-        raise Exit(explain(c, "here", check, detail))
+        raise Exit(explain(c, settings, "here", check, detail))
 
 
 def tell(hop: str, check: str, result: str, seconds: float) -> None:

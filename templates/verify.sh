@@ -17,7 +17,7 @@ ask() {
 
 # patiently ASK...: a service that has only just been started, as after a reboot, gets some seconds.
 patiently() {
-    tries=40
+    tries=${patience:-40}
     until answer=$("$@") && [ "${answer%% *}" = 200 ]; do
         tries=$((tries - 1))
         [ "$tries" -gt 0 ] && systemctl is-active -q jupyterlab || break

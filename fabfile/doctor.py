@@ -1,0 +1,119 @@
+"""Look at a host that is ill, there and from here, and name causes and remedies, a line each."""
+
+from __future__ import annotations
+
+import json as written
+import secrets
+import time
+
+import msgspec
+from fabric import Connection
+from invoke import Exit
+
+from . import ailments, channel, diagnosis, jupyter, outside, remote, verify, wire
+from .evidence import Evidence, base, gathered
+from .items import assigned, quote
+from .output import SINK, count, say
+from .plan import whose
+from .render import shell
+from .settings import Settings, load
+from .troubles import name_of
+
+MARKS = {True: "warn", False: "ILL"}
+PATIENCE = 4  # tries: who is ill need not be waited for as after a start
+
+
+def script(settings: Settings, user: str, nonce: str, secret: str | None = None) -> str:
+    """The shell that looks, on the server; verify's own stands in it.
+
+    :param user: whose JupyterLab it is.
+    :param nonce: how visitors from here are known in Nginx's logs.
+    :param secret: the password to try, where this is sent unseen; else it reads it.
+    """
+    values = {
+        "target": settings.port or jupyter.SOCKET,
+        "domain": settings.domain,
+        "scheme": settings.scheme,
+        "port": settings.entrance,
+        "http_port": settings.http_port,
+        "base": base(settings),
+        "backups": settings.backup_folder,
+        "nonce": nonce,
+    }
+    proof = verify.script(msgspec.structs.replace(settings, user=user))
+    values["proof"] = f"patience={PATIENCE}\n{proof}"
+    if secret is not None:
+        values["password"] = secret
+    paths = {"project": settings.project, "venv": settings.venv, "token_file": jupyter.TOKEN}
+    lines = [f"{name}={quote(path)}\n" for name, path in paths.items()]
+    return shell("read.sh") + whose(user) + assigned(values) + "".join(lines) + shell("doctor.sh")
+
+
+def examine(c: Connection, settings: Settings, url: str) -> Evidence:
+    """See how it is from here, then read all that there is to be seen on the server, at once."""
+    wire.open_connection(c, settings)
+    peer, nonce = wire.peer_address(c), secrets.token_hex(6)
+    gate = outside.gate(settings, url)
+    doors = outside.doors(settings, gate, peer, nonce)
+    if not SINK.get().alone and not url:  # a fleet's name leads to one of its hosts at most
+        doors = [door for door in doors if door.address == peer]
+    secret, refused = settings.password.reveal() if settings.password else "", ""
+    user = settings.user or c.user
+    try:
+        sent = script(settings, user, nonce, secret)
+        lines, offset = heard(channel.apply(c, sent, c.user == "root"))
+    except Exit as problem:
+        refused = str(problem.message)
+        began = time.time()
+        lines = channel.ask(c, script(settings, user, nonce), f"{secret}\n", user)
+        offset = int(lines[lines.index("@clock") + 1]) - began if "@clock" in lines else 0.0
+    said = gathered(lines)
+    if "end" not in said:
+        raise Exit(f"{name_of(c)}: not all could be seen; it said: {' '.join(lines[-3:])}")
+    return Evidence(settings, gate, said, offset, tuple(doors), peer, refused)
+
+
+def heard(lines) -> tuple[list[str], float]:
+    """Take the lines as they come; also how far the server's clock is ahead of ours."""
+    found, offset, at_clock = [], 0.0, False
+    for line in lines:
+        if at_clock and line.isdigit():
+            offset = int(line) - time.time()
+        at_clock = line == "@clock"
+        found.append(line)
+    return found, offset
+
+
+@remote.task
+def doctor(c, url="", json=False):
+    """Find out why JupyterLab cannot be used, and say what helps, a line each; exits with 1 then.
+
+    It looks once, there and from here, and changes nothing.
+
+    :param url: the address that people type, if a proxy in front gives JupyterLab another one, such
+        as https://example.org/jupyter.
+    :param json: print one line of JSON for a program to read, and nothing else.
+    """
+    settings = load(c.config)
+    outside.gate(settings, url)
+    if c.config.run.dry:
+        for one in ailments.AILMENTS:
+            say(f"  would see whether {one.cause}", routine=True)
+        return
+    found = diagnosis.diagnose(examine(c, settings, url), f"fab -H {name_of(c)}")
+    ill = [one for one in found if not one.ailment.mild]
+    if json:
+        rows = [
+            {"name": f.ailment.name, "ill": not f.ailment.mild, "cause": f.ailment.cause}
+            | {"proof": f.proof, "remedy": f.remedy}
+            for f in found
+        ]
+        SINK.get().data(written.dumps({"host": name_of(c), "ill": bool(ill), "findings": rows}))
+    else:
+        for one in found:
+            mark = MARKS[one.ailment.mild]
+            say(f"  {mark:<4}  {one.ailment.cause}: {one.proof}; remedy: {one.remedy}")
+    if ill:
+        raise Exit(f"{name_of(c)}: {count(len(ill), 'cause')} found")
+    if not json:
+        say(f"{name_of(c)}: nothing is wrong")

@@ -1,0 +1,167 @@
+"""What `nginx -T` prints, read as Nginx reads it: which location a request gets. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+
+TOKEN = re.compile(
+    r"""\#\ configuration\ file\ (?P<file>\S+):\n | \#[^\n]* | (?P<sign>[{};])
+    | "(?P<double>(?:\\.|[^"\\])*)" | '(?P<single>(?:\\.|[^'\\])*)'
+    | (?P<word>(?:\$\{\w*\}|[^\s{};])+)
+    """,
+    re.VERBOSE,
+)
+UNITS = {"k": 2**10, "m": 2**20, "g": 2**30}
+SECONDS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass
+class Directive:
+    """A line of a configuration, or a block with lines of its own."""
+
+    words: list[str]
+    file: str = ""
+    block: list[Directive] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Site:
+    """How Nginx serves one name to JupyterLab.
+
+    :param files: where servers of this name stand; only the first is asked.
+    :param proxied: whether its requests go on to somebody.
+    :param headers: what it tells them, by small letters.
+    """
+
+    files: tuple[str, ...] = ()
+    proxied: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    version: str = "1.0"
+    body: int = 2**20
+    timeout: float = 60.0
+
+
+def parse(text: str) -> dict[str, list[Directive]]:
+    """Read what `nginx -T` printed: file -> its directives."""
+    files: dict[str, list[Directive]] = {}
+    file, words, open_blocks = "", [], [files.setdefault("", [])]
+    for found in TOKEN.finditer(text):
+        kind = found.lastgroup
+        if kind == "file":
+            file = found["file"]
+            open_blocks, words = [files.setdefault(file, [])], []
+        elif kind == "sign":
+            sign = found["sign"]
+            if words:
+                open_blocks[-1].append(Directive(words, file))
+            if sign == "{" and words:
+                open_blocks.append(open_blocks[-1][-1].block)
+            elif sign == "}" and len(open_blocks) > 1:
+                open_blocks.pop()
+            words = []
+        elif kind:
+            words.append(found[kind])
+    return files
+
+
+def lines(files: dict[str, list[Directive]], block: list[Directive]):
+    """The directives of a block, with those of the files that it includes in their places."""
+    for one in block:
+        if one.words[0] != "include" or len(one.words) < 2:
+            yield one
+            continue
+        pattern = one.words[1] if one.words[1].startswith("/") else f"/etc/nginx/{one.words[1]}"
+        for file in (name for name in files if name and fnmatch(name, pattern)):
+            yield from lines(files, files[file])
+
+
+def site(text: str, domain: str, port: int, path: str) -> Site:
+    """How a path of a name is served at a port.
+
+    :param text: what `nginx -T` printed.
+    :returns: a Site without files, where no server has this name.
+    """
+    files = parse(text)
+    main = next(iter(name for name in files if name), "")
+    whole = [one for one in lines(files, files[main]) if one.words[0] == "http"]
+    http = list(lines(files, whole[0].block)) if whole else []
+    servers = [list(lines(files, one.block)) for one in http if one.words == ["server"]]
+    places = [one.file for one in http if one.words == ["server"]]
+    ours = [n for n, block in enumerate(servers) if named(block, domain) and listens(block, port)]
+    if not ours:
+        return Site()
+    server = servers[ours[0]]
+    location = located(files, server, path)
+    levels = [location, server, http]
+    headers = next(filter(None, (of(level, "proxy_set_header") for level in levels)), [])
+
+    def first(name: str, otherwise: str) -> str:
+        found = (of(level, name) for level in levels)
+        return next((words[-1][0] for words in found if words), otherwise)
+
+    return Site(
+        files=tuple(dict.fromkeys(places[n] for n in ours)),
+        proxied=bool(of(location, "proxy_pass")),
+        headers={words[0].lower(): " ".join(words[1:]) for words in headers if words},
+        version=first("proxy_http_version", "1.0"),
+        body=size(first("client_max_body_size", "1m")),
+        timeout=span(first("proxy_read_timeout", "60")),
+    )
+
+
+def of(block: list[Directive], name: str) -> list[list[str]]:
+    """What follows a directive's name, each time that it stands there."""
+    return [one.words[1:] for one in block if one.words[0] == name and one.words[1:]]
+
+
+def named(server: list[Directive], domain: str) -> bool:
+    """Whether a server has this name; patterns but `*.` are left out."""
+    given = {word.lower() for words in of(server, "server_name") for word in words}
+    above = domain.lower().partition(".")[2]
+    return not {domain.lower(), f"*.{above}", f".{above}", f".{domain.lower()}"}.isdisjoint(given)
+
+
+def listens(server: list[Directive], port: int) -> bool:
+    """Whether a server listens at a port; without a word of it at 80."""
+    given = [words[0] for words in of(server, "listen")] or ["80"]
+    return any(re.search(rf"(^|:){port}$", one) or (port == 80 and re.search(r"[.\]a-z*]$", one))
+               for one in given)  # fmt: skip
+
+
+def located(files, server: list[Directive], path: str) -> list[Directive]:
+    """The lines of the location that a path gets: exact, longest prefix, or a pattern before it."""
+    blocks = [one for one in server if one.words[0] == "location"]
+    prefix, best = "", None
+    for one in blocks:
+        how, what = (one.words[1], one.words[2]) if len(one.words) > 2 else ("", one.words[1])
+        if how == "=" and what == path:
+            return list(lines(files, one.block))
+        if how in ("", "^~") and path.startswith(what) and len(what) >= len(prefix):
+            prefix, best = what, one
+    if best is None or best.words[1] != "^~":
+        for one in blocks:
+            if one.words[1] in ("~", "~*") and matches(one.words[2], path, one.words[1] == "~*"):
+                return list(lines(files, one.block))
+    return list(lines(files, best.block)) if best else []
+
+
+def matches(pattern: str, path: str, small: bool) -> bool:
+    """Whether a pattern is in a path; one that Python cannot read is not."""
+    try:
+        return bool(re.search(pattern, path, re.IGNORECASE if small else 0))
+    except re.error:
+        return False
+
+
+def size(text: str) -> int:
+    """Bytes of `64m`; 0 is no limit, as a number that nothing reaches."""
+    number, unit = re.fullmatch(r"(\d*)(\w?)", text.lower()).groups() if text else ("", "")
+    return int(number or 0) * UNITS.get(unit, 1) or 2**63
+
+
+def span(text: str) -> float:
+    """Seconds of `1h 30m` or `60`."""
+    parts = re.findall(r"(\d+)(ms|[smhdw]?)", text.lower())
+    return sum(int(number) * SECONDS[unit] for number, unit in parts)
