@@ -101,7 +101,7 @@ class Evidence:
         """What of ours takes most on a file system, in words."""
         rows = (line.split(None, 2) for line in self.lines("biggest"))
         found = [f"{int(kb) // 1024} MB in {one}" for kb, where, one in rows if where == path]
-        return f"; most: {', '.join(found)}" if found else ""
+        return f"; most: {', '.join(found[:2])}" if found else ""
 
     @cached_property
     def failed(self) -> tuple[str, str] | None:

@@ -126,8 +126,9 @@ def named(server: list[Directive], domain: str) -> bool:
 def listens(server: list[Directive], port: int) -> bool:
     """Whether a server listens at a port; without a word of it at 80."""
     given = [words[0] for words in of(server, "listen")] or ["80"]
-    return any(re.search(rf"(^|:){port}$", one) or (port == 80 and re.search(r"[.\]a-z*]$", one))
-               for one in given)  # fmt: skip
+    there = (one for one in given if not one.startswith("unix:"))
+    found = (re.fullmatch(r"(?:\[.*\]|[^:]*[^:\d][^:]*)?(?:(?:^|:)(\d+))?", one) for one in there)
+    return any(one and int(one[1] or 80) == port for one in found)
 
 
 def located(files, server: list[Directive], path: str) -> list[Directive]:

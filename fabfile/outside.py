@@ -18,7 +18,8 @@ from . import certificates
 from .preflight import addresses
 from .settings import Settings
 
-SECONDS = 5
+SECONDS = 5  # until somebody is there
+PATIENCE = 30  # until there is an answer: one that sleeps is woken by us
 PIECE = 1398205  # bytes of one piece of a file that JupyterLab uploads
 USUAL = ("/jupyter", "/jupyterlab", "/notebook", "/lab")  # paths that people give it on their site
 
@@ -105,9 +106,8 @@ def doors(settings: Settings, gate: Gate, peer: str, nonce: str) -> list[Door]:
 
 def strange(door: Door, gate: Gate) -> bool:
     """Whether somebody else seems to live at the root of the name."""
-    return not gate.path and not door.closed and door.lab not in (0, 502, 503, 504) and (
-        "/login" not in door.place
-    )  # fmt: skip
+    answers = not door.closed and door.lab not in (0, 502, 503, 504)
+    return not gate.path and answers and "/login" not in door.place
 
 
 def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
@@ -115,25 +115,25 @@ def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
     sent = f"{gate.path}/jupyterlab-doctor-{nonce}-{door.number}"
     door = replace(door, sent=sent)
     try:
-        with contextlib.closing(opened(gate, door.address)) as wire:
-            if gate.scheme == "https":
-                der = wire.sock.getpeercert(binary_form=True)
-                door = replace(door, pem=ssl.DER_cert_to_PEM_cert(der))
-            asked = {"Host": gate.host, "Connection": "Upgrade", "Upgrade": "websocket"}
-            wire.request("GET", sent, headers=asked)
-            answer = wire.getresponse()
-            door = replace(door, status=answer.status, server=answer.getheader("Server", ""))
+        wire = opened(gate, door.address)
+    except OSError as problem:
+        return replace(door, closed=reason(problem))
+    with contextlib.closing(wire), contextlib.suppress(OSError, http.client.HTTPException):
+        if gate.scheme == "https":
+            der = wire.sock.getpeercert(binary_form=True)
+            door = replace(door, pem=ssl.DER_cert_to_PEM_cert(der))
+            door = replace(door, untrusted=distrust(settings, gate, door.address))
+        asked = {"Host": gate.host, "Connection": "Upgrade", "Upgrade": "websocket"}
+        wire.request("GET", sent, headers=asked)
+        answer = wire.getresponse()
+        door = replace(door, status=answer.status, server=answer.getheader("Server", ""))
         with contextlib.closing(opened(gate, door.address)) as wire:
             wire.request("GET", f"{gate.path}/lab", headers={"Host": gate.host})
             answer = wire.getresponse()
             door = replace(door, lab=answer.status, place=answer.getheader("Location", ""))
-        with contextlib.closing(opened(gate, door.address)) as wire:
-            door = replace(door, large=refusal(wire, gate, sent))
-    except (OSError, http.client.HTTPException) as problem:
-        if not door.status:
-            door = replace(door, closed=reason(problem))
-    if door.pem:
-        door = replace(door, untrusted=distrust(settings, gate, door.address))
+        if not strange(door, gate):
+            with contextlib.closing(opened(gate, door.address)) as wire:
+                door = replace(door, large=refusal(wire, gate, sent))
     return door
 
 
@@ -146,6 +146,7 @@ def opened(gate: Gate, address: str, context: ssl.SSLContext | None = None):
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         wire.sock = context.wrap_socket(wire.sock, server_hostname=gate.name)
+    wire.sock.settimeout(PATIENCE)
     return wire
 
 
@@ -166,6 +167,7 @@ def refusal(wire, gate: Gate, path: str) -> int:
     for name, value in (("Host", gate.host), ("Content-Length", PIECE), ("Expect", "100-continue")):
         wire.putheader(name, str(value))
     wire.endheaders()
+    wire.sock.settimeout(SECONDS)
     with contextlib.suppress(TimeoutError):  # one that waits for the body has taken it
         found = re.match(rb"HTTP/1\.\d (\d+)", wire.sock.recv(4096))
         return int(found[1]) if found else 0

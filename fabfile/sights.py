@@ -58,7 +58,8 @@ def elsewhere(e: Evidence) -> str:
     found = [d for d in foreign(e) if not gone_astray(d)]
     if not found or e.fronts:
         return ""
-    how = found[0].closed or f"answers {found[0].lab or found[0].status}"
+    answer = found[0].lab or found[0].status
+    how = found[0].closed or (f"answers {answer}" if answer else "gives no answer")
     who = f"{e.gate.name} is {there(found[0])} here, which {how}"
     return f"{who}; the server is {e.peer or ', '.join(sorted(e.own))}"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from .evidence import Evidence
+from .screen import ago
 
 JUPYTER = "jupyterlab.service"
 APART = 60  # seconds that two clocks may differ
@@ -46,7 +45,7 @@ def clock(e: Evidence) -> str:
         return ""
     asks = "; it asks no time server" if "NTP=no" in e.lines("ntp") else ""
     which = "ahead of" if e.offset > 0 else "behind"
-    return f"the server's is {timedelta(seconds=round(abs(e.offset)))} {which} this machine's{asks}"
+    return f"the server's is {ago(round(abs(e.offset) / 60) * 60)} {which} this machine's{asks}"
 
 
 # --- JupyterLab ------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ if printf '%s\n' "$disks" | awk '$2 * 20 < $1 || $4 * 20 < $3 { tight = 1 } END 
         [ -d "$folder" ] || continue
         printf '%s %s %s\n' "$(timeout 10 du -xsk -- "$folder" 2>/dev/null | cut -f1)" \
             "$(df --output=target -- "$folder" | sed 1d)" "$folder"
-    done | sort -rn | head -n 3
+    done | sort -rn
 fi
 
 # As a user would; this wakes one that sleeps.
