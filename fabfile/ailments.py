@@ -15,10 +15,7 @@ from .evidence import Evidence
 ANSWERS, LAB = "answers on its socket", "/lab leads"
 KERNEL, SOCKET, ASKED = "a kernel", "a websocket", "6*7"
 NAME = "the name"
-# What follows when JupyterLab, Nginx or the way to it is not there at all.
-DOWN = ("socket", "folder", "body", "body-chosen", "proof", "beside", "front-lost")
-SILENT = ("no-certificate", "body", "body-chosen", "proof", "beside", "front-lost", "firewall",
-          "ufw", "between", "banned")  # fmt: skip
+SILENT = ("proof", "front-lost")  # what follows where Nginx does not answer
 
 
 @dataclass(frozen=True)
@@ -51,30 +48,31 @@ AILMENTS = (
             symptoms.absent, hides=("*",)),
     Ailment("full", "502, or notebooks cannot be saved", "the disk is full",
             "make room there, then {fab} start", symptoms.full,
-            hides=("inodes", "crash", "no-venv", "stopped", "low", *DOWN)),
+            hides=("crash", "no-venv", "low", "proof")),
     Ailment("inodes", "`No space left on device`, though there is room", "there are too many files",
             "remove files there, as of caches and sessions, then {fab} start", symptoms.no_inodes,
-            hides=("crash", "no-venv", "stopped", "low", *DOWN)),
+            hides=("crash", "no-venv", "low", "proof")),
     Ailment("clock", "certificates are not yet valid, or logins end at once", "a clock is wrong",
             "sudo timedatectl set-ntp true (on Debian apt install systemd-timesyncd first), or set "
             "this machine's clock", symptoms.clock),
     # --- JupyterLab
     Ailment("masked", "502", "JupyterLab's unit is masked", "{fab} systemd", symptoms.masked,
-            hides=("stopped", *DOWN)),
+            hides=("proof",)),
     Ailment("no-venv", "502", "the venv is damaged or gone",
-            "{fab} jupyter --anew, then {fab} start", symptoms.no_program, hides=("crash", *DOWN)),
+            "{fab} jupyter --anew, then {fab} start", symptoms.no_program,
+            hides=("crash", "proof")),
     Ailment("killed", "502", "JupyterLab had no memory left",
             "close kernels, raise lab.memory_limit or give the server more, then {fab} start",
-            symptoms.no_memory, hides=("crash", "killed-lately", *DOWN)),
+            symptoms.no_memory, hides=("crash", "killed-lately", "proof")),
     Ailment("stopped", "502", "JupyterLab does not run", "{fab} start", symptoms.stopped,
-            ((ANSWERS, "curl: (7)"),), DOWN),
+            ((ANSWERS, "curl: (7)"),), ("proof",)),
     Ailment("crash", "502", "JupyterLab fails, and says why",
             "mend what it says, then {fab} full; {fab} logs shows all of it", symptoms.crashing,
-            ((ANSWERS, "curl: (7)"),), DOWN),
+            ((ANSWERS, "curl: (7)"),), ("proof",)),
     Ailment("folder", "502", "Nginx cannot enter the folder of JupyterLab's socket",
-            "{fab} systemd", symptoms.shut_folder, ((LAB, "502"),), ("socket", *DOWN[2:])),
+            "{fab} systemd", symptoms.shut_folder, ((LAB, "502"),), ("socket",)),
     Ailment("socket", "502", "Nginx may not open JupyterLab's socket", "{fab} restart",
-            symptoms.shut_socket, ((LAB, "502"),), DOWN[2:]),
+            symptoms.shut_socket, ((LAB, "502"),)),
     Ailment("hangs", "the page loads forever, 504", "JupyterLab does not start", "{fab} full",
             None, ((ANSWERS, "curl: (28)"),)),
     Ailment("changed", "odd pages", "JupyterLab runs, but not as configured", "{fab} full",
@@ -85,7 +83,7 @@ AILMENTS = (
     Ailment("config", "changes have no effect; nothing answers after a reboot",
             "Nginx's configuration is invalid", "mend the line that it names, then {fab} nginx",
             serving.rejected, ((LAB, "curl: (7)"),),
-            ("nginx-down", "no-site", *SILENT)),
+            ("nginx-down", *SILENT)),
     Ailment("taken", "another page, or none", "another program has the port of Nginx",
             "stop that program, or choose another lab.http_port; then {fab} nginx", serving.taken,
             ((LAB, "curl: (7)"),), ("nginx-down", *SILENT)),
@@ -99,7 +97,7 @@ AILMENTS = (
             ((LAB, "curl: (52)"), (LAB, "curl: (35)")), SILENT),
     Ailment("two-sites", "another page", "another site of this server answers to the name",
             "take {domain} out of it, then {fab} nginx", serving.two_sites, ((LAB, ""),),
-            ("upgrade", "host", "body", "timeout", "no-certificate", "proof", "beside")),
+            ("upgrade", "host", "body", "timeout", "proof")),
     Ailment("upgrade", "kernels connect forever, terminals stay empty",
             "the upgrade headers do not reach JupyterLab", "{fab} nginx", serving.upgrade,
             ((SOCKET, ""),), ("proof",)),
@@ -114,13 +112,13 @@ AILMENTS = (
     # --- certificates
     Ailment("expired", "the browser warns", "the certificate has expired",
             "{fab} tls (with lab.tls: files first give it a new one)", serving.expired,
-            ((LAB, "expired"), (NAME, "has expired")), ("proof", "untrusted", "soon", "beside")),
+            ((LAB, "expired"), (NAME, "has expired")), ("proof", "untrusted")),
     Ailment("early", "the browser warns", "the certificate is not valid yet",
             "correct the clocks, or {fab} tls with one that is", serving.too_early,
-            ((NAME, "not yet valid"),), ("proof", "untrusted", "beside")),
+            ((NAME, "not yet valid"),), ("proof", "untrusted")),
     Ailment("other-name", "the browser warns", "the certificate is for another name",
             "{fab} tls (with lab.tls: files first give it one for {domain})", serving.other_name,
-            ((NAME, "match"),), ("proof", "untrusted", "beside")),
+            ((NAME, "match"),), ("proof", "untrusted")),
     Ailment("no-https", "`http:` stays", "Nginx serves the site without HTTPS", "{fab} tls", None,
             (("plain HTTP", ""),)),
     Ailment("no-certificate", "no page by https:", "there is no certificate yet", "{fab} tls",
@@ -145,8 +143,7 @@ AILMENTS = (
             mild=True),
     Ailment("front-lost", "502 or 504 of another server",
             "a proxy in front does not get through to this server",
-            "there: proxy_pass {origin}; proxy_set_header Host $http_host;", sights.no_way_back,
-            hides=("elsewhere",)),
+            "there: proxy_pass {origin}; proxy_set_header Host $http_host;", sights.no_way_back),
     Ailment("elsewhere", "another page, or none", "the name points to another machine",
             "lead {name} to {server} in the DNS, or for this machine {fab} hosts", sights.elsewhere,
             ((NAME, ""), (NAME, "timed out"), (NAME, "refused")), ("untrusted",)),
@@ -165,7 +162,7 @@ AILMENTS = (
     Ailment("sub-path", "404 after the login",
             "a proxy in front has JupyterLab under a path of its own",
             "set lab.base_path: {prefix} and {fab} full; there: location {prefix}/ {{ proxy_pass "
-            "{origin}; }}, without a path after it", sights.rewritten, hides=("front", "beside")),
+            "{origin}; }}, without a path after it", sights.rewritten, hides=("front",)),
     Ailment("front-upgrade", "kernels connect forever, terminals stay empty",
             "a proxy in front takes the upgrade headers away",
             "there: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from . import sights
 from .ailments import AILMENTS, Ailment
 from .evidence import Evidence
+from .outside import Gate
+from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,19 @@ def diagnose(e: Evidence, fab: str) -> list[Finding]:
         check, detail = e.failed
         tell(suspects[0], f"{check}: {detail.strip() or 'no answer'}")
     return told
+
+
+def table() -> str:
+    """The rows of symptom, cause and remedy, for people to read: in Markdown."""
+    settings = Settings(domain="lab.example.org")
+    e = Evidence(settings, Gate("http", settings.domain, 80), peer="1.1.1.1")
+    words = words_of(e, "fab -H david@1.1.1.1") | {"prefix": "/jupyter"}
+    rows = (
+        f"| {one.symptom} | {one.cause} | {one.remedy.format_map(words)} |\n"
+        for one in AILMENTS
+        if one.symptom
+    )
+    return "| what one sees | why | what helps |\n|---|---|---|\n" + "".join(rows)
 
 
 def words_of(e: Evidence, fab: str) -> dict[str, str]:

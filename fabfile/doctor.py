@@ -10,7 +10,7 @@ import msgspec
 from fabric import Connection
 from invoke import Exit
 
-from . import ailments, channel, diagnosis, jupyter, outside, remote, verify, wire
+from . import ailments, channel, diagnosis, jupyter, outside, preflight, remote, verify, wire
 from .evidence import Evidence, base, gathered
 from .items import assigned, quote
 from .output import SINK, count, say
@@ -20,7 +20,6 @@ from .settings import Settings, load
 from .troubles import name_of
 
 MARKS = {True: "warn", False: "ILL"}
-PATIENCE = 4  # tries: who is ill need not be waited for as after a start
 
 
 def script(settings: Settings, user: str, nonce: str, secret: str | None = None) -> str:
@@ -39,9 +38,8 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
         "base": base(settings),
         "backups": settings.backup_folder,
         "nonce": nonce,
+        "proof": verify.script(msgspec.structs.replace(settings, user=user)),
     }
-    proof = verify.script(msgspec.structs.replace(settings, user=user))
-    values["proof"] = f"patience={PATIENCE}\n{proof}"
     if secret is not None:
         values["password"] = secret
     paths = {"project": settings.project, "venv": settings.venv, "token_file": jupyter.TOKEN}
@@ -54,9 +52,9 @@ def examine(c: Connection, settings: Settings, url: str) -> Evidence:
     wire.open_connection(c, settings)
     peer, nonce = wire.peer_address(c), secrets.token_hex(6)
     gate = outside.gate(settings, url)
-    doors = outside.doors(settings, gate, peer, nonce)
-    if not SINK.get().alone and not url:  # a fleet's name leads to one of its hosts at most
-        doors = [door for door in doors if door.address == peer]
+    # a fleet's name leads to one of its hosts at most
+    known = preflight.addresses(gate.name)[:3] if SINK.get().alone else [peer] * bool(peer)
+    doors = outside.doors(settings, gate, known, peer, nonce)
     secret, refused = settings.password.reveal() if settings.password else "", ""
     user = settings.user or c.user
     try:

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from invoke import Exit
 
 from . import certificates
-from .preflight import addresses
 from .settings import Settings
 
 SECONDS = 5  # until somebody is there
@@ -88,12 +87,12 @@ class Door:
     place: str = ""
 
 
-def doors(settings: Settings, gate: Gate, peer: str, nonce: str) -> list[Door]:
+def doors(settings: Settings, gate: Gate, known: list[str], peer: str, nonce: str) -> list[Door]:
     """Ask at each address of the name, and at the server's own where the name does not lead there.
 
+    :param known: the addresses of the name.
     :param peer: the address that SSH goes to; empty behind a jump host.
     """
-    known = addresses(gate.name)[:3]
     places = [(one, True) for one in known] + [(peer, False)] * bool(peer and peer not in known)
     found = [knock(settings, gate, Door(n, one, named), nonce)
              for n, (one, named) in enumerate(places)]  # fmt: skip

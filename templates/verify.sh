@@ -17,9 +17,10 @@ ask() {
 
 # patiently ASK...: a service that has only just been started, as after a reboot, gets some seconds.
 patiently() {
-    tries=${patience:-40}
+    tries=40
     until answer=$("$@") && [ "${answer%% *}" = 200 ]; do
         tries=$((tries - 1))
+        case $answer in *'curl: (28)'*) tries=$((tries - 19)) ;; esac # that was long enough
         [ "$tries" -gt 0 ] && systemctl is-active -q jupyterlab || break
         sleep 0.5
     done

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 
 from fabfile import authority, doctor, ns, outside
 from fabfile.ailments import AILMENTS
-from fabfile.diagnosis import diagnose, likely
+from fabfile.diagnosis import diagnose, likely, table
 from fabfile.evidence import Evidence
 from fabfile.jupyter import SOCKET
 from fabfile.outside import Door
@@ -93,6 +93,9 @@ AT_8080 = site("listen 80", "listen 8080")
 LISTENS = 'LISTEN 0 511 0.0.0.0:8080 0.0.0.0:* users:(("nginx",pid=1,fd=6))'
 
 
+UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certificate"})
+
+
 @pytest.mark.parametrize(
     "expected, proof, how",
     [
@@ -153,6 +156,9 @@ LISTENS = 'LISTEN 0 511 0.0.0.0:8080 0.0.0.0:* users:(("nginx",pid=1,fd=6))'
         (["upgrade"], "no proxy_set_header Upgrade",
          {"site": site("proxy_set_header Upgrade $http_upgrade;", ""),
           "proof": row("a websocket upgrade answers 101", "400")}),
+        (["upgrade"], "no proxy_http_version 1.1",
+         {"site": site("proxy_http_version 1.1;", ""),
+          "proof": row("6*7 over the websocket is 42", "Connection to remote host was lost")}),
         (["upgrade"], "a websocket upgrade answers 101: 400",
          {"site": "", "proof": row("a websocket upgrade answers 101", "400")}),
         (["host"], "browsers say " + DOMAIN + ":8080",
@@ -195,6 +201,27 @@ LISTENS = 'LISTEN 0 511 0.0.0.0:8080 0.0.0.0:* users:(("nginx",pid=1,fd=6))'
             "doors": [Door(0, FRONT, status=404, sent=HERE.sent, lab=404),
                       Door(1, FRONT, sent="/jupyter/jupyterlab-doctor-a-1", place="/login")],
             "arrived": CAME.replace("a-0", "a-1")}),
+        (["nginx-down"], "failed",
+         {"nginx__service": unit(ActiveState="failed"), "listening": "", "proof": NO_LAB,
+          "doors": [Door(0, FRONT, status=502, lab=502)]}),
+        (["stopped"], "inactive",
+         {"jupyterlab__service": unit(ActiveState="inactive"),
+          "proof": row("answers on its socket", "404")}),
+        (["crash"], "failed", {"jupyterlab__service": unit(ActiveState="failed"),
+                               "proof": row("answers on its socket", "curl: (28)")}),
+        (["killed"], "", {"jupyterlab__service": unit(ActiveState="failed", Result="oom-kill"),
+                          "proof": DEAD, "memory": "2026-11-24 systemd[1]: by the OOM killer."}),
+        (["two-sites"], "conf.d/a.conf", {
+            "site": site("http { ", "http { include /etc/nginx/conf.d/*; ")
+            + f"# configuration file /etc/nginx/conf.d/a.conf:\nserver {{ server_name {DOMAIN};"
+            "location / { proxy_pass http://x; } }", "body": "413",
+            "proof": row("the login page is there", "404")}),
+        (["no-certificate"], "Nginx shows none at port 443", {
+            "settings": {"tls": "self-signed"}, "site": site("listen 80", "listen 443"),
+            "listening": LISTENS.replace("8080", "443"), "doors": [UNTRUSTED],
+            "proof": row("plain HTTP is led to HTTPS", "302")}),
+        (["untrusted"], "1.1.1.1: unable", {"doors": [UNTRUSTED]}),
+        (["elsewhere"], FRONT, {"doors": [Door(**{**vars(UNTRUSTED), "address": FRONT})]}),
         (["beside"], "/lab answers 200", {"doors": [Door(0, SERVER, status=200, lab=200)]}),
     ],
 )  # fmt: skip
@@ -233,7 +260,9 @@ def test_a_certificate_is_judged_by_both_clocks(expected, name, begin, end, offs
     https = {"settings": {"tls": "self-signed"}, "site": site("listen 80", "listen 443 ssl")}
     ports = 'LISTEN 0 511 *:443 *:* users:(("nginx",pid=1,fd=6))'
     served = certificate(name, begin, end)
-    e = seen(**https, listening=ports, certificate=served, offset=offset, doors=[HERE])
+    doors = [HERE if {*expected} <= {"soon", "clock"} else UNTRUSTED]
+    proof = OK if {*expected} <= {"soon", "clock"} else row("plain HTTP is led to HTTPS", "")
+    e = seen(**https, listening=ports, certificate=served, offset=offset, doors=doors, proof=proof)
     assert names(e) == expected
 
 
@@ -257,6 +286,13 @@ def test_what_is_hidden_comes_later_and_is_there():
 def test_the_likeliest_is_what_others_would_hide():
     assert likely("/lab leads to", "curl: (7)")[0].name == "nginx-down"
     assert likely("anything", "")[0].name == "unlike"
+
+
+def test_the_table_for_people_has_a_row_for_each_symptom():
+    rows = table().splitlines()[2:]
+    assert len(rows) == sum(bool(one.symptom) for one in AILMENTS)
+    assert all(row.count(" | ") == 2 and "{fab}" not in row for row in rows)
+    assert f"JupyterLab does not run | {FAB} start |" in table()
 
 
 @pytest.mark.parametrize(
