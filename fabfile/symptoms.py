@@ -67,7 +67,9 @@ def stopped(e: Evidence) -> str:
 
 def ends(e: Evidence) -> str:
     """How it goes down; empty for one that runs, sleeps or was stopped."""
-    again = state(e) == "activating" and e.unit(JUPYTER, "SubState") == "auto-restart"
+    silent = e.failed is not None and e.failed[0].startswith("answers")
+    often = silent and e.unit(JUPYTER, "NRestarts") not in ("", "0")  # seen while it begins
+    again = often or e.unit(JUPYTER, "SubState") == "auto-restart"
     return "failed" if state(e) == "failed" else "ends and is started again" if again else ""
 
 

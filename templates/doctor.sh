@@ -53,7 +53,7 @@ fi
 
 for name in "$unit" jupyterlab.socket nginx.service; do
     printf '@%s\n' "$name"
-    systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainStatus -- "$name"
+    systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainStatus,NRestarts -- "$name"
 done
 printf '@journal\n'
 journalctl -q -u "$unit" -n 20 -o cat --no-pager 2>/dev/null | sed 's/^@/ @/'
