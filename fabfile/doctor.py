@@ -13,7 +13,7 @@ from invoke import Exit
 from . import ailments, channel, diagnosis, jupyter, outside, preflight, remote, verify, wire
 from .evidence import Evidence, base, gathered
 from .items import assigned, quote
-from .output import SINK, count, say
+from .output import SINK, count, report, say
 from .plan import whose
 from .render import shell
 from .settings import Settings, load
@@ -114,4 +114,4 @@ def doctor(c, url="", json=False):
     if ill:
         raise Exit(f"{name_of(c)}: {count(len(ill), 'cause')} found")
     if not json:
-        say(f"{name_of(c)}: nothing is wrong")
+        say(f"{report(name_of(c)).where}nothing is wrong")
