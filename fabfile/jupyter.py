@@ -5,6 +5,7 @@ password only when one is given.
 """
 
 import time
+from shlex import quote
 
 import msgspec
 
@@ -45,6 +46,11 @@ def listens(settings: Settings) -> str:
 def cookie_secret(host: Host) -> str:
     """The file of what signs the cookies of sessions, where Jupyter keeps it or the config says."""
     return "~/.jupyter/cookie_secret" if runtime(host) else f"{USUAL}/jupyter_cookie_secret"
+
+
+def enter(venv: str) -> str:
+    """The words with which a shell becomes another one that finds the venv's programs first."""
+    return f'exec env VIRTUAL_ENV={quote(venv)} PATH={quote(f"{venv}/bin")}:"$PATH"'
 
 
 def core(settings: Settings, host: Host) -> tuple[str, ...]:
@@ -97,6 +103,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         settings=settings,
         socket=listens(settings),
         project=project,
+        enter=enter(host.under(settings.venv)),
         cookie_secret=kept,
     )
     added = specs.added(settings, host)

@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import subprocess
 from types import SimpleNamespace
 
 import crossplane
@@ -417,6 +418,7 @@ COMMON = {
 def test_jupyter_listens_only_where_nginx_asks(port, where):
     set_there = vars(executed(port=port))
     assert vars(set_there.pop("kernels")) == {}
+    set_there.pop("terminado_settings", None)  # by the shell of who runs this
     assert set_there == {**COMMON, **where, "root_dir": "/home/david/project"}
 
 
@@ -456,6 +458,30 @@ def test_where_the_sockets_of_kernels_would_be_too_long_they_are_elsewhere(home,
 )
 def test_an_odd_home_is_the_same_text_in_python(home):
     assert executed(host=Host(home=home)).root_dir == f"{home}/project"
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+@pytest.mark.parametrize("home", ["/home/david", "/home/o'neill", '/home/"x" y'])
+def test_a_terminal_finds_the_venv_first_whatever_the_profile_says(
+    monkeypatch, tmp_path, shell, home
+):
+    monkeypatch.setenv("SHELL", shell)
+    (tmp_path / ".profile").write_text("PATH=/mine:/bin; export KEPT=yes\n")
+    command = executed(host=Host(home=home)).terminado_settings["shell_command"]
+    venv = f"{home}/project/venv"
+    told = subprocess.run(
+        command,
+        input='echo "$VIRTUAL_ENV:$PATH:$KEPT"',
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout == f"{venv}:{venv}/bin:/mine:/bin:yes\n"
+
+
+def test_a_shell_that_cannot_do_so_is_left_as_it_is(monkeypatch):
+    monkeypatch.setenv("SHELL", "/bin/tcsh")
+    assert not hasattr(executed(), "terminado_settings")
 
 
 # --- all ---------------------------------------------------------------------------------------
