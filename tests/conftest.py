@@ -12,3 +12,6 @@ def pytest_addoption(parser):
     parser.addoption(
         "--matrix", action="store_true", help="interrupt `full` at every step, in every way"
     )
+    parser.addoption(
+        "--pictures", action="store_true", help="take those of docs/pictures anew, in Chromium"
+    )

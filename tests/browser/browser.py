@@ -1,4 +1,4 @@
-"""Debian's Chromium with a home of its own, that says what a page's policy refused."""
+"""Debian's Chromium with a home of its own, that says what went wrong in a page."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserContext, Playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
-REFUSED = re.compile(r"Content.Security.Policy|Refused to|frame-ancestors", re.IGNORECASE)
 # JupyterLab makes its PDF viewer before it gives it a file: that nothing is refused harms nobody
-EMPTY = re.compile(r"Loading plugin data from ''|object-src refused $")
+EMPTY = r"Loading plugin data from ''|object-src refused $"
+# What JupyterLab itself causes, without Nginx, too (test_direct.py); all else is an error of ours.
+OWN = (
+    EMPTY,
+    r"Cannot read properties of undefined \(reading 'schema'\)",  # the page /tree
+    r"Blocked script execution in 'blob:.* sandboxed",  # a page shown before it is trusted
+)
 # runs in every frame before its own scripts do
 LISTEN = """
 addEventListener('securitypolicyviolation', event => console.error(
@@ -45,27 +50,36 @@ def start(playwright: Playwright, home: Path, names: dict[str, str]) -> Browser:
 
 
 class Watched:
-    """A browser's window with cookies of its own; notes what was refused in any of its pages."""
+    """A browser's window with cookies of its own; notes what goes wrong in any of its pages."""
 
     def __init__(self, browser: Browser, url: str):
         self.url = url
-        self.context: BrowserContext = browser.new_context(base_url=url, accept_downloads=True)
-        self.refused: list[str] = []
+        size = {"width": 1280, "height": 800}
+        self.context: BrowserContext = browser.new_context(base_url=url, viewport=size)
+        self.said: list[str] = []
         self.context.add_init_script(LISTEN)
         self.context.on("console", self.note)
+        self.context.on("weberror", lambda error: self.said.append(str(error.error)))
 
     def note(self, message) -> None:
-        """Keep what the console says about policies."""
-        if REFUSED.search(message.text) and not EMPTY.search(message.text):
-            self.refused.append(message.text)
+        """Keep what the console calls an error, and where."""
+        if message.type == "error":
+            self.said.append(message.text)
 
-    def log_in(self, secret: str, new_password: str | None = None) -> None:
+    @property
+    def errors(self) -> list[str]:
+        """Errors of pages and consoles that JupyterLab does not cause by itself."""
+        return [text for text in self.said if not any(re.search(own, text) for own in OWN)]
+
+    def log_in(self, secret: str, new_password: str | None = None, picture=None) -> None:
         """Fill in the login page and wait until JupyterLab is there.
 
         :param new_password: fills in the second form, which sets one.
+        :param picture: takes one of a page, given its name.
         """
-        page = self.context.new_page()
+        page, picture = self.context.new_page(), picture or (lambda page, name: None)
         page.goto("/login?next=/lab")
+        picture(page, "login")
         if new_password is None:
             page.fill("#password_input", secret)
             page.click("#login_submit")
@@ -75,4 +89,5 @@ class Watched:
             page.click("#login_new_pass_submit")
         page.wait_for_selector("#jupyterlab-splash", state="detached")
         page.wait_for_selector(".jp-Launcher")
+        picture(page, "launcher")
         page.close()

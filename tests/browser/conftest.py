@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,19 @@ from playwright.sync_api import Browser, sync_playwright
 from servers import Server
 from visitor import DOMAIN
 
+from testbed.machine import ROOT
+
 PASSWORD = "chosen in a browser"
+ONCE = "test_shown.py", "test_direct.py"
+PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 1280, 800)
+NEWS = ".Toastify { visibility: hidden }"  # JupyterLab asks whether one wants some
+BLANK = 8_000  # bytes; a page of one colour has fewer
 
 
 def pytest_collection_modifyitems(config, items):
     """Show by HTTPS alone, for time's sake; say why all are skipped where there is no Chromium."""
-    twice = [i for i in items if i.path.name == "test_shown.py" and "[https" not in i.name]
+    once = [i for i in items if i.path.name in ONCE or "drag]" in i.name]
+    twice = [i for i in once if "[https" not in i.name]
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
     if CHROMIUM.exists() and shutil.which("certutil"):
@@ -54,7 +62,11 @@ def playwright():
 def site(request, server, playwright, tmp_path_factory):
     """JupyterLab without HTTPS, then with it."""
     browsed, home = server("browsed", settled=True), tmp_path_factory.mktemp("browser")
-    env = {"FABRIC_LAB_TLS": request.param, "FABRIC_LAB_CA_FOLDER": str(home / "ca")}
+    env = {
+        "FABRIC_LAB_TLS": request.param,
+        "FABRIC_LAB_CA_FOLDER": str(home / "ca"),
+        "FABRIC_LAB_PACKAGES": "jupyter matplotlib",
+    }
     well(browsed.fab("full", env=env))
     if request.param == "self-signed":
         trust(home, home / "ca" / "ca.pem")
@@ -66,19 +78,35 @@ def site(request, server, playwright, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def member(site):
+def picture(request, tmp_path_factory):
+    """Give a function that takes a picture of a page; with --pictures for the README."""
+    kept = request.config.getoption("--pictures")
+    folder = ROOT / "docs" / "pictures" if kept else tmp_path_factory.mktemp("pictures")
+
+    def take(page, name: str) -> None:
+        page.mouse.move(0, 0)
+        page.wait_for_function("document.fonts.status == 'loaded'")
+        taken = page.screenshot(path=folder / f"{name}.png", animations="disabled", style=NEWS)
+        assert taken.startswith(PICTURE) and len(taken) > BLANK
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def member(site, picture):
     """A window of someone who came with the token and set a password on the login page."""
     window = site.window()
-    window.log_in(site.token, new_password=PASSWORD)
+    window.log_in(site.token, new_password=PASSWORD, picture=picture)
+    assert window.errors == []
     return window
 
 
 @pytest.fixture
 def lab(site, member, request):
-    """A page of JupyterLab with a workspace of its own, in which nothing may be refused."""
+    """A page of JupyterLab with a workspace of its own, in which nothing may go wrong."""
     name = "".join(c if c.isalnum() else "-" for c in request.node.name)
     lab = Lab(member.context.new_page(), name, site.server.host)
-    member.refused.clear()
+    member.said.clear()
     yield lab
     lab.page.close()
-    assert member.refused == []
+    assert member.errors == []

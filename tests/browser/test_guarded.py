@@ -11,7 +11,7 @@ def test_the_listener_sees_what_is_refused(site):
     page.goto("/login")
     with page.expect_console_message(lambda message: "elsewhere.invalid" in message.text):
         page.evaluate("new Image().src = 'http://elsewhere.invalid/x.png', 0")
-    assert "elsewhere.invalid" in window.refused[0]
+    assert "elsewhere.invalid" in window.errors[0]
     window.context.close()
 
 
@@ -26,7 +26,7 @@ def test_the_password_of_the_login_page_lets_in_and_log_out_lets_out(site, membe
     page.wait_for_url("**/logout*")
     page.goto("/lab")
     page.wait_for_selector("#password_input")
-    assert window.refused == []
+    assert window.errors == []
     window.context.close()
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
-
 from playwright.sync_api import expect
 
 MATH = "mjx-container"
@@ -52,23 +49,6 @@ def test_a_terminal_echoes(lab):
     with opened.value.expect_event("framereceived", lambda frame: "so 42" in str(frame)):
         page.click(".jp-Terminal .xterm-screen")
         page.keyboard.type("echo so $((6*7))\n")
-
-
-def test_a_file_is_uploaded_and_downloaded(lab, tmp_path):
-    lab.host.exec("rm -f /home/david/project/upload.bin")  # of the other scheme
-    page, path = lab.open(), tmp_path / "upload.bin"
-    path.write_bytes(random.Random(1).randbytes(3_000_000))  # JupyterLab sends it in three parts
-    with page.expect_file_chooser() as chooser:
-        page.locator(".jp-FileBrowser").get_by_title("Upload Files").click()
-    chooser.value.set_files(path)
-    item = page.locator(".jp-DirListing-item", has_text="upload.bin")
-    item.wait_for()
-    item.click(button="right")
-    with page.expect_download() as download:
-        page.get_by_role("menuitem", name="Download", exact=True).click()
-    there = lab.host.exec("sha256sum /home/david/project/upload.bin").split()[0]
-    assert there == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert download.value.path().read_bytes() == path.read_bytes()
 
 
 def test_the_settings_editor_opens(lab):

@@ -1,0 +1,112 @@
+"""What a day brings: plots, large files and notebooks, and a network that is gone for a while."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+
+import pytest
+from network import lost
+from playwright.sync_api import expect
+
+SIZE, OUTPUT, SECONDS = 30_000_000, 5_000_000, 20
+LOADED = "image => image.complete && image.naturalWidth > 0"
+PLOT = """import numpy as np
+import matplotlib.pyplot as plt
+x = np.linspace(0, 6 * np.pi, 600)
+for n in range(1, 6):
+    plt.plot(x, np.sin(x + n) * np.exp(-x / 4 / n), label=f'n = {n}')
+plt.legend()
+plt.show()"""
+COUNT = f"""import time
+for n in range({SECONDS + 6}):
+    print(n, flush=True)
+    time.sleep(1)"""
+# a file that a person has in hand, and lets go over the list of files
+DROP = """([input, target]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(input.files[0]);
+  for (const kind of ['dragenter', 'dragover', 'drop'])
+    target.dispatchEvent(new DragEvent(kind, {dataTransfer, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_plot_is_seen(lab, picture):
+    page = lab.notebook()
+    image = lab.run(PLOT).locator("img")
+    page.wait_for_function(LOADED, arg=image.element_handle())
+    assert image.evaluate("image => image.naturalWidth") > 300
+    picture(page, "plot")
+
+
+def drag(page, path) -> None:
+    """Let go a file over the list of files."""
+    page.evaluate("document.body.append(Object.assign(document.createElement('input'), "
+                  "{type: 'file', id: 'hand'}))")  # fmt: skip
+    page.set_input_files("#hand", path)
+    listing = page.locator(".jp-DirListing-content").element_handle()
+    page.evaluate(DROP, [page.locator("#hand").element_handle(), listing])
+
+
+def choose(page, path) -> None:
+    """Choose a file in the dialog."""
+    with page.expect_file_chooser() as chooser:
+        page.locator(".jp-FileBrowser").get_by_title("Upload Files").click()
+    chooser.value.set_files(path)
+
+
+@pytest.mark.parametrize("how", [choose, drag])
+def test_a_file_of_30_mb_is_uploaded_and_downloaded(lab, tmp_path, how):
+    name = f"{how.__name__}.bin"
+    lab.host.exec(f"rm -f /home/david/project/{name}")  # of the other scheme
+    page, path = lab.open(), tmp_path / name
+    path.write_bytes(random.Random(1).randbytes(SIZE))  # JupyterLab sends it in parts
+    how(page, path)
+    page.locator(".jp-Dialog", has_text="29 MB").locator(".jp-mod-accept").click()
+    item = page.locator(".jp-DirListing-item", has_text=name)
+    item.wait_for()
+    there = f"$(stat -c %s /home/david/project/{name})"
+    lab.host.exec(f"timeout 30 sh -c 'until [ {there} = {SIZE} ]; do sleep 0.2; done'")
+    item.click(button="right")
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name="Download", exact=True).click()
+    wanted = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert lab.host.exec(f"sha256sum /home/david/project/{name}").split()[0] == wanted
+    assert hashlib.sha256(download.value.path().read_bytes()).hexdigest() == wanted
+
+
+def test_a_notebook_with_5_mb_of_output_is_saved(lab):
+    page = lab.notebook()
+    code = f"from IPython.display import HTML\nHTML('<i>much</i><!--' + 'x' * {OUTPUT} + '-->')"
+    lab.run(code).locator("i").wait_for()
+    with page.expect_response(lambda r: r.request.method == "PUT" and ".ipynb" in r.url) as answer:
+        page.keyboard.press("Control+s")
+        page.get_by_role("button", name="Rename and Save").click()
+    assert answer.value.ok
+    name = answer.value.json()["path"]
+    book = json.loads(lab.host.exec(f"cat '/home/david/project/{name}'"))
+    (output,) = book["cells"][0]["outputs"]
+    assert len("".join(output["data"]["text/html"])) > OUTPUT
+
+
+def test_what_a_cell_says_while_the_network_is_lost_comes_later(lab, site, member):
+    reset = site.url.startswith("https")  # each scheme one of the two ways to lose it
+    page = lab.notebook()
+    output = lab.run(COUNT)
+    expect(output).to_contain_text("1")
+    with lost(lab.host, 443 if reset else 80, reset):
+        page.wait_for_timeout(SECONDS * 1000)
+        assert len(output.inner_text().split()) < 6
+    expect(output).to_have_text("\n".join(map(str, range(SECONDS + 6))) + "\n", timeout=40_000)
+    member.said[:] = [text for text in member.said if "net::ERR_" not in text]
+
+
+def test_pip_in_a_terminal_is_that_of_the_venv(lab):
+    page = lab.open()
+    with page.expect_websocket(lambda socket: "/terminals/" in socket.url) as opened:
+        page.locator(".jp-LauncherCard", has_text="Terminal").click()
+    page.wait_for_selector(".jp-Terminal .xterm-screen")
+    with opened.value.expect_event("framereceived", lambda frame: "/venv/lib/" in str(frame)):
+        page.click(".jp-Terminal .xterm-screen")
+        page.keyboard.type("pip --version\n")
