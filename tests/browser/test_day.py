@@ -23,13 +23,6 @@ COUNT = f"""import time
 for n in range({SECONDS + 6}):
     print(n, flush=True)
     time.sleep(1)"""
-# a file that a person has in hand, and lets go over the list of files
-DROP = """([input, target]) => {
-  const dataTransfer = new DataTransfer();
-  dataTransfer.items.add(input.files[0]);
-  for (const kind of ['dragenter', 'dragover', 'drop'])
-    target.dispatchEvent(new DragEvent(kind, {dataTransfer, bubbles: true, cancelable: true}));
-}"""
 
 
 def test_a_plot_is_seen(lab, picture):
@@ -41,12 +34,12 @@ def test_a_plot_is_seen(lab, picture):
 
 
 def drag(page, path) -> None:
-    """Let go a file over the list of files."""
-    page.evaluate("document.body.append(Object.assign(document.createElement('input'), "
-                  "{type: 'file', id: 'hand'}))")  # fmt: skip
-    page.set_input_files("#hand", path)
-    listing = page.locator(".jp-DirListing-content").element_handle()
-    page.evaluate(DROP, [page.locator("#hand").element_handle(), listing])
+    """Let go a file over the list of files, as the desktop tells Chromium of it."""
+    wire, box = page.context.new_cdp_session(page), page.locator(".jp-DirListing").bounding_box()
+    where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] - 20}
+    hand = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        wire.send("Input.dispatchDragEvent", {"type": kind, **where, "data": hand})
 
 
 def choose(page, path) -> None:
