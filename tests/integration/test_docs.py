@@ -39,8 +39,8 @@ DAY = [
     f"{FAB} script",
     *(f"{FAB} {step}" for step in (
         "deps", "jupyter", "systemd", "tls", "nginx", "fail2ban", "schedule", "kernels",
-        "kernels --list", "hosts", "verify", "status", "status --json", "status --drift", "audit",
-        "open", "token",
+        "kernels --list", "hosts", "doctor", "verify", "status", "status --json", "status --drift",
+        "audit", "open", "token",
     )),
     f"{FAB} open --tunnel",
     "LAB_PASSWORD='correct horse' fab -H david@1.1.1.1 full",
