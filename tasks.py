@@ -33,7 +33,7 @@ def demo(c, down=False):
 
 @task
 def test(c, unit=False, integration=False, matrix=False, debian="", k=""):
-    """Run the tests: those that need no server, and the others on Debian 12 and 13 side by side.
+    """Run the tests, those on servers with Debian 12 and 13 at once.
 
     :param unit: only those that need no server.
     :param integration: only those on servers in containers.
@@ -72,7 +72,7 @@ def lint(c, fix=False):
 
 @task
 def docs(c):
-    """Write docs/settings.md and fabric.yaml from fabfile/knobs.py.
+    """Write fabric.yaml and the pages that are made of the code.
 
     A fabric.yaml with settings of yours is left alone.
     """

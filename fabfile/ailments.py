@@ -95,6 +95,8 @@ AILMENTS = (
     Ailment("no-site", "another page, or an empty answer",
             "JupyterLab's site is not enabled in Nginx", "{fab} nginx", serving.no_site,
             ((LAB, "curl: (52)"), (LAB, "curl: (35)")), SILENT),
+    Ailment("theirs", "`http:` leads to `https:`", "the site that JupyterLab is in has HTTPS",
+            "set lab.tls: theirs, then {fab} full", None, ((LAB, "301 https"),)),
     Ailment("two-sites", "another page", "another site of this server answers to the name",
             "take {domain} out of it, then {fab} nginx", serving.two_sites, ((LAB, ""),),
             ("upgrade", "host", "body", "timeout", "proof")),

@@ -84,9 +84,9 @@ def heard(lines) -> tuple[list[str], float]:
 
 @remote.task
 def doctor(c, url="", json=False):
-    """Find out why JupyterLab cannot be used, and say what helps, a line each; exits with 1 then.
+    """Find out what is wrong, why, and what helps, a line each.
 
-    It looks once, there and from here, and changes nothing.
+    It looks once, there and from here, and changes nothing; exits with 1 when it finds something.
 
     :param url: the address that people type, if a proxy in front gives JupyterLab another one, such
         as https://example.org/jupyter.

@@ -172,7 +172,7 @@ class Evidence:
 
 def base(settings: Settings) -> str:
     """The path under which JupyterLab is, without a slash at its end."""
-    return getattr(settings, "base_path", "").rstrip("/")
+    return settings.base_path
 
 
 def gathered(lines: list[str]) -> dict[str, list[str]]:

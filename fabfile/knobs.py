@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     https_port: number(1, 65535, "and where by HTTPS, when tls is not off") = 443
     tls: choice(
         "off", "self-signed", "letsencrypt", "files", "theirs",
-        purpose="whose certificate",
+        purpose="HTTPS",
     ) = "off"  # fmt: skip
     tls_certificate: text(
         r".+", "with tls: files, your certificate and its chain", HERE, "fullchain.pem"

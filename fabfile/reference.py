@@ -1,9 +1,10 @@
-"""The settings as people read them: fabric.yaml and docs/settings.md, both made of knobs.py."""
+"""What people read, made of the code: fabric.yaml, docs/settings.md and docs/symptoms.md."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from .diagnosis import table
 from .kernel import Kernel
 from .kinds import words
 from .knobs import Settings
@@ -52,6 +53,15 @@ Beside `lab:` there are `hosts:`, a list of servers for tasks without `-H`, and 
 lists of them for `fab fleet`. A password is no setting: that of JupyterLab comes from
 `LAB_PASSWORD` or the prompt of `fab password`, that of sudo from `FABRIC_SUDO_PASSWORD` or
 `--prompt-for-sudo-password`.
+"""
+SYMPTOMS = """\
+# What one sees, why, and what helps
+
+<!-- made of fabfile/ailments.py by `invoke docs`: change it there -->
+
+What `fab -H david@1.1.1.1 doctor` looks for, in the order of what causes what. It shows what proves
+it, too. More, by where it happens: [Troubleshooting](troubleshooting.md).
+
 """
 HEAD = "| setting | default | accepted | what it is for |\n|---|---|---|---|\n"
 
@@ -111,15 +121,24 @@ def page() -> str:
     return "".join(parts)
 
 
+def symptoms() -> str:
+    """What `fab doctor` looks for, as a page."""
+    return SYMPTOMS + table()
+
+
 def write(root: Path) -> list[str]:
-    """Write both into the project's folder, and tell what became of each.
+    """Write them into the project's folder, and tell what became of each.
 
     A fabric.yaml that sets more than the one that is made here holds somebody's own settings.
     """
     from invoke.vendor.yaml import safe_load
 
     settings, told = root / "fabric.yaml", []
-    files = {root / "docs" / "settings.md": page(), settings: yaml()}
+    files = {
+        root / "docs" / "settings.md": page(),
+        root / "docs" / "symptoms.md": symptoms(),
+        settings: yaml(),
+    }
     if settings.exists() and safe_load(settings.read_text()) != safe_load(yaml()):
         del files[settings]
         told.append(f"{settings.name} holds settings of yours: left as it is")

@@ -27,6 +27,13 @@ TASKS = [
 ]
 
 
+MADE = [
+    ("docs/settings.md", reference.page()),
+    ("docs/symptoms.md", reference.symptoms()),
+    ("fabric.yaml", reference.yaml()),
+]
+
+
 def load(**lab) -> Settings:
     config = Config(lazy=True)
     config.load_collection(ns.configuration())
@@ -34,9 +41,7 @@ def load(**lab) -> Settings:
     return settings.load(config)
 
 
-@pytest.mark.parametrize(
-    ("path", "text"), [("docs/settings.md", reference.page()), ("fabric.yaml", reference.yaml())]
-)
+@pytest.mark.parametrize(("path", "text"), MADE)
 def test_what_is_committed_is_what_invoke_docs_makes(path, text):
     assert (ROOT / path).read_text() == text, "run: .venv/bin/invoke docs"
 
@@ -68,7 +73,7 @@ def test_every_setting_says_what_it_is_for_and_what_it_accepts():
 
 def test_a_fabric_yaml_with_settings_of_ones_own_is_left_alone(tmp_path):
     (tmp_path / "docs").mkdir()
-    assert reference.write(tmp_path) == ["wrote docs/settings.md", "wrote fabric.yaml"]
+    assert reference.write(tmp_path) == [f"wrote {path}" for path, _ in MADE]
     mine = reference.yaml().replace("  # user: david", "  user: david")
     (tmp_path / "fabric.yaml").write_text(mine)
     assert "left as it is" in reference.write(tmp_path)[0]
