@@ -31,12 +31,22 @@ def demo(c, down=False):
     raise Exit(code=code)
 
 
+def turn() -> int:
+    """Which half of the modules Debian 12 has now: the other one after the next commit."""
+    command = ["git", "rev-list", "--count", "HEAD"]
+    counted = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return int(counted.stdout or 0) % 2
+
+
 @task
-def test(c, unit=False, integration=False, matrix=False, debian="", k=""):
+def test(c, unit=False, integration=False, whole=False, matrix=False, debian="", k=""):
     """Run the tests, those on servers with Debian 12 and 13 at once.
+
+    What does not hang on which Debian it is runs on one of the two, by turns from commit to commit.
 
     :param unit: only those that need no server.
     :param integration: only those on servers in containers.
+    :param whole: all of them on both: an hour and a half on two cores.
     :param matrix: only the interruptions, of `full` at every step in every way: half an hour.
     :param debian: only on servers of this one: bookworm, which is 12, or trixie, which is 13.
     :param k: only those whose names match, as in pytest -k.
@@ -56,6 +66,9 @@ def test(c, unit=False, integration=False, matrix=False, debian="", k=""):
         image.ensure(release)
         which = only if (integration and not unit) or runs else []  # what needs no server runs once
         runs[release] = ["--debian", release, *which, *chosen]
+    if len(runs) > 1 and not (whole or k):
+        for number, arguments in enumerate(runs.values()):
+            arguments += ["--half", str((turn() + number) % 2)]
     raise Exit(code=sidebyside.pytest(runs))
 
 

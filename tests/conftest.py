@@ -10,6 +10,12 @@ def pytest_addoption(parser):
         "--debian", choices=list(BASES), default="bookworm", help="which Debian the servers have"
     )
     parser.addoption(
+        "--half",
+        type=int,
+        choices=[0, 1],
+        help="of the modules on servers not marked `debian`, only every second one",
+    )
+    parser.addoption(
         "--matrix", action="store_true", help="interrupt `full` at every step, in every way"
     )
     parser.addoption(

@@ -4,6 +4,8 @@ import httpx
 import pytest
 from visitor import Visitor
 
+pytestmark = pytest.mark.debian
+
 
 @pytest.fixture(scope="module")
 def bare(server):

@@ -104,7 +104,7 @@ def test_a_token_that_everybody_can_read(broken):
 BREAK = {
     "jupyter stopped": (
         "systemctl stop jupyterlab",
-        ("JupyterLab itself", "JupyterLab does not run", "systemd"),
+        ("JupyterLab itself", "JupyterLab does not run", "start"),
     ),
     "nginx stopped": (
         "systemctl stop nginx",
@@ -129,7 +129,7 @@ BREAK = {
     ),
     "socket closed": (
         "chmod 0700 /run/jupyterlab",
-        ("Nginx on the server", "Nginx does not reach JupyterLab's socket", "systemd"),
+        ("Nginx on the server", "Nginx may not open JupyterLab's socket", "systemd"),
     ),
     "kernel missing": (
         f"mv {VENV}/lib/python3*/site-packages/ipykernel /root/",

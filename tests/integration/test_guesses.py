@@ -4,6 +4,8 @@ import pytest
 from outcomes import nothing_to_change, well
 from visitor import DOMAIN, Visitor
 
+pytestmark = pytest.mark.debian
+
 BANS = {"FABRIC_LAB_FAIL2BAN": "true"}
 # Many guesses from addresses of its own: what came back, each a line.
 GUESSES = r"""

@@ -7,6 +7,8 @@ from notebook import Notebook
 from outcomes import nothing_to_change, well
 from refusals import refused
 
+pytestmark = pytest.mark.debian
+
 SPECS = "/home/david/.local/share/jupyter/kernels"
 VENVS = "/home/david/project/.kernels"
 # what differs from JupyterLab's own venv, where six and idna are the newest

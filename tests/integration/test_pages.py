@@ -11,6 +11,8 @@ from notebook import Notebook
 from outcomes import nothing_to_change, well
 from visitor import DOMAIN
 
+pytestmark = pytest.mark.debian
+
 VENV = "/home/david/project/venv"
 STATIC = f"{VENV}/share/jupyter/lab/static"
 CACHE = "/var/cache/jupyterlab/assets"

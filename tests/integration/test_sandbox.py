@@ -4,6 +4,8 @@ import pytest
 from notebook import Notebook
 from outcomes import well
 
+pytestmark = pytest.mark.debian
+
 UNIT = "/etc/systemd/system/jupyterlab.service"
 PROJECT = "/srv/lab"  # outside the home: the harder case
 VENV = f"{PROJECT}/venv"

@@ -7,6 +7,8 @@ from refusals import refused
 from surgery import listener
 from visitor import DOMAIN, Visitor
 
+pytestmark = pytest.mark.debian
+
 VENV = "/home/david/project/venv"
 PIP = {"FABRIC_LAB_INSTALLER": "pip"}
 OTHERS = {

@@ -17,6 +17,8 @@ from refusals import refused
 from fabfile import authority
 from fabfile.items.certificate import issuer
 
+pytestmark = pytest.mark.debian
+
 PLACE = "/etc/nginx/jupyterlab"
 
 

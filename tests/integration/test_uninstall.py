@@ -14,6 +14,8 @@ from refusals import refused, state
 from surgery import KILL_ALL
 from visitor import accepted
 
+pytestmark = pytest.mark.debian
+
 SECRET = {"LAB_PASSWORD": "soon forgotten"}
 # As after an upgrade, with a second kernel.
 UPGRADED = """
