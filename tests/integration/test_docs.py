@@ -89,6 +89,7 @@ RUN_ELSEWHERE = {
     "./bootstrap demo --down": "the same",
     "invoke docs": "what it writes is in tests/unit/test_reference.py",
     "sudo .venv/bin/invoke bench": "half an hour: its parts are in tests/unit/test_bench.py",
+    "sudo .venv/bin/invoke bench --pages": "ten minutes, on a machine with nothing else to do",
     "for n in 1 2 3 4 5 6 7 8 9; do": "a measurement: test_idle.py wakes one that sleeps",
 }
 BEFORE = {  # what the documents suppose
