@@ -98,7 +98,7 @@ AILMENTS = (
     Ailment("theirs", "`http:` leads to `https:`", "the site that JupyterLab is in has HTTPS",
             "set lab.tls: theirs, then {fab} full", None, ((LAB, "301 https"),)),
     Ailment("two-sites", "another page", "another site of this server answers to the name",
-            "take {domain} out of it, then {fab} nginx", serving.two_sites, ((LAB, ""),),
+            "{apart}", serving.two_sites, ((LAB, ""),),
             ("upgrade", "host", "body", "timeout", "proof")),
     Ailment("upgrade", "kernels connect forever, terminals stay empty",
             "the upgrade headers do not reach JupyterLab", "{fab} nginx", serving.upgrade,

@@ -74,8 +74,12 @@ def words_of(e: Evidence, fab: str) -> dict[str, str]:
     inside = f"http://{e.peer or 'this-server'}"
     if e.settings.entrance not in (80, 443):
         inside += f":{e.settings.entrance}"
+    alone = e.settings.site == "own"
     values = {
         "fab": fab,
+        "apart": f"take {e.settings.domain} out of it, then {fab} nginx"
+        if alone
+        else f"that of {e.settings.domain} needs our line, which {fab} nginx names",
         "user": e.settings.user or "that user",
         "domain": e.settings.domain,
         "name": e.gate.name,

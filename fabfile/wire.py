@@ -16,6 +16,9 @@ from .settings import Settings
 from .troubles import clear_errors, nobody_yet
 
 SILENCE = 30  # seconds without an acknowledged packet until a connection counts as lost
+PENALTY = (
+    5  # seconds that OpenSSH 9.8 wants between two it turns away, or it greets nobody from here
+)
 
 
 def open_connection(c: Connection, settings: Settings) -> None:
@@ -47,9 +50,10 @@ def open_connection(c: Connection, settings: Settings) -> None:
                 c.open()
             break
         except Exception as problem:
-            if not (booting(problem) or nobody_yet(c)) or time.monotonic() > end:
+            shut = nobody_yet(c)
+            if not (booting(problem) or shut) or time.monotonic() > end:
                 raise
-            time.sleep(0.5)
+            time.sleep(PENALTY if shut else 0.5)
     c.transport.set_keepalive(SILENCE // 3)
 
 

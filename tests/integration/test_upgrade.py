@@ -18,7 +18,7 @@ TOKEN = "/home/david/.jupyter/jupyterlab_token"
 @pytest.fixture(scope="module")
 def site(server, operator):
     """A server whose JupyterLab somebody set up long ago, by the how-to's own means."""
-    site = server("upgraded", settled=True)
+    site = server("upgraded")
     well(site.fab("full", "--no-verify"))
     site.host.exec(f"su - david -c '{VENV}/bin/pip install -q {OLD}'; systemctl restart jupyterlab")
     return site
