@@ -16,9 +16,7 @@ from .settings import Settings
 from .troubles import clear_errors, nobody_yet
 
 SILENCE = 30  # seconds without an acknowledged packet until a connection counts as lost
-PENALTY = (
-    5  # seconds that OpenSSH 9.8 wants between two it turns away, or it greets nobody from here
-)
+PENALTY = 5  # seconds between two that OpenSSH 9.8 turns away, or it no longer greets us
 
 
 def open_connection(c: Connection, settings: Settings) -> None:

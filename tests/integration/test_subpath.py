@@ -216,10 +216,8 @@ def test_a_line_that_went_away_is_told(site, included):
 def test_a_shop_with_https(site, included):
     site.host.exec(MAKE)
     write(site, SECURE)
-    refused(
-        site.fab("verify", env=SHOP),
-        "the site that JupyterLab is in has HTTPS: set lab.tls: theirs",
-    )
+    words = "the site that JupyterLab is in has HTTPS: set lab.tls: theirs"
+    refused(site.fab("verify", env=SHOP), words)
     out = well(site.fab("full", env=THEIRS))
     assert f"https://{NAME}{BASE}/lab" in out and "6*7 over the websocket is 42" in out
     nothing_to_change(site.fab("full", env=THEIRS))
