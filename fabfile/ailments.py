@@ -1,7 +1,7 @@
 """What people's JupyterLab suffers from: symptom, cause, remedy, and what proves it. Pure.
 
 In the order of what causes what. `verify` takes the cause of what it finds from here, `doctor`
-looks for all of them, and docs/troubleshooting.md can be made of it.
+looks for all of them, and docs/symptoms.md is made of it.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from fabric import Connection
 from invoke import Exit
 
 from . import ailments, channel, diagnosis, jupyter, outside, preflight, remote, verify, wire
-from .evidence import Evidence, base, gathered
+from .evidence import Evidence
 from .items import assigned, quote
 from .output import SINK, count, report, say
-from .plan import whose
+from .plan import split, whose
 from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
@@ -30,12 +30,7 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
     :param secret: the password to try, where this is sent unseen; else it reads it.
     """
     values = {
-        "target": settings.port or jupyter.SOCKET,
-        "domain": settings.domain,
-        "scheme": settings.scheme,
-        "port": settings.entrance,
-        "http_port": settings.http_port,
-        "base": base(settings),
+        **verify.doors(settings),
         "backups": settings.backup_folder,
         "nonce": nonce,
         "proof": verify.script(msgspec.structs.replace(settings, user=user)),
@@ -65,7 +60,7 @@ def examine(c: Connection, settings: Settings, url: str) -> Evidence:
         began = time.time()
         lines = channel.ask(c, script(settings, user, nonce), f"{secret}\n", user)
         offset = int(lines[lines.index("@clock") + 1]) - began if "@clock" in lines else 0.0
-    said = gathered(lines)
+    said = split(lines)
     if "end" not in said:
         raise Exit(f"{name_of(c)}: not all could be seen; it said: {' '.join(lines[-3:])}")
     return Evidence(settings, gate, said, offset, tuple(doors), peer, refused)

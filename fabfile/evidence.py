@@ -10,7 +10,6 @@ from functools import cached_property
 from . import nginxconf
 from .items.certificate import parsed
 from .outside import Door, Gate
-from .plan import split
 from .settings import Settings
 
 CHATTER = re.compile(  # what systemd says of any end
@@ -120,7 +119,7 @@ class Evidence:
         text, settings = "\n".join(self.said.get("site", [])), self.settings
         if not text.strip():
             return None
-        path = f"{base(settings)}/api/kernels/1/channels"
+        path = f"{settings.base_path}/api/kernels/1/channels"
         return nginxconf.site(text, settings.domain, settings.entrance, path)
 
     @cached_property
@@ -168,13 +167,3 @@ class Evidence:
         """Whether Nginx listens where people come."""
         program = self.listening.get(self.settings.entrance)
         return program is not None and program in ("nginx", "")
-
-
-def base(settings: Settings) -> str:
-    """The path under which JupyterLab is, without a slash at its end."""
-    return settings.base_path
-
-
-def gathered(lines: list[str]) -> dict[str, list[str]]:
-    """Sort what the server said by its sections."""
-    return split(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .evidence import Arrival, Evidence, base
+from .evidence import Arrival, Evidence
 from .outside import PIECE, Door
 
 
@@ -108,7 +108,7 @@ def front_body(e: Evidence) -> str:
 
 def under(e: Evidence) -> tuple[str, str, Door] | None:
     """The path under which a front has us, the one that arrives here, the door; if it is odd."""
-    own = base(e.settings)
+    own = e.settings.base_path
     found = [(d.sent.rpartition("/")[0], came.path, d) for d, came in e.fronts]
     if any(sent == own == came for sent, came, _ in found):
         return None

@@ -22,15 +22,22 @@ from .troubles import name_of
 HOPS = {"jupyter": "JupyterLab itself", "nginx": "Nginx on the server", "here": "from here"}
 
 
-def script(settings: Settings) -> str:
-    """The shell that asks, on the server."""
-    values = {
+def doors(settings: Settings) -> dict[str, object]:
+    """Where JupyterLab and Nginx are to be asked, on the server: shell variables."""
+    return {
         "target": settings.port or jupyter.SOCKET,
         "domain": settings.domain,
         "base": settings.base_path,
         "scheme": settings.scheme,
         "port": settings.entrance,
         "http_port": settings.http_port,
+    }
+
+
+def script(settings: Settings) -> str:
+    """The shell that asks, on the server."""
+    values = {
+        **doors(settings),
         "certificate": certificates.expected(settings),
         "what": "the password" if settings.password else "the token",
         "kernel_py": shell("kernel.py"),

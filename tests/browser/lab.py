@@ -61,6 +61,16 @@ class Lab:
         output.wait_for()
         return output
 
+    def terminal(self, command: str, answer: str) -> None:
+        """Type a command into a new terminal, and wait until it says the answer."""
+        page = self.open()
+        with page.expect_websocket(lambda socket: "/terminals/" in socket.url) as opened:
+            page.locator(".jp-LauncherCard", has_text="Terminal").click()
+        page.wait_for_selector(".jp-Terminal .xterm-screen")
+        with opened.value.expect_event("framereceived", lambda frame: answer in str(frame)):
+            page.click(".jp-Terminal .xterm-screen")
+            page.keyboard.type(f"{command}\n")
+
     def menu(self, menu: str, entry: str) -> None:
         """Choose an entry of a menu."""
         self.page.get_by_role("menuitem", name=menu, exact=True).click()

@@ -96,10 +96,4 @@ def test_what_a_cell_says_while_the_network_is_lost_comes_later(lab, site, membe
 
 
 def test_pip_in_a_terminal_is_that_of_the_venv(lab):
-    page = lab.open()
-    with page.expect_websocket(lambda socket: "/terminals/" in socket.url) as opened:
-        page.locator(".jp-LauncherCard", has_text="Terminal").click()
-    page.wait_for_selector(".jp-Terminal .xterm-screen")
-    with opened.value.expect_event("framereceived", lambda frame: "/venv/lib/" in str(frame)):
-        page.click(".jp-Terminal .xterm-screen")
-        page.keyboard.type("pip --version\n")
+    lab.terminal("pip --version", "/venv/lib/")

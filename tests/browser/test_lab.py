@@ -42,13 +42,7 @@ def test_the_debugger_shows_a_variable(lab):
 
 
 def test_a_terminal_echoes(lab):
-    page = lab.open()
-    with page.expect_websocket(lambda socket: "/terminals/" in socket.url) as opened:
-        page.locator(".jp-LauncherCard", has_text="Terminal").click()
-    page.wait_for_selector(".jp-Terminal .xterm-screen")
-    with opened.value.expect_event("framereceived", lambda frame: "so 42" in str(frame)):
-        page.click(".jp-Terminal .xterm-screen")
-        page.keyboard.type("echo so $((6*7))\n")
+    lab.terminal("echo so $((6*7))", "so 42")
 
 
 def test_the_settings_editor_opens(lab):
