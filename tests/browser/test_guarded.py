@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
 from conftest import PASSWORD
 
 
@@ -46,14 +51,25 @@ def test_kernels_are_reached_by_the_pages_own_scheme(site, lab):
 FRAME = "url => document.body.append(Object.assign(document.createElement('iframe'), {src: url}))"
 
 
-def test_the_site_may_be_framed_by_itself_and_by_no_other(site):
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Another site. It is real: Chromium refuses a made up one whatever is at a private address."""
+    (tmp_path / "index.html").write_text("<p>mine")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_the_site_may_be_framed_by_itself_and_by_no_other(site, elsewhere):
     window = site.window()
     page = window.context.new_page()
-    page.route("http://elsewhere.test/", lambda route: route.fulfill(body="<p>mine"))
-    for start, framed in ((f"{site.url}/login", True), ("http://elsewhere.test/", False)):
+    for start, framed in ((f"{site.url}/login", True), (elsewhere, False)):
         page.goto(start)
         with page.expect_event("framenavigated", lambda frame: frame.parent_frame):
             page.evaluate(FRAME, f"{site.url}/login")
         url = page.frames[1].url
         assert url == (f"{site.url}/login" if framed else "chrome-error://chromewebdata/")
+    assert "frame-ancestors" in "\n".join(window.errors)
     window.context.close()
