@@ -14,8 +14,9 @@ import socket
 import sys
 import time
 
-# What a hand edit may have put into a file that is shown: the value after a telling name.
-SECRETS = re.compile(r"(?i)((?:password|token|secret)\w*['\"]?\s*[=:]\s*|argon2:).+")
+# What a hand edit may have put into a file that is shown: the value after a telling name, if that
+# is not the name of a file's place.
+SECRETS = re.compile(r"(?i)((?:password|token|secret)\w*(?<!_file)['\"]?\s*[=:]\s*|argon2:).+")
 MASKED = r"\1***"
 
 

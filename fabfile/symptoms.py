@@ -62,7 +62,8 @@ def masked(e: Evidence) -> str:
 def stopped(e: Evidence) -> str:
     if state(e) != "inactive" or e.asleep or absent(e) or masked(e):
         return ""
-    return f"{JUPYTER} is {e.unit(JUPYTER, 'UnitFileState') or 'there'}, but inactive"
+    how = e.unit(JUPYTER, "UnitFileState") or "there"
+    return f"{JUPYTER} is {how}{' and' if how == 'disabled' else ', but'} inactive"
 
 
 def ends(e: Evidence) -> str:

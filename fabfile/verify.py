@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import time
 
@@ -19,6 +20,8 @@ from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
 
+# what curl writes of an answer that did not come, before it says why
+NONE = re.compile(r"^000 [^a-z]*(?=curl: )")
 HOPS = {"jupyter": "JupyterLab itself", "nginx": "Nginx on the server", "here": "from here"}
 
 
@@ -81,8 +84,9 @@ def explain(c: Connection, settings: Settings, hop: str, check: str, detail: str
     fab = f"fab -H {name_of(c)}"
     first, *others = diagnosis.likely(check, detail)
     words = diagnosis.words_of(Evidence(settings, outside.gate(settings), peer=c.host), fab)
+    said = NONE.sub("", detail.strip()) or "no answer"
     return (
-        f"{HOPS[hop]}: {check}: failed ({detail.strip() or 'no answer'}); likely {first.cause}: "
+        f"{HOPS[hop]}: {check}: failed ({said}); likely {first.cause}: "
         f"{first.remedy.format_map(words)}" + (f"; to be sure: {fab} doctor" if others else "")
     )
 

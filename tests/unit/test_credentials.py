@@ -11,6 +11,7 @@ import traceback
 import pytest
 from invoke import Exit
 
+from fabfile import output
 from fabfile.credentials import Secret, fits, hash_password
 from fabfile.items import Password
 
@@ -82,6 +83,20 @@ def test_a_secret_is_never_shown(show):
     told = show(Secret(GOOD))
     assert "***" in told
     assert "pferd" not in told
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("c.ServerApp.password = 'pferd'", "c.ServerApp.password = ***"),
+        ('Environment="JUPYTER_TOKEN=pferd"', 'Environment="JUPYTER_TOKEN=***'),
+        ('"hashed_password": "argon2:pferd"', '"hashed_password": ***'),
+        ('Environment="JUPYTER_TOKEN_FILE=/x/y"', 'Environment="JUPYTER_TOKEN_FILE=/x/y"'),
+        ("c.ServerApp.cookie_secret_file = '/x/y'", "c.ServerApp.cookie_secret_file = '/x/y'"),
+    ],
+)
+def test_a_diff_shows_no_secret_but_where_one_is(line, seen):
+    assert output.SECRETS.sub(output.MASKED, line) == seen
 
 
 def test_a_secret_has_no_vars_and_no_json():

@@ -52,6 +52,14 @@ def test_a_failure_names_its_cause_and_its_remedy(hop, check, detail, cause, tas
     assert f"fab -H david@1.1.1.1:2222 {task}" in told
 
 
+def test_an_answer_that_did_not_come_has_no_numbers():
+    detail = "000  0.000069curl: (7) Failed to connect"
+    told = verify.explain(
+        Connection("david@1.1.1.1"), Settings(), "jupyter", "answers on its socket", detail
+    )
+    assert "failed (curl: (7) Failed to connect); likely JupyterLab does not run" in told
+
+
 def test_where_several_causes_could_be_doctor_tells_them_apart():
     c = Connection("david@1.1.1.1")
     several = verify.explain(c, Settings(), "jupyter", "answers on its socket", "curl: (7)")
