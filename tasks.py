@@ -24,9 +24,12 @@ def demo(c, down=False):
     """
     if down:
         raise Exit(code=demonstration.down())
-    code = demonstration.deploy(demonstration.up())
+    host = demonstration.up()
+    code = demonstration.deploy(host)
+    other = demonstration.command_line(*demonstration.reach(host), "status")
     clean = demonstration.command_line("hosts", "--remove")
-    print("\nTo remove all of this again:  ./bootstrap demo --down")
+    print(f"\nAny other task, like this one: {other}")
+    print("To remove all of this again:  ./bootstrap demo --down")
     print(f"Only the name in /etc/hosts:  {clean}")
     raise Exit(code=code)
 

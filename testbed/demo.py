@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 from shlex import join
+from zlib import crc32
 
 from testbed import engine, image
 from testbed.host import Host, keypair
 from testbed.machine import ROOT, say
 
-PROJECT = "jupyterlab-demo"
+PROJECT = f"jupyterlab-demo-{crc32(str(ROOT).encode()):08x}"  # each copy of this folder has its own
 FOLDER = ROOT / ".demo"
 USER = "david"
 DOMAIN = "jupyterlab.vmdomain.io"
@@ -50,8 +51,13 @@ def down() -> int:
 
 def deploy(host: Host) -> int:
     """Run the deployment as an operator would and return its exit code."""
+    return fab(*reach(host), "full")
+
+
+def reach(host: Host) -> list[str]:
+    """Return the words that lead fab to the server."""
     key = (FOLDER / "key").relative_to(ROOT)
-    return fab("-H", f"{USER}@{host.address}", "-i", str(key), "full")
+    return ["-H", f"{USER}@{host.address}", "-i", str(key)]
 
 
 def fab(*arguments: str) -> int:

@@ -219,6 +219,9 @@ def test_the_demo_shows_a_server_and_takes_it_away(desk):
     try:
         done = desk.run(f"{there} demo")
         assert done.returncode == 0 and "JupyterLab is at http" in done.stdout, done.stdout
+        (other,) = re.findall(r"^Any other task, like this one: (.+)", done.stdout, re.MULTILINE)
+        seen = desk.run(f"cd {ROOT} && {other}")
+        assert seen.returncode == 0 and "nothing to change" in seen.stdout, seen.stdout
     finally:
         gone = desk.run(f"{there} demo --down")
     assert gone.returncode == 0 and not (ROOT / ".demo").exists(), gone.stdout
