@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from .credentials import Secret
+from .instance import NICKNAME, Instance
 from .kernel import EXAMPLES, KERNEL, Kernel
 from .kinds import HERE, LABEL, PATH, Package, choice, flag, number, said, several, text
 
@@ -33,6 +34,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "/jupyter",
     ) = ""
     site: choice("own", "include", purpose="a site of its own, or in one that is there") = "own"
+    name: text(
+        NICKNAME,
+        "what it is called there, when several people have one; else the only one",
+        "up to 24 small letters, digits and -, a letter first; not a word of ours, such as backup",
+        "anna",
+    ) = "jupyterlab"
     user: text(
         r"|[a-z_][a-z0-9_.-]*",
         "whose JupyterLab it is, when you log in as root",
@@ -175,6 +182,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     anew: str = ""  # a stamp: make the venv anew, unless that has been done under this stamp
     added: tuple[str, ...] | None = None  # what is to stand beside packages; None: what does
     password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
+
+    @property
+    def instance(self) -> Instance:
+        """What it is called on the server, and all that is named after that."""
+        return Instance(self.name)
 
     @property
     def venv(self) -> str:
