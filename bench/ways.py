@@ -71,7 +71,7 @@ def script(job: Job, host) -> str:
     """The least that does the job: it looks, makes the changes that are needed, and looks again."""
     settings = Settings(upload_limit=job.limit)
     items = plan.gather(STEPS, settings, FACTS)
-    reading = plan.reading_script(items)
+    reading = plan.reading_script(items, Settings())
     lines = host.exec(f"su david -c sh <<'EOF'\n{reading}EOF").splitlines()
     sections = plan.split(lines)
     answers = [sections[str(n)] for n in range(len(items))]

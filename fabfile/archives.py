@@ -11,13 +11,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .instance import FIRST, Instance
+
 NAME = re.compile(r"jupyterlab-(\d{4}-\d\d-\d\dT\d{6}Z)\.tar\.zst")
 PIECE = 1 << 20
 
 
-def folder_of(to: str, host: str, port: int) -> Path:
-    """Where the backups of a host are on this machine."""
+def folder_of(to: str, host: str, port: int, whose: Instance) -> Path:
+    """Where the backups of a host are on this machine, or of one of several on it."""
     name = re.sub(r"[^\w.-]", "_", host if port == 22 else f"{host}-{port}")
+    name += "" if whose.called == FIRST else f"-{whose.called}"
     return Path(to).expanduser() / (name.lstrip(".") or "_")
 
 

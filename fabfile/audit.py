@@ -86,12 +86,13 @@ THREATS = {
 def script(settings: Settings, host) -> str:
     """The shell that tries, on the server, as root."""
     values = {
+        "instance": host.instance,
         "account": host.user,
         "home": host.home,
         "project": host.under(settings.project),
-        "runtime": jupyter.runtime(host) or host.under(jupyter.USUAL),
+        "runtime": jupyter.runtime(settings, host) or host.under(jupyter.USUAL),
         "venv": host.under(settings.venv),
-        "socket": "" if settings.port else jupyter.SOCKET,
+        "socket": "" if settings.port else settings.instance.socket,
         "domain": settings.domain,
         "base": settings.base_path,
         "owner": settings.site,
@@ -118,7 +119,7 @@ def audit(c):
             say(f"  would try whether {threat.what}")
         return
     wire.open_connection(c, settings)
-    host, _ = read(c, [], settings.user)
+    host, _ = read(c, [], settings)
     words = list(channel.apply(c, script(settings, host), host.root))
     rows = [word.split("|", 3)[1:] for word in words if word.startswith("audit|")]
     if not rows:

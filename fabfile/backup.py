@@ -39,13 +39,14 @@ def script(settings: Settings, host: Host, act: str) -> str:
     :param act: a function of backup.sh, with its arguments.
     """
     values = {
+        "instance": host.instance,
         "account": host.user,
         "home": host.home,
         "project": host.under(settings.project),
         "venv": host.under(settings.venv),
-        "cookie": host.under(jupyter.cookie_secret(host)),
+        "cookie": host.under(jupyter.cookie_secret(settings, host)),
         "domain": settings.domain,
-        "folder": settings.backup_folder,
+        "folder": settings.archives,
         "keep": settings.backup_keep,
     }
     return f"{assigned(values)}\n{shell('backup.sh')}\n{act}\n"
@@ -112,7 +113,7 @@ def writable(c: Connection, folder: Path):
 def store(c: Connection, settings: Settings, host: Host) -> None:
     """Write a backup on the server itself."""
     report, words, made = output.report(name_of(c)), [], ""
-    say = f"back up into {settings.backup_folder}"
+    say = f"back up into {settings.archives}"
     report.begin(0, say)
     talk = channel.apply(c, script(settings, host, "store"), host.root)
     try:
@@ -167,14 +168,18 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
         elif kind == "timer" and len(words) == 3:
             timer = words
     output.say(f"{name_of(c)}: {output.count(len(rows), 'backup')}; here: {folder}, "
-               f"there: {settings.backup_folder}")  # fmt: skip
+               f"there: {settings.archives}")  # fmt: skip
     for place, name, count, version, state in rows:
         lab = f"jupyterlab {version or '?'}"
         output.say(f"  {place:<5}  {name}  {size(count):>9}  {lab:<18} {state}")
     if timer:
         coming, last, result = timer
         ended = f"the last ended {last}: {result}" if last else "none has run yet"
-        why = "" if result == "success" else "; journalctl -u jupyterlab-backup says why"
+        why = (
+            ""
+            if result == "success"
+            else f"; journalctl -u {settings.instance.called}-backup says why"
+        )
         output.say(f"  timer  the next {coming or 'is not due'}; {ended}{why}")
 
 
@@ -191,13 +196,13 @@ def backup(c, there=False, to="backups", list=False):
     settings = load(c.config)
     if there and to != "backups":
         raise Exit("--there writes into lab.backup_folder on the server: leave out --to")
-    folder = archives.folder_of(to, c.original_host, c.port)
+    folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
     if list:
         listing(c, settings, look(c, settings, (tools,))[0], folder)
         return
     if c.config.run.dry:
         look(c, settings, (tools,))
-        place = settings.backup_folder if there else folder
+        place = settings.archives if there else folder
         output.say(f"{name_of(c)}: would back up into {place}")
         return
     host = ready(c, settings)

@@ -1,7 +1,7 @@
 """Which certificate Nginx serves: where it stands on the server, and whom it convinces here.
 
-In /etc/nginx/jupyterlab, as NAME.pem with its chain and NAME.key; the one of an ACME server has a
-name of its own, so that the one before goes on being served until it is there.
+In the folder Instance.certificates, as NAME.pem with its chain and NAME.key; the one of an ACME
+server has a name of its own, so that the one before goes on being served until it is there.
 """
 
 from __future__ import annotations
@@ -15,18 +15,15 @@ from invoke import Exit
 from .host import Host
 from .settings import Settings
 
-FOLDER = "/etc/nginx/jupyterlab"
-WEBROOT = "/var/lib/jupyterlab-acme"  # where a file proves to an ACME server who we are
-
 
 def own(settings: Settings) -> str:
     """The path of the certificate that the operator made or gave."""
-    return f"{FOLDER}/{settings.domain.lower()}.pem"
+    return f"{settings.instance.certificates}/{settings.domain.lower()}.pem"
 
 
 def issued(settings: Settings) -> str:
     """The path of the one that an ACME server gave."""
-    return f"{FOLDER}/{settings.domain.lower()}.acme.pem"
+    return f"{settings.instance.certificates}/{settings.domain.lower()}.acme.pem"
 
 
 def served(settings: Settings, host: Host) -> str | None:

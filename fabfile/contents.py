@@ -20,8 +20,9 @@ from .archives import PIECE, beside, pieces
 
 FORMAT = "1"
 ROOTS = re.compile(
-    r"manifest|lock\.txt|locks/[\w.-]+\.txt|nginx/[\w.-]+\.(pem|key)|letsencrypt/(renewal/jupyterlab-fab\.conf"
-    r"|archive/jupyterlab-fab/(cert|chain|fullchain|privkey)\d+\.pem"
+    r"manifest|lock\.txt|locks/[\w.-]+\.txt|nginx/[\w.-]+\.(pem|key)"
+    r"|letsencrypt/(renewal/jupyterlab[a-z0-9-]*-fab\.conf"
+    r"|archive/jupyterlab[a-z0-9-]*-fab/(cert|chain|fullchain|privkey)\d+\.pem"
     r"|accounts/([\w.-]+/)+(meta|private_key|regr)\.json)"
 )
 USERS = re.compile(r"(project|jupyter|kernels)(/.*)?|cookie_secret", re.DOTALL)

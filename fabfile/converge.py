@@ -12,6 +12,7 @@ from invoke import Exit
 from . import channel, output, remedies, settings, wire
 from .host import Host
 from .items import Change, Item, Needs
+from .neighbours import refuse_taken
 from .plan import Step, apply_script, compare, facts_of, gather, name, reading_script, split, whose
 from .render import shell
 from .troubles import name_of
@@ -47,7 +48,7 @@ def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = Non
     done = rounds = 0
     while changes or host.unsettled:
         if c.config.run.dry:
-            report.plan(host, changes, len(items), versions(c, changes, chosen.user))
+            report.plan(host, changes, len(items), versions(c, changes, chosen))
             return State(host, items, answers)
         if changes and rounds == ROUNDS:
             raise Exit(f"this did not take: {changes[0].say}; look at the server, then run again")
@@ -75,20 +76,20 @@ def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, l
     with ThreadPoolExecutor(1) as beside:  # rendering needs no network, connecting little else
         first = beside.submit(gather, steps, chosen, Host())
         wire.open_connection(c, chosen)
-    host, answers = read(c, first.result(), chosen.user)
+    host, answers = read(c, first.result(), chosen)
     host.refuse_unfit()
+    refuse_taken(host, chosen)
     items = gather(steps, chosen, host)
     where = f"fab -H {name_of(c)}"
     items = [replace(i, command=where) if isinstance(i, Needs) else i for i in items]
     return host, items, answers, compare(items, answers, {name(step) for step in steps})
 
 
-def read(c: Connection, items: list[Item], user: str = "") -> tuple[Host, list[list[str]]]:
-    """Read the host and all items in one command, as the login user.
-
-    :param user: whose JupyterLab it is; empty for the login user's.
-    """
-    lines = channel.ask(c, reading_script(items, user))
+def read(
+    c: Connection, items: list[Item], chosen: settings.Settings
+) -> tuple[Host, list[list[str]]]:
+    """Read the host and all items in one command, as the login user."""
+    user, lines = chosen.user, channel.ask(c, reading_script(items, chosen))
     sections = split(lines)
     if "user=" in sections.get("facts", []):
         raise Exit(
@@ -98,7 +99,7 @@ def read(c: Connection, items: list[Item], user: str = "") -> tuple[Host, list[l
     if "end" not in sections:
         last = lines[-1] if lines else "nothing"
         raise Exit(f"{name_of(c)} could not be read; it said: {last}")
-    host = Host.parse(sections["facts"])
+    host = Host.parse(sections["facts"], sections["neighbours"])
     if user not in ("", c.user) and not host.root:
         raise Exit(f"lab.user is {user}: log in as that user or as root, not as {c.user}")
     return host, [sections[str(n)] for n in range(len(items))]
@@ -154,25 +155,22 @@ def apply(c, host: Host, items, changes: list[Change], report):
     return host, [sections[str(n)] for n in range(len(items))]
 
 
-def versions(c, changes: list[Change], user: str) -> dict[int, list[str]]:
+def versions(c, changes: list[Change], chosen: settings.Settings) -> dict[int, list[str]]:
     """Ask apt, uv or pip, without root and without writing, what they would install.
 
-    :param user: whose JupyterLab it is; empty for the login user's.
     :returns: the number of a change -> `name version` of all that would come with it.
     """
     asked = "".join(f"echo @{n}\n{change.would}\n" for n, change in enumerate(changes))
     if not any(change.would for change in changes):
         return {}
-    told = split(ask_user(c, user, asked))
+    told = split(ask_user(c, chosen, asked))
     return {n: sorted(told.get(str(n), [])) for n in range(len(changes))}
 
 
-def ask_user(c: Connection, user: str, calls: str) -> list[str]:
-    """Call functions that read, as the user whose files and programs they need.
-
-    :param user: whose JupyterLab it is; empty for the login user's.
-    """
-    return channel.ask(c, f"{shell('read.sh')}{whose(user)}{calls}\n", user=user)
+def ask_user(c: Connection, chosen: settings.Settings, calls: str) -> list[str]:
+    """Call functions that read, as the user whose files and programs they need."""
+    script = f"{shell('read.sh')}{whose(chosen)}{calls}\n"
+    return channel.ask(c, script, user=chosen.user)
 
 
 def refuse_full_disk(host: Host, changes: list[Change]) -> None:

@@ -12,6 +12,7 @@ from . import output, wire
 from .converge import apply, read, refuse_full_disk
 from .host import Host
 from .items import Change, Item
+from .neighbours import refuse_taken
 from .settings import Settings
 from .troubles import name_of
 
@@ -24,8 +25,9 @@ def meet(
     :raises Exit: for a host that cannot be served.
     """
     wire.open_connection(c, settings)
-    host, answers = read(c, items or [], settings.user)
+    host, answers = read(c, items or [], settings)
     host.refuse_unfit()
+    refuse_taken(host, settings)
     return host, answers
 
 

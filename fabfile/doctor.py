@@ -29,17 +29,18 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
     :param nonce: how visitors from here are known in Nginx's logs.
     :param secret: the password to try, where this is sent unseen; else it reads it.
     """
+    chosen = msgspec.structs.replace(settings, user=user)
     values = {
         **verify.doors(settings),
-        "backups": settings.backup_folder,
+        "backups": settings.archives,
         "nonce": nonce,
-        "proof": verify.script(msgspec.structs.replace(settings, user=user)),
+        "proof": verify.script(chosen),
     }
     if secret is not None:
         values["password"] = secret
     paths = {"project": settings.project, "venv": settings.venv, "token_file": jupyter.TOKEN}
     lines = [f"{name}={quote(path)}\n" for name, path in paths.items()]
-    return shell("read.sh") + whose(user) + assigned(values) + "".join(lines) + shell("doctor.sh")
+    return shell("read.sh") + whose(chosen) + assigned(values) + "".join(lines) + shell("doctor.sh")
 
 
 def examine(c: Connection, settings: Settings, url: str) -> Evidence:

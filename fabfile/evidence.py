@@ -80,11 +80,20 @@ class Evidence:
         pairs = dict(line.split("=", 1) for line in self.lines(name) if "=" in line)
         return pairs.get(key, "")
 
+    def jupyter(self, key: str) -> str:
+        """A property of JupyterLab's own."""
+        return self.unit(self.jupyters, key)
+
+    @property
+    def jupyters(self) -> str:
+        """The name of JupyterLab's own unit."""
+        return self.settings.instance.unit
+
     @property
     def asleep(self) -> bool:
         """Whether it rests behind its socket."""
-        door = self.unit("jupyterlab.socket", "ActiveState")
-        return self.unit("jupyterlab.service", "ActiveState") == "inactive" and door == "active"
+        door = self.unit(self.settings.instance.door, "ActiveState")
+        return self.jupyter("ActiveState") == "inactive" and door == "active"
 
     @cached_property
     def disks(self) -> list[Disk]:

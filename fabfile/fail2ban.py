@@ -12,31 +12,29 @@ from .render import render, shell
 from .settings import Settings
 
 UNIT = "fail2ban.service"
-JAIL = "/etc/fail2ban/jail.d/jupyterlab.conf"
 SSHD = "/etc/fail2ban/jail.d/sshd-journal.conf"
-FILTER = "/etc/fail2ban/filter.d/jupyterlab.conf"
-LOG = "/var/log/nginx/jupyterlab.access.log"
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
     """The packages, the filter, the jail, and fail2ban running with them; or no jail."""
+    ours = settings.instance
     if not settings.fail2ban:
         heard = call("systemctl", "try-restart", UNIT)
-        return [Absent(path=JAIL, unit=UNIT, then=heard)]
+        return [Absent(path=ours.jail, unit=UNIT, then=heard)]
     names = ("fail2ban", "python3-systemd", "nftables")
     needs = {"needs": names}
     ports = dict.fromkeys((settings.http_port, settings.https_port))
-    jail = render("fail2ban-jail.conf.j2", log=LOG, ports=ports)
+    jail = render("fail2ban-jail.conf.j2", ours=ours, ports=ports)
     return [
         Packages(step="fail2ban", names=names, show=("fail2ban",), recommends=settings.recommends),
-        File(path=FILTER, content=shell("fail2ban-filter.conf"), **needs),
+        File(path=ours.filter, content=shell("fail2ban-filter.conf"), **needs),
         File(path=SSHD, content=shell("fail2ban-sshd.conf"), **needs),
-        File(path=JAIL, content=jail, **needs),
+        File(path=ours.jail, content=jail, **needs),
         Service(
             unit=UNIT,
-            reads=(FILTER, SSHD, JAIL),
+            reads=(ours.filter, SSHD, ours.jail),
             verb="restart",
-            fix=call("restart_fail2ban", "jupyterlab", LOG),
+            fix=call("restart_fail2ban", ours.called, ours.log),
             **needs,
         ),
     ]

@@ -17,6 +17,7 @@ from invoke import Exit
 
 from . import output, remote, settings
 from .catalogue import FLEET
+from .groups import personal
 from .rows import Prefixed, Result, Row, summary
 from .which import FAILED, choose, remember
 
@@ -43,17 +44,19 @@ def parsed(what: str):
     return name, functools.partial(TASKS[name], **given.as_kwargs)
 
 
-def run_on(config, host: str, task, sink: output.Sink) -> Result:
+def run_on(config, target: str, task, sink: output.Sink) -> Result:
     """Run the task on one host; whatever goes wrong is its result.
 
+    :param target: the host, or USER/HOST.
     :param task: a function of a connection.
     """
     output.SINK.set(sink)
     sink.step("connecting")
-    result, began = Result(host), time.monotonic()
+    result, began = Result(target), time.monotonic()
+    user, _, host = target.rpartition("/")
     try:
         with Connection(host, config=config.clone()) as connection:
-            task(connection)
+            task(personal(connection, user))
         result.state = "changed" if sink.changed else "differs" if sink.differs else "ok"
     except Exit as problem:
         result.state, result.why = "failed", problem.message or f"exit {problem.code}"
@@ -73,7 +76,8 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
     A bad host does not stop the others; a table at the end sums up.
 
     :param what: the task, and in quotes with it its options: 'packages --add numpy'.
-    :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config.
+    :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config; a user's
+        JupyterLab on a host is USER/HOST.
     :param limit: only the hosts that match one of these comma-separated patterns.
     :param jobs: how many at once.
     :param retry_failed: the hosts on which the last fleet failed.
@@ -110,16 +114,26 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
         raise Exit(code=2)
 
 
-def run(config, hosts: list[str], task, jobs: int) -> list[Result]:
-    """Run the task on all hosts, so many at once; results in the order of the hosts."""
+def run(config, targets: list[str], task, jobs: int) -> list[Result]:
+    """Run the task on all hosts, so many at once, and for the users of one host one after another:
+    they would only wait for each other there. Results are in the order of the targets.
+    """
+    hosts: dict[str, list[str]] = {}
+    for target in targets:
+        hosts.setdefault(target.rpartition("@")[2].rpartition("/")[2], []).append(target)
+
+    def all_of_one(sinks: dict[str, output.Sink]) -> list[Result]:
+        return [run_on(config, target, task, sink) for target, sink in sinks.items()]
+
     with ThreadPoolExecutor(min(jobs, len(hosts))) as pool, stopped_at_once():
 
         def all_of(make) -> list[Result]:
             calls = [
-                pool.submit(contextvars.copy_context().run, run_on, config, host, task, make(host))
-                for host in hosts
+                pool.submit(contextvars.copy_context().run, all_of_one, {t: make(t) for t in those})
+                for those in hosts.values()
             ]
-            return [call.result() for call in calls]
+            found = {result.host: result for call in calls for result in call.result()}
+            return [found[target] for target in targets]
 
         if not sys.stdout.isatty():
             return all_of(Prefixed)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
+from .neighbours import Neighbour, neighbours
+
 OLDEST = {"debian": 12, "ubuntu": 24}
 
 
@@ -16,6 +18,7 @@ class Host:
     Before the first answer they are symbols (`~` for the home), enough to say what to read.
     """
 
+    instance: str = "jupyterlab"  # what this JupyterLab is called there
     user: str = "user"
     group: str = "group"
     home: str = "~"
@@ -30,6 +33,7 @@ class Host:
     certificates: str = ""  # the names of those that Nginx has for us
     added: tuple[str, ...] = ()  # pip requirements that `fab packages` added
     restoring: bool = False  # whether a restore was cut off
+    neighbours: tuple[Neighbour, ...] = ()  # who else has one here
     turn: str = ""  # who changed it last, since when, and `, done`; empty since the last boot
 
     @property
@@ -39,8 +43,8 @@ class Host:
         return self.restoring or not ended
 
     @classmethod
-    def parse(cls, lines: list[str]) -> Host:
-        """Read the `key=value` lines that `facts` printed."""
+    def parse(cls, lines: list[str], others: list[str]) -> Host:
+        """Read the `key=value` lines that `facts` printed, and those of `neighbours`."""
         values = dict(line.split("=", 1) for line in lines if "=" in line)
         return cls(
             **{
@@ -51,6 +55,7 @@ class Host:
                 "restoring": values["restoring"] == "yes",
                 "free": int(values["free"] or -1),
                 "added": tuple(filter(None, values["added"].split("\t"))),
+                "neighbours": neighbours(others),
             }
         )
 

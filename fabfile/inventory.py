@@ -50,6 +50,7 @@ class Inventory:
     present: set[str] = field(default_factory=set)  # packages that were there before us
     uses: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     packages: dict[str, Package] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)  # who else has a JupyterLab of ours here
     work: int = 0  # files in the project that are not of ours
 
     @property
@@ -76,6 +77,8 @@ def parse(lines: list[str]) -> Inventory:
             getattr(found, kind).add(rest)
         elif kind == "written":
             found.written.append(rest)
+        elif kind == "other":
+            found.others.append(rest)
         elif kind == "uses":
             found.uses[word].append(value)
         elif kind == "work":

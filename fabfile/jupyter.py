@@ -17,35 +17,38 @@ from .remote import task
 from .render import render
 from .settings import Settings, load
 
-SOCKET = "/run/jupyterlab/jupyter.sock"  # the one that Nginx knows
-OWN = "/run/jupyterlab/server.sock"  # where systemd holds that one: nobody's, but Jupyter wants one
 USUAL = "~/.local/share/jupyter/runtime"
-SHORT = "/run/jupyterlab/runtime"
 TOKEN = "~/.jupyter/jupyterlab_token"
 ADDED = "~/.jupyter/packages.txt"  # what `fab packages` added
 CONFIG = "~/.jupyter/jupyter_lab_config.py"
 LOGIN = "~/.jupyter/jupyter_server_config.json"  # where Jupyter's own login page keeps the hash
-PAGES = "/var/cache/jupyterlab"  # what these are made of, compressed, for Nginx
 SHOW = ("jupyterlab", "jupyter-server", "notebook", "ipykernel", "ipython", "jupyter-core")
 
 
-def runtime(host: Host) -> str:
+def target(settings: Settings) -> str:
+    """Where it answers: the path of its socket, or a port."""
+    return str(settings.port or settings.instance.socket)
+
+
+def runtime(settings: Settings, host: Host) -> str:
     """The folder for the sockets of kernels, where the usual one would be too long; else nothing.
 
     A socket's path has 107 bytes at most (unix(7)): `kernel-`, 36 of an id, `-ipc-`, a number.
     """
     longest = f"{host.under(USUAL)}/kernel-{'x' * 36}-ipc-99"
-    return SHORT if len(longest.encode()) > 107 else ""
+    return settings.instance.runtime if len(longest.encode()) > 107 else ""
 
 
 def listens(settings: Settings) -> str:
     """The socket that Jupyter makes itself."""
-    return OWN if settings.sleep_after else SOCKET
+    return settings.instance.own_socket if settings.sleep_after else settings.instance.socket
 
 
-def cookie_secret(host: Host) -> str:
+def cookie_secret(settings: Settings, host: Host) -> str:
     """The file of what signs the cookies of sessions, where Jupyter keeps it or the config says."""
-    return "~/.jupyter/cookie_secret" if runtime(host) else f"{USUAL}/jupyter_cookie_secret"
+    return (
+        "~/.jupyter/cookie_secret" if runtime(settings, host) else f"{USUAL}/jupyter_cookie_secret"
+    )
 
 
 def enter(venv: str) -> str:
@@ -85,7 +88,7 @@ def assets(settings: Settings, host: Host) -> Assets:
     """What its pages are made of, for Nginx."""
     return Assets(
         step="jupyter",
-        path=PAGES,
+        path=settings.instance.pages,
         venv=host.under(settings.venv),
         previous=host.under(previous(settings)),
         owner=host.user,
@@ -97,7 +100,7 @@ def assets(settings: Settings, host: Host) -> Assets:
 def items(settings: Settings, host: Host) -> list[Item]:
     """The project folder, its venv and its pages, the configuration, and what one logs in with."""
     project, mine = host.under(settings.project), {"owner": host.user, "group": host.group}
-    kept = host.under(cookie_secret(host)) if runtime(host) else ""
+    kept = host.under(cookie_secret(settings, host)) if runtime(settings, host) else ""
     config = render(
         "jupyter_lab_config.py.j2",
         settings=settings,

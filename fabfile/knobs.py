@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     site: choice("own", "include", purpose="a site of its own, or in one that is there") = "own"
     name: text(
         NICKNAME,
-        "what it is called there, when several people have one; else the only one",
+        "what it is called, where several people have one",
         "up to 24 small letters, digits and -, a letter first; not a word of ours, such as backup",
         "anna",
     ) = "jupyterlab"
@@ -160,10 +160,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ) = ""
     backup_keep: number(1, 10000, "how many backups of a host are kept, here and there") = 7
     backup_folder: text(
-        r"(?!.*/\.\.?(/|\Z))(/[\w.+@-]+)+",
-        "where those on the server are",
+        r"|(?!.*/\.\.?(/|\Z))(/[\w.+@-]+)+",
+        "where those on the server are; else in /var/backups",
         "an absolute path there, for root",
-    ) = "/var/backups/jupyterlab/archives"
+        "/srv/backups",
+    ) = ""
     hosts_file: text(r".+", "your own hosts file", HERE) = "/etc/hosts"
     address: text(
         r"[0-9A-Fa-f.:]*",
@@ -187,6 +188,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def instance(self) -> Instance:
         """What it is called on the server, and all that is named after that."""
         return Instance(self.name)
+
+    @property
+    def archives(self) -> str:
+        """The folder of the backups on the server."""
+        return self.backup_folder or f"{self.instance.backups}/archives"
 
     @property
     def venv(self) -> str:

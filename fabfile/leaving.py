@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath as Path
+from dataclasses import dataclass, field, replace
 
-from . import certificates, fail2ban, jupyter, nginx, systemd, tls
+from . import fail2ban, jupyter, nginx
 from .host import Host
 from .inventory import Inventory, needed
 from .output import count
 from .settings import Settings
 
-BACKUPS = "/var/backups/jupyterlab"
 PAGE = "/var/www"  # made by the package nginx-common, which forgets it
 HOMES = ("/.jupyter", "/.ipython", "/.local/share/jupyter")
 UNIT = re.compile(r"/etc/systemd/system/([^/]+\.(?:service|socket|timer|path))")
@@ -32,11 +30,14 @@ class Leaving:
     purge: list[str] = field(default_factory=list)  # those of them with all that they made
     downloads: list[str] = field(default_factory=list)
     index: bool = False
+    heir: str = ""  # whose JupyterLab takes over what is not only ours, ...
+    handed: list[str] = field(default_factory=list)  # ... these entries of the ledger
     stays: dict[str, str] = field(default_factory=dict)  # what -> why
 
 
 def known(settings: Settings, host: Host) -> list[tuple[str, str]]:
     """What a version without a ledger made."""
+    ours = settings.instance
     named = [
         ("path", settings.project),
         ("tree", settings.venv),
@@ -45,15 +46,15 @@ def known(settings: Settings, host: Host) -> list[tuple[str, str]]:
         ("path", "~/.jupyter/migrated"),
         *(("path", f"~{folder}") for folder in HOMES),
         *(("path", path) for path in (jupyter.CONFIG, jupyter.TOKEN, jupyter.LOGIN)),
-        ("path", systemd.TMPFILES),
-        ("path", systemd.UNIT),
-        ("tree", str(Path(jupyter.SOCKET).parent)),
-        ("tree", certificates.FOLDER),
-        ("tree", certificates.WEBROOT),
-        ("path", tls.HOOK),
-        ("path", nginx.SITE),
-        ("path", nginx.ENABLED),
-        *(("path", path) for path in (fail2ban.FILTER, fail2ban.SSHD, fail2ban.JAIL)),
+        ("path", ours.tmpfiles),
+        ("path", ours.unit_file),
+        ("tree", ours.run),
+        ("tree", ours.certificates),
+        ("tree", ours.webroot),
+        ("path", ours.hook),
+        ("path", ours.site),
+        ("path", ours.enabled),
+        *(("path", path) for path in (ours.filter, fail2ban.SSHD, ours.jail)),
     ]
     return [(kind, host.under(path)) for kind, path in named]
 
@@ -64,6 +65,14 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
     :param purge: also the notebooks, and what a person left in the folders that we made.
     """
     out = Leaving(index=bool(found.values("index")))
+    backups = settings.instance.backups
+    if found.others:
+        out.heir = found.others[0]
+        found, out.handed = hand_on(found, settings, host)
+        out.index = False
+        shared = sum(entry.startswith("package ") for entry in out.handed)
+        if shared:
+            out.stays[count(shared, "package")] = f"{out.heir} takes them over"
     paths = {path: kind for kind, path in found.made if kind in ("path", "tree")}
     before = found.values("replaced")
     if found.older:
@@ -80,7 +89,7 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
             out.states.append(unit)
     out.units = [m[1] for path in paths if (m := UNIT.fullmatch(path)) and path in found.there]
     for path in sorted(paths, reverse=True):  # what is in a folder before the folder
-        if path == BACKUPS or path.startswith(f"{BACKUPS}/"):
+        if f"{path}/".startswith(f"{backups}/"):
             continue
         if path.startswith("/etc/letsencrypt/") and found.uses.get("certbot"):
             continue
@@ -103,6 +112,27 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
         why = "--purge takes them, too" if project in paths else "the folder was there before"
         out.stays[project] = f"{count(found.work, 'file')} of yours in it; {why}"
     return out
+
+
+def hand_on(found: Inventory, settings: Settings, host: Host) -> tuple[Inventory, list[str]]:
+    """Part what is ours alone from what others on this server need as well.
+
+    :returns: the inventory with the one, and the entries of the ledger with the other.
+    """
+    called = re.escape(settings.instance.called)
+    named = re.compile(rf"(?:zz-|00-|stamp-)?{called}(?:[.-].*)?")
+    homes = [f"{host.home}/", f"{host.under(settings.project)}/"]
+
+    def alone(kind: str, value: str) -> bool:
+        path = value.partition("|")[0]
+        if kind in ("package", "remnant", "index"):
+            return False
+        at_home = any(f"{path}/".startswith(home) for home in homes)
+        return kind == "older" or at_home or any(map(named.fullmatch, path.split("/")))
+
+    own = [entry for entry in found.made if alone(*entry)]
+    handed = [f"{kind} {value}" for kind, value in found.made if (kind, value) not in own]
+    return replace(found, made=own), handed
 
 
 def plan_packages(out: Leaving, found: Inventory) -> None:

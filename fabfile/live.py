@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from . import jupyter, systemd, tls
+from . import jupyter, tls
 from .floors import holes
 from .host import Host
 from .items import Certificate, Item, Live, Packages, Service, Sleeper, Venv, canonical, moment
@@ -23,8 +23,8 @@ def live(settings: Settings, newest: bool = True) -> Live:
     :param newest: ask the package index which versions are to be had.
     """
     return Live(
-        target=str(settings.port or jupyter.SOCKET),
-        unit=systemd.NAME,
+        target=jupyter.target(settings),
+        unit=settings.instance.unit,
         token=jupyter.TOKEN,
         project=settings.project,
         venv=settings.venv,
@@ -124,7 +124,7 @@ def whole(where: str, settings: Settings, host: Host, items, answers, changes) -
         | {name: python.get(name) for name in jupyter.SHOW},
         "newest": {name: newest.get(name) for name in ASKED},
         "holes": holes(python),
-        "service": unit(systemd.NAME, items, answers) | seen.get("service", nothing),
+        "service": unit(settings.instance.unit, items, answers) | seen.get("service", nothing),
         "server": seen.get("server"),
         "kernels": seen.get("kernels"),
         "terminals": seen.get("terminals"),

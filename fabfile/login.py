@@ -24,6 +24,10 @@ def tell(c: Connection, state: State) -> None:
     if not settings.secure:
         remedy = "lab.tls gives HTTPS" if settings.site == "own" else "give that site HTTPS"
         say(f"  the password travels in clear, for all on the way to read: {remedy}")
+    shared = [n for n in state.host.neighbours if n.domain == settings.domain.lower()]
+    for other in shared:
+        if other.called != settings.instance.called:
+            say(f"  {other.user}'s pages are of the same site: what runs in them acts as you, too")
     if settings.tls == "self-signed":
         say(f"  browsers trust it once they have imported {settings.ca_folder}/ca.pem")
     item, login = state.of(Password)
@@ -59,7 +63,7 @@ def address(c: Connection, settings: Settings, site: str = "") -> str:
     """
     wire.open_connection(c, settings)
     item = Token(path=jupyter.TOKEN)
-    _, (lines,) = read(c, [item], settings.user)
+    _, (lines,) = read(c, [item], settings)
     if not item.value(lines):
         raise Exit(f"no token there yet: fab -H {name_of(c)} jupyter makes one")
     return f"{site or settings.origin}{settings.base_path}/lab?token={item.value(lines)}"
@@ -74,7 +78,7 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
     host, state, kernels = service.seen(c, settings)
     if not c.config.run.dry:
         service.consent(kernels, yes)
-    secret, path = host.under(jupyter.cookie_secret(host)), host.under(jupyter.TOKEN)
+    secret, path = host.under(jupyter.cookie_secret(settings, host)), host.under(jupyter.TOKEN)
     changes = [
         Change("end all sessions", call("owner_does", host.user, "rm", "-f", "--", secret)),
         Change("make a new login token", call("put_token", path, host.user, host.group)),
@@ -82,7 +86,7 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
     if state["state"] == "inactive":
         say(f"  note          JupyterLab is stopped, and stays so: fab -H {name_of(c)} start")
     else:
-        changes.append(Change(f"restart {systemd.NAME}", systemd.start(settings)))
+        changes.append(Change(f"restart {settings.instance.unit}", systemd.start(settings)))
     carry_out(c, host, *changes, whenever=True)
 
 

@@ -7,7 +7,7 @@ import time
 
 from invoke import Exit
 
-from . import channel, remote, systemd
+from . import channel, remote
 from .deeds import meet
 from .items import assigned, call
 from .output import say
@@ -16,7 +16,6 @@ from .screen import printable
 from .settings import load
 from .troubles import name_of
 
-ACCESS = "/var/log/nginx/jupyterlab.access.log"
 PULSE = 5  # seconds between two signs of life to the server's side, which ends without them
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 OWN = re.compile(r"^\[([A-Z]) \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ ")  # Jupyter repeats the time
@@ -51,7 +50,7 @@ def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
     what = [n for n, chosen in (("jupyter", jupyter), ("nginx", nginx)) if chosen]
     settings, where = load(c.config), name_of(c)
     host, _ = meet(c, settings)
-    told = systemd.NAME, ACCESS, lines, since, "follow" if follow else "no"
+    told = settings.instance.unit, settings.instance.log, lines, since, "follow" if follow else "no"
     asked = call("exec", "python3", "-B", "-c", *told, *(what or ("jupyter", "nginx")))
     asked = asked.replace(" -c ", ' -c "$logs_py" ', 1)
     script = assigned({"logs_py": shell("logs.py")}) + asked

@@ -6,9 +6,12 @@ takes Debian's welcome page out of sites-enabled, as long as nobody has changed 
 which brings them in by a line of its own; their file is never ours to write.
 """
 
+from pathlib import PurePath
+
 from . import certificates
 from .converge import converge
 from .host import Host
+from .instance import BESIDE
 from .items import (
     Absent,
     Directory,
@@ -23,23 +26,14 @@ from .items import (
     call,
     key_of,
 )
-from .jupyter import PAGES, SOCKET
 from .remote import task
 from .render import render
 from .settings import Settings
 
-SITE = "/etc/nginx/sites-available/jupyterlab"
-# Nginx takes the first site for names that nobody has: the last in the folder takes none away.
-ENABLED = "/etc/nginx/sites-enabled/zz-jupyterlab"
-# What that other site brings in; where nothing fits the pattern, Nginx brings in nothing.
-LOCATIONS = f"{certificates.FOLDER}/locations.conf"
-LINE = f"include {certificates.FOLDER}/*.conf;"
-HTTP = "/etc/nginx/conf.d/00-jupyterlab.conf"  # read before the sites, which name its log format
 OTHERS = "/etc/nginx/conf.d/*.conf", "/etc/nginx/sites-enabled/*"
 UNIT = "nginx.service"
 NEEDS = {"needs": ("nginx",)}
 GONE = {"unit": UNIT, **NEEDS}
-FORMER = "/etc/nginx/sites-enabled/jupyterlab"
 WELCOME = "/etc/nginx/sites-enabled/default"
 
 # What the help menu opens in a frame: JupyterLab's own pages, and those of its Python kernel.
@@ -87,7 +81,7 @@ def policy(settings: Settings, host: str, secure: bool) -> str:
     return "; ".join(f"{name} {sources}" for name, sources in directives.items())
 
 
-def rendered(template: str, settings: Settings, certificate: str | None = None) -> str:
+def rendered(template: str, settings: Settings, host: Host, certificate: str | None = None) -> str:
     """One of Nginx's files.
 
     :param certificate: the path of the one of ours that it serves, if any.
@@ -98,16 +92,18 @@ def rendered(template: str, settings: Settings, certificate: str | None = None) 
     return render(
         template,
         settings=settings,
+        user=host.user,
         base=settings.base_path,
+        beside=beside(settings),
         included=included,
-        line=LINE,
-        socket=SOCKET,
+        ours=settings.instance,
+        jl=settings.instance.variable,
         host=name,
         secure=secure,
         certificate=certificate,
         key=key_of(certificate or ""),
-        webroot=certificates.WEBROOT,
-        assets=f"{PAGES}/assets",
+        webroot=settings.instance.webroot,
+        assets=f"{settings.instance.pages}/assets",
         policy=policy(settings, name, secure),
     )
 
@@ -121,18 +117,25 @@ def items(settings: Settings, host: Host) -> list[Item]:
     return [package, *ways[settings.site](settings, host)]
 
 
+def beside(settings: Settings) -> str:
+    """The pattern by which a site of ours brings in what others have in folders of its URL."""
+    return f"{BESIDE}/{settings.domain.lower()}.conf"
+
+
 def own(settings: Settings, host: Host) -> list[Item]:
     """A server block for our name."""
-    certificate = certificates.served(settings, host)
-    ours = certificates.own(settings)
-    pair = (ours, key_of(ours)) if certificate == ours else ()
-    changed = ENABLED, FORMER, WELCOME, SITE, HTTP, LOCATIONS, *pair
+    ours, certificate = settings.instance, certificates.served(settings, host)
+    given = certificates.own(settings)
+    pair = (given, key_of(given)) if certificate == given else ()
+    changed = ours.enabled, ours.former, WELCOME, ours.site, ours.http, ours.locations, *pair
     wanted = [
-        File(path=SITE, content=rendered("site.conf.j2", settings, certificate), **NEEDS),
-        Link(path=ENABLED, target=SITE, **NEEDS),
-        *(Absent(path=path, **GONE) for path in (FORMER, LOCATIONS, HTTP)),
+        File(
+            path=ours.site, content=rendered("site.conf.j2", settings, host, certificate), **NEEDS
+        ),
+        Link(path=ours.enabled, target=ours.site, **NEEDS),
+        *(Absent(path=path, **GONE) for path in (ours.former, ours.locations, ours.http)),
         Welcome(path=WELCOME, **GONE),
-        running((SITE, ENABLED, *certificates.files(settings)), changed),
+        running((ours.site, ours.enabled, *certificates.files(settings)), changed),
         Port(port=settings.http_port, unit=UNIT),
     ]
     if settings.secure:
@@ -142,13 +145,17 @@ def own(settings: Settings, host: Host) -> list[Item]:
 
 def included(settings: Settings, host: Host) -> list[Item]:
     """Locations for the server block of another site, and what they need beside it."""
+    ours = settings.instance
+    former, name = (ours.former, ours.enabled, ours.site), PurePath(beside(settings)).name
     return [
-        Included(domain=settings.domain, line=LINE),
-        Directory(path=certificates.FOLDER, **NEEDS),
-        File(path=HTTP, content=rendered("nginx-http.conf.j2", settings), **NEEDS),
-        File(path=LOCATIONS, content=rendered("included.conf.j2", settings), **NEEDS),
-        *(Absent(path=path, **GONE) for path in (FORMER, ENABLED, SITE)),
-        running((HTTP, LOCATIONS, *OTHERS), (ENABLED, FORMER, SITE, HTTP, LOCATIONS)),
+        Included(domain=settings.domain, line=ours.line, beside=beside(settings)),
+        Directory(path=ours.certificates, **NEEDS),
+        Directory(path=ours.beside, **NEEDS),
+        File(path=ours.http, content=rendered("nginx-http.conf.j2", settings, host), **NEEDS),
+        File(path=ours.locations, content=rendered("included.conf.j2", settings, host), **NEEDS),
+        Link(path=f"{ours.beside}/{name}", target=ours.locations, **NEEDS),
+        *(Absent(path=path, **GONE) for path in former),
+        running((ours.http, ours.locations, *OTHERS), (*former, ours.http, ours.locations)),
     ]
 
 

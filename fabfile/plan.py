@@ -51,21 +51,15 @@ def read_script(items: list[Item]) -> str:
     return first + "".join(f"echo @{n}\n{item.read()}\n" for n, item in enumerate(items))
 
 
-def reading_script(items: list[Item], user: str = "") -> str:
-    """The whole of what reads a host: its facts, then its items.
-
-    :param user: whose JupyterLab it is; empty for the login user's.
-    """
-    first = f"{shell('read.sh')}{whose(user)}echo @facts\nfacts\n"
+def reading_script(items: list[Item], chosen: Settings) -> str:
+    """The whole of what reads a host: its facts, then its items."""
+    first = f"{shell('read.sh')}{whose(chosen)}echo @facts\nfacts\necho @neighbours\nneighbours\n"
     return f"{first}{read_script(items)}echo @end\n"
 
 
-def whose(user: str) -> str:
-    """The lines that set `account` and `home`.
-
-    :param user: whose JupyterLab it is; empty for the login user's.
-    """
-    return f"account={quote(user)}\n{HOME}\n"
+def whose(chosen: Settings) -> str:
+    """The lines that set `instance`, `account` and `home`: which JupyterLab, and whose."""
+    return f"instance={chosen.instance.called}\naccount={quote(chosen.user)}\n{HOME}\n"
 
 
 def split(lines: list[str]) -> dict[str, list[str]]:
@@ -133,7 +127,8 @@ def apply_script(host: Host, items: list[Item], changes: list[Change], operator:
 
     :param operator: who runs it, for whoever comes in between.
     """
-    parts = [shell("read.sh"), applying(), call("take_turn", operator, host.turn) + "\n"]
+    parts = [f"instance={host.instance}\n", shell("read.sh"), applying()]
+    parts.append(call("take_turn", operator, host.turn) + "\n")
     calls = "".join(change.shell for change in changes)
     for tool, user in TOOLS.items():
         if user in calls:

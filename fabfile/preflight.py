@@ -16,7 +16,6 @@ import ssl
 from invoke import Exit
 
 from . import channel
-from .certificates import WEBROOT
 from .items import call
 from .output import say
 from .render import shell
@@ -35,7 +34,8 @@ def check(c, settings: Settings, root: bool) -> None:
     """
     domain, nonce = settings.domain, secrets.token_hex(16)
     anyway = f"; or ask all the same: fab -H {name_of(c)} tls --no-preflight"
-    script = shell("preflight.sh") + call("offer", f"{WEBROOT}{PLACE}", nonce, domain)
+    script = shell("preflight.sh")
+    script += call("offer", f"{settings.instance.webroot}{PLACE}", nonce, domain)
     told = list(channel.apply(c, script, root))
     if "offered" not in told:
         raise Exit(f"{name_of(c)}: {told[-1]}: mend that, then run again")

@@ -30,7 +30,8 @@ ABOVE = """\
 # docs/settings.md says more.
 
 # hosts: [david@1.1.1.1]              # then `fab nginx` does without -H
-# groups: {lab: [a, b]}               # then `fab fleet full --on lab` runs on both
+# groups: {lab: [a, b]}               # then `fab fleet full --on lab` runs on both;
+#                                     # with users and settings of their own: docs/several.md
 
 lab:
 """
@@ -50,9 +51,9 @@ $ fab -H david@1.1.1.1 full                # brings it about
 ```
 
 Beside `lab:` there are `hosts:`, a list of servers for tasks without `-H`, and `groups:`, named
-lists of them for `fab fleet`. A password is no setting: that of JupyterLab comes from
-`LAB_PASSWORD` or the prompt of `fab password`, that of sudo from `FABRIC_SUDO_PASSWORD` or
-`--prompt-for-sudo-password`.
+lists of them for `fab fleet`, perhaps with users and [settings of their own](several.md). A
+password is no setting: that of JupyterLab comes from `LAB_PASSWORD` or the prompt of
+`fab password`, that of sudo from `FABRIC_SUDO_PASSWORD` or `--prompt-for-sudo-password`.
 """
 SYMPTOMS = """\
 # What one sees, why, and what helps

@@ -10,6 +10,7 @@ import fabric
 from fabric import Connection
 from invoke import Exit
 
+from .groups import personal
 from .troubles import clear_errors
 
 
@@ -38,7 +39,7 @@ def each_host(c, body, name: str) -> None:
     """
     if isinstance(c, Connection):
         with clear_errors(c):
-            return body(c)
+            return body(personal(c))
     hosts = c.config.get("hosts")
     if not hosts:
         raise Exit(f"no host given: fab -H user@server {name}, or `hosts:` in fabric.yaml")
@@ -46,5 +47,5 @@ def each_host(c, body, name: str) -> None:
         if not isinstance(host, str) or not host:
             raise Exit(f"hosts: {host!r} is not a host; write a list such as [david@1.1.1.1]")
         with Connection(host, config=c.config.clone()) as connection, clear_errors(connection):
-            body(connection)
+            body(personal(connection))
     return None

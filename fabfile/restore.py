@@ -38,8 +38,6 @@ from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
 
-INCOMING = "/var/backups/jupyterlab/incoming"
-
 
 def pinned(settings: Settings, lock: tuple[str, ...]) -> tuple[Settings, list[str]]:
     """The settings with the versions of the lock, and the requirements that these do not fit.
@@ -83,7 +81,7 @@ def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Ba
     if name == "latest" and names:
         name = names[0]
     if name not in names:
-        raise Exit(f"{settings.backup_folder} on the server has no {name}: fab -H {name_of(c)} "
+        raise Exit(f"{settings.archives} on the server has no {name}: fab -H {name_of(c)} "
                    "backup --list shows what there is")  # fmt: skip
     lines = list(channel.apply(c, backup.script(settings, host, f"show {name}"), host.root))[1:]
     refused = [line for line in lines if line.startswith("refused: ")]
@@ -92,17 +90,18 @@ def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Ba
     lock = tuple(line for line in lines if contents.VERSION.fullmatch(line))
     elsewhere = tuple(line[2:] for line in lines if line.startswith("# "))
     facts = contents.facts_in("\n".join(line for line in lines if line not in lock))
-    return Backup(Path(settings.backup_folder) / name, "", facts, lock, elsewhere, 0)
+    return Backup(Path(settings.archives) / name, "", facts, lock, elsewhere, 0)
 
 
-def send(c: Connection, host: Host, chosen: Backup) -> str:
+def send(c: Connection, settings: Settings, host: Host, chosen: Backup) -> str:
     """Bring it to the server; give its path there.
 
     :raises Exit: when it did not arrive whole.
     """
     count = chosen.path.stat().st_size
     name = f"{chosen.sum}-{secrets.token_hex(4)}"  # another run's may be on its way, too
-    script = f"{shell('restore.sh')}{call('receive', count, chosen.sum, name)}\n"
+    taking = call("receive", count, chosen.sum, name)
+    script = f"instance={host.instance}\n{shell('restore.sh')}{taking}\n"
     with meter("sending") as told:
 
         def source():
@@ -117,7 +116,7 @@ def send(c: Connection, host: Host, chosen: Backup) -> str:
     if words[-1:] != ["received"]:
         raise Exit(remedies.explain("send the backup", words or ["cut off"], backup.Silent(),
                                     name_of(c)))  # fmt: skip
-    return f"{INCOMING}/{name}"
+    return f"{settings.instance.backups}/incoming/{name}"
 
 
 def tell(c: Connection, chosen: Backup, settings: Settings, host: Host, odd: list[str]) -> None:
@@ -150,7 +149,7 @@ def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Cha
         Change("unpack it beside what is there", call("unpack_archive", *words)),
         Change(
             f"put it in place of {project}, ~/.jupyter and the certificates",
-            call("place_archive", *words, host.under(jupyter.cookie_secret(host))),
+            call("place_archive", *words, host.under(jupyter.cookie_secret(settings, host))),
         ),
     ]
 
@@ -167,7 +166,7 @@ def restore(c, file, there=False, to="backups"):
     :param to: the folder on this machine where the backups are.
     """
     settings = load(c.config)
-    folder = archives.folder_of(to, c.original_host, c.port)
+    folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
     chosen = None if there else chosen_here(file, folder)
     dry = c.config.run.dry
     host = look(c, settings, (backup.tools,))[0] if dry else backup.ready(c, settings)
@@ -178,7 +177,7 @@ def restore(c, file, there=False, to="backups"):
         path = str(chosen.path)
     else:
         output.SINK.get().step("sending")
-        path = send(c, host, chosen)
+        path = send(c, settings, host, chosen)
         output.say(f"  sent          {size(chosen.path.stat().st_size)}", routine=True)
     carry_out(c, host, *steps(chosen, path, settings, host), whenever=True)
     try:

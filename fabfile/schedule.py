@@ -18,10 +18,7 @@ from .remote import task
 from .render import render
 from .settings import Settings
 
-PROGRAM = "/usr/local/sbin/jupyterlab-backup"
-UNIT = "/etc/systemd/system/jupyterlab-backup.service"
-TIMER = "/etc/systemd/system/jupyterlab-backup.timer"
-WANTED = "/etc/systemd/system/timers.target.wants/jupyterlab-backup.timer"
+WANTED = "/etc/systemd/system/timers.target.wants"
 HEAD = "#!/bin/sh\n# Written by `fab schedule`; changes made here are replaced by the next run.\n"
 
 
@@ -43,22 +40,26 @@ class Calendar(Item):
 
 def items(settings: Settings, host: Host) -> list[Item]:
     """The program, its unit and its timer; or none of them."""
-    unit = "jupyterlab-backup.timer"
+    ours, unit = settings.instance, f"{settings.instance.called}-backup.timer"
     if not settings.backup_schedule:
         stop, forget = call("systemctl", "stop", unit), call("systemctl", "daemon-reload")
         gone = {"unit": unit, "before": stop}  # whichever of the two a run that was killed has left
-        others = (Absent(path=path, unit=unit) for path in (UNIT, PROGRAM))
-        return [Absent(path=WANTED, **gone), Absent(path=TIMER, then=forget, **gone), *others]
+        others = (Absent(path=path, unit=unit) for path in (ours.backup_unit, ours.backup_program))
+        return [
+            Absent(path=f"{WANTED}/{unit}", **gone),
+            Absent(path=ours.backup_timer, then=forget, **gone),
+            *others,
+        ]
     program = HEAD + backup.script(settings, host, "store timer")
     return [
         Calendar(step="schedule", expression=settings.backup_schedule),
         *backup.tools(settings, host),
-        File(path=PROGRAM, content=program, mode="0755"),
-        File(path=UNIT, content=render("backup.service.j2", program=PROGRAM)),
-        File(path=TIMER, content=render("backup.timer.j2", settings=settings)),
+        File(path=ours.backup_program, content=program, mode="0755"),
+        File(path=ours.backup_unit, content=render("backup.service.j2", ours=ours)),
+        File(path=ours.backup_timer, content=render("backup.timer.j2", settings=settings)),
         Service(
             unit=unit,
-            reads=(TIMER,),
+            reads=(ours.backup_timer,),
             verb="restart",
             since="StateChangeTimestamp",
             fix=call("start_timer", unit),

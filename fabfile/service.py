@@ -27,8 +27,8 @@ def seen(c: Connection, settings: Settings) -> tuple[Host, dict, list[dict]]:
     host, (lines, told, file) = meet(c, settings, [unit, running, systemd.needed(settings)])
     there = condition(unit, lines)
     if there["state"] == "absent" or file[0] == "absent":
-        raise Exit(f"{name_of(c)} has no {systemd.NAME} yet, or another one than your settings: "
-                   f"first run fab -H {name_of(c)} full")  # fmt: skip
+        raise Exit(f"{name_of(c)} has no {settings.instance.unit} yet, or another one than your "
+                   f"settings: first run fab -H {name_of(c)} full")  # fmt: skip
     return host, there, running.told(told).get("kernels") or []
 
 
@@ -71,7 +71,9 @@ def restart(c, yes=False):
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
         consent(kernels, yes)
-    carry_out(c, host, Change(f"restart {systemd.NAME}", systemd.start(settings)), whenever=True)
+    carry_out(
+        c, host, Change(f"restart {settings.instance.unit}", systemd.start(settings)), whenever=True
+    )
 
 
 @task
@@ -83,11 +85,12 @@ def stop(c, yes=False):
 
     :param yes: do not ask.
     """
-    host, _, kernels = seen(c, load(c.config))
+    settings = load(c.config)
+    host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
         consent(kernels, yes)
-    fix = call("stop_units", systemd.DOOR, systemd.NAME)
-    carry_out(c, host, Change(f"stop {systemd.NAME}", fix), whenever=True)
+    fix = call("stop_units", settings.instance.door, settings.instance.unit)
+    carry_out(c, host, Change(f"stop {settings.instance.unit}", fix), whenever=True)
     if not c.config.run.dry:
         say(f"  it stays stopped, until: fab -H {name_of(c)} start")
 
@@ -98,6 +101,8 @@ def start(c):
     settings = load(c.config)
     host, state, _ = seen(c, settings)
     if state["state"] == "active" and state["enabled"]:
-        say(f"  {systemd.NAME} runs already; fab -H {name_of(c)} restart starts it anew")
+        say(f"  {settings.instance.unit} runs already; fab -H {name_of(c)} restart starts it anew")
         return
-    carry_out(c, host, Change(f"start {systemd.NAME}", systemd.start(settings)), whenever=True)
+    carry_out(
+        c, host, Change(f"start {settings.instance.unit}", systemd.start(settings)), whenever=True
+    )

@@ -38,7 +38,7 @@ def no_site(e: Evidence) -> str:
 
 
 def two_sites(e: Evidence) -> str:
-    others = [f for f in e.site.files if "jupyterlab" not in f] if e.site else []
+    others = [f for f in e.site.files if e.settings.instance.called not in f] if e.site else []
     return f"{others[0]} has it, too" if others and len(e.site.files) > 1 else ""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from .evidence import Evidence
 from .screen import ago
 
-JUPYTER = "jupyterlab.service"
 APART = 60  # seconds that two clocks may differ
 
 
@@ -17,8 +16,8 @@ def no_root(e: Evidence) -> str:
 
 
 def absent(e: Evidence) -> str:
-    gone = e.unit(JUPYTER, "LoadState") == "not-found"
-    return f"there is no {JUPYTER}" if gone else ""
+    gone = e.jupyter("LoadState") == "not-found"
+    return f"there is no {e.jupyters}" if gone else ""
 
 
 def full(e: Evidence) -> str:
@@ -52,40 +51,40 @@ def clock(e: Evidence) -> str:
 
 
 def state(e: Evidence) -> str:
-    return e.unit(JUPYTER, "ActiveState")
+    return e.jupyter("ActiveState")
 
 
 def masked(e: Evidence) -> str:
-    return f"{JUPYTER} is masked" if e.unit(JUPYTER, "LoadState") == "masked" else ""
+    return f"{e.jupyters} is masked" if e.jupyter("LoadState") == "masked" else ""
 
 
 def stopped(e: Evidence) -> str:
     if state(e) != "inactive" or e.asleep or absent(e) or masked(e):
         return ""
-    how = e.unit(JUPYTER, "UnitFileState") or "there"
-    return f"{JUPYTER} is {how}{' and' if how == 'disabled' else ', but'} inactive"
+    how = e.jupyter("UnitFileState") or "there"
+    return f"{e.jupyters} is {how}{' and' if how == 'disabled' else ', but'} inactive"
 
 
 def ends(e: Evidence) -> str:
     """How it goes down; empty for one that runs, sleeps or was stopped."""
     silent = e.failed is not None and e.failed[0].startswith("answers")
-    often = silent and e.unit(JUPYTER, "NRestarts") not in ("", "0")  # seen while it begins
-    again = often or e.unit(JUPYTER, "SubState") == "auto-restart"
+    often = silent and e.jupyter("NRestarts") not in ("", "0")  # seen while it begins
+    again = often or e.jupyter("SubState") == "auto-restart"
     return "failed" if state(e) == "failed" else "ends and is started again" if again else ""
 
 
 def no_program(e: Evidence) -> str:
-    broken = e.unit(JUPYTER, "ExecMainStatus") == "203" and ends(e)
-    return f"{JUPYTER}: {e.last_words or 'its program cannot be run'}" if broken else ""
+    broken = e.jupyter("ExecMainStatus") == "203" and ends(e)
+    return f"{e.jupyters}: {e.last_words or 'its program cannot be run'}" if broken else ""
 
 
 def no_memory(e: Evidence) -> str:
-    how = ends(e) and e.unit(JUPYTER, "Result") == "oom-kill"
-    return f"{JUPYTER} {ends(e)}: killed by the kernel" if how else ""
+    how = ends(e) and e.jupyter("Result") == "oom-kill"
+    return f"{e.jupyters} {ends(e)}: killed by the kernel" if how else ""
 
 
 def crashing(e: Evidence) -> str:
-    return f"{JUPYTER} {ends(e)}: {e.last_words or e.unit(JUPYTER, 'Result')}" if ends(e) else ""
+    return f"{e.jupyters} {ends(e)}: {e.last_words or e.jupyter('Result')}" if ends(e) else ""
 
 
 def killed_lately(e: Evidence) -> str:

@@ -12,28 +12,23 @@ from .remote import task
 from .render import render
 from .settings import Settings
 
-NAME = "jupyterlab.service"
-DOOR = "jupyterlab.socket"
-UNIT = f"/etc/systemd/system/{NAME}"
-SOCKET = f"/etc/systemd/system/{DOOR}"
-TMPFILES = "/etc/tmpfiles.d/jupyterlab.conf"
-
 
 def start(settings: Settings) -> str:
     """The call that starts it, or starts it again, and waits until it answers."""
-    target = settings.port or jupyter.SOCKET
-    behind = (DOOR, SOCKET) if settings.sleep_after else ()
-    return call("start_service", NAME, UNIT, target, settings.start_timeout, *behind)
+    ours, target = settings.instance, jupyter.target(settings)
+    behind = (ours.door, ours.door_file) if settings.sleep_after else ()
+    return call("start_service", ours.unit, ours.unit_file, target, settings.start_timeout, *behind)
 
 
 def needed(settings: Settings) -> PathItem:
     """The file without which it cannot be started as the settings have it."""
-    return PathItem(path=SOCKET if settings.sleep_after else UNIT)
+    ours = settings.instance
+    return PathItem(path=ours.door_file if settings.sleep_after else ours.unit_file)
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
     """The unit, its socket's folder, and the running service."""
-    venv, token = host.under(settings.venv), host.under(jupyter.TOKEN)
+    ours, venv, token = settings.instance, host.under(settings.venv), host.under(jupyter.TOKEN)
     unit = render(
         "jupyterlab.service.j2",
         settings=settings,
@@ -41,44 +36,55 @@ def items(settings: Settings, host: Host) -> list[Item]:
         project=host.under(settings.project),
         venv=venv,
         token=token,
-        tmpfiles=TMPFILES,
+        tmpfiles=ours.tmpfiles,
         socket=jupyter.listens(settings),
-        door=DOOR,
-        runtime=jupyter.runtime(host),
+        door=ours.door,
+        runtime=jupyter.runtime(settings, host),
+        run=ours.run,
     )
     wanted = [
         Needs(path=f"{venv}/bin/jupyter", maker="jupyter"),
-        File(path=TMPFILES, content=render("tmpfiles.conf.j2", host=host)),
+        File(path=ours.tmpfiles, content=render("tmpfiles.conf.j2", host=host, run=ours.run)),
         door(settings, host),
-        File(path=UNIT, content=unit),
-        Directory(path="/run/jupyterlab", owner=host.user, group="www-data", mode="2750"),
-        service(settings, (UNIT, host.under(jupyter.CONFIG), token, *jupyter.core(settings, host))),
+        File(path=ours.unit_file, content=unit),
+        Directory(path=ours.run, owner=host.user, group="www-data", mode="2750"),
+        service(
+            settings,
+            (ours.unit_file, host.under(jupyter.CONFIG), token, *jupyter.core(settings, host)),
+        ),
     ]
     if settings.sandbox == "strict":  # which can only make read-only what is there
         mine = {"owner": host.user, "group": host.group}
         wanted.insert(1, Directory(path=host.under("~/.ssh"), mode="0700", **mine))
     if settings.port:
-        wanted.append(Port(port=settings.port, unit=NAME))
+        wanted.append(Port(port=settings.port, unit=ours.unit))
     return wanted
 
 
 def door(settings: Settings, host: Host) -> Item:
     """The unit of the socket that wakes it; none, where it never sleeps."""
+    ours = settings.instance
     if not settings.sleep_after:
-        return Absent(path=SOCKET, unit=NAME, before=call("retire", DOOR))
-    text = render("jupyterlab.socket.j2", host=host, socket=jupyter.SOCKET, tmpfiles=TMPFILES)
-    return File(path=SOCKET, content=text)
+        return Absent(path=ours.door_file, unit=ours.unit, before=call("retire", ours.door))
+    text = render("jupyterlab.socket.j2", host=host, ours=ours)
+    return File(path=ours.door_file, content=text)
 
 
 def service(settings: Settings, reads: tuple[str, ...]) -> Service:
     """The service: it runs, or it may sleep behind its socket."""
-    fix = start(settings)
+    fix, ours = start(settings), settings.instance
     if not settings.sleep_after:
-        return Service(unit=NAME, reads=reads, verb="restart", fix=fix)
+        return Service(unit=ours.unit, reads=reads, verb="restart", fix=fix)
     wakes = Service(
-        unit=DOOR, reads=(SOCKET,), since="ActiveEnterTimestamp", verb="restart", fix=fix
+        unit=ours.door,
+        reads=(ours.door_file,),
+        since="ActiveEnterTimestamp",
+        verb="restart",
+        fix=fix,
     )
-    return Sleeper(step="systemd", unit=NAME, reads=reads, verb="restart", fix=fix, socket=wakes)
+    return Sleeper(
+        step="systemd", unit=ours.unit, reads=reads, verb="restart", fix=fix, socket=wakes
+    )
 
 
 @task

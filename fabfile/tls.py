@@ -11,7 +11,6 @@ import base64
 from invoke import Exit
 
 from . import certificates, channel, nginx, preflight, remote, wire
-from .certificates import FOLDER, WEBROOT
 from .converge import State, converge, look
 from .host import Host
 from .items import Directory, File, Given, Issued, Item, Packages, Service, call
@@ -22,22 +21,22 @@ from .settings import Settings, load
 from .troubles import name_of
 
 OURS = "JupyterLab servers of "  # how a private CA begins its name
-HOOK = "/usr/local/sbin/jupyterlab-certificate"
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
     """What the certificate needs, and the certificate; nothing where none is ours to bring."""
     if not settings.certified:
         return []
-    folder = Directory(path=FOLDER, needs=("nginx",))
+    ours = settings.instance
+    folder = Directory(path=ours.certificates, needs=("nginx",))
     if settings.tls != "letsencrypt":
         return [folder, given(settings)]
     start_timer = call("enable_unit", "certbot.timer", "--now")
     return [
         Packages(step="tls", names=("certbot",), show=("certbot",)),
         folder,
-        Directory(path=WEBROOT),
-        File(path=HOOK, content=shell("certificate-hook.sh"), mode="0755"),
+        Directory(path=ours.webroot),
+        File(path=ours.hook, content=shell("certificate-hook.sh"), mode="0755"),
         issued(settings),
         Service(unit="certbot.timer", reads=(), fix=start_timer, needs=("certbot",)),
     ]
@@ -50,7 +49,7 @@ def given(settings: Settings) -> Given:
         fits, make = pair[0].__eq__, lambda: pair
     else:
         ca = certificates.authority(settings)
-        fits, make = ours(ca, settings.domain), lambda: ca.issue(settings.domain)
+        fits, make = signed(ca, settings), lambda: ca.issue(settings.domain)
     return Given(
         step="tls",
         path=certificates.own(settings),
@@ -61,7 +60,7 @@ def given(settings: Settings) -> Given:
     )
 
 
-def ours(ca, domain: str):
+def signed(ca, settings: Settings):
     """Give a check of a certificate's text: one of our CA, for this name, that still lasts.
 
     It refuses to put one of a CA that is made just now into the place of a good one.
@@ -69,12 +68,12 @@ def ours(ca, domain: str):
 
     def check(text: str) -> bool:
         there = parsed(text)
-        if not there or not covers(there, domain) or not lasts(there):
+        if not there or not covers(there, settings.domain) or not lasts(there):
             return False
         if ca.new and issuer(there).startswith(OURS) and not ca.signed(there):
             raise Exit(f"the server has a certificate by {issuer(there)}, and {ca.folder} has no "
-                       "CA: copy that folder from where it was made; or remove the certificate "
-                       f"from {FOLDER} on the server, to begin anew")  # fmt: skip
+                       "CA: copy that folder from where it was made; or remove the certificate in "
+                       f"{settings.instance.certificates} there, to begin anew")  # fmt: skip
         return ca.signed(there)
 
     return check
@@ -88,8 +87,8 @@ def issued(settings: Settings, now: bool = False) -> Issued:
         domain=settings.domain.lower(),  # as certbot has it
         email=settings.tls_email,
         server=settings.acme_server,
-        webroot=WEBROOT,
-        hook=HOOK,
+        webroot=settings.instance.webroot,
+        hook=settings.instance.hook,
         now=now,
     )
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from invoke import Exit
 
-from . import fail2ban, hosts, nginx, output, remote, tls
+from . import hosts, output, remote
 from .deeds import carry_out, meet
 from .host import Host
 from .inventory import Inventory, Seen, parse
 from .items import Change, call
-from .leaving import BACKUPS, Leaving, known, plan
+from .leaving import Leaving, known, plan
 from .output import count, say
 from .settings import Settings, load
 from .troubles import name_of
@@ -37,9 +37,9 @@ def uninstall(c, purge=False, yes=False):
         say(f"{output.report(name_of(c)).where}nothing of this project is there")
     else:
         leaving = plan(found, settings, host, purge)
-        tell(c, host, found, leaving, purge)
-        if not settings.backup_folder.startswith(f"{BACKUPS}/"):
-            say(f"  stays  {settings.backup_folder}: backups, if any, and in them the login")
+        tell(c, settings, host, found, leaving, purge)
+        if not settings.archives.startswith(f"{settings.instance.backups}/"):
+            say(f"  stays  {settings.archives}: backups, if any, and in them the login")
         if purge and not (yes or dry):
             confirm(c)
         carry_out(c, host, *changes(found, leaving, settings, host, purge))
@@ -47,7 +47,9 @@ def uninstall(c, purge=False, yes=False):
         hosts.take_out(c)
 
 
-def tell(c, host: Host, found: Inventory, leaving: Leaving, purge: bool) -> None:
+def tell(
+    c, settings: Settings, host: Host, found: Inventory, leaving: Leaving, purge: bool
+) -> None:
     """Say what goes and what stays."""
     report = output.report(name_of(c))
     report.line(f"{report.where}{host.name}; what this project put there")
@@ -63,10 +65,14 @@ def tell(c, host: Host, found: Inventory, leaving: Leaving, purge: bool) -> None
         report.line(f"  back   {path}, as it was before")
     for what, why in leaving.stays.items():
         report.line(f"  stays  {what}: {why}")
-    if nginx.LOCATIONS in found.there:
-        report.line(f"  stays  `{nginx.LINE}` in a site of yours, where it does nothing then")
+    if settings.instance.locations in found.there:
+        report.line(
+            f"  stays  `{settings.instance.line}` in a site of yours, where it does nothing then"
+        )
     if not purge:
-        report.line(f"  stays  {BACKUPS}: all but former versions of our files, if any")
+        report.line(
+            f"  stays  {settings.instance.backups}: all but former versions of our files, if any"
+        )
 
 
 def confirm(c) -> None:
@@ -80,12 +86,14 @@ def changes(
     found: Inventory, leaving: Leaving, settings: Settings, host: Host, purge: bool
 ) -> list[Change]:
     """The steps, in order; the ledger goes last, so that a run that is cut off can be repeated."""
-    jail = fail2ban.JAIL in found.values("path") or fail2ban.JAIL in found.there
+    jail = settings.instance.jail in found.values("path") or settings.instance.jail in found.there
     lift = jail and "fail2ban" not in leaving.remove
     steps = [
         (f"stop {', '.join(leaving.units)}", [call("stop_units", *leaving.units)], leaving.units),
+        (f"hand on to {leaving.heir} what is not only ours",
+         [call("hand_on", leaving.heir, text="\n".join(leaving.handed))], leaving.handed),
         ("take its certificate from certbot", [call("delete_lineage")],
-         tls.HOOK in found.there),
+         settings.instance.hook in found.there),
         (f"remove {count(sum(p in found.there for _, p in leaving.goes), 'path')}",
          [taking(leaving.goes)], leaving.goes),
         ("put back what was there before",
@@ -102,7 +110,7 @@ def changes(
          + [call("clear_downloads", *leaving.downloads), taking(leaving.late)],
          leaving.downloads or leaving.late or leaving.index),
         ("remove the backups" if purge else "remove former versions of our files",
-         [call("take_away", text=f"tree {BACKUPS}")] if purge
+         [call("take_away", text=f"tree {settings.instance.backups}")] if purge
          else [call("clear_backups", *(path for _, path in known(settings, host)))], True),
         ("close the ledger", [call("close_ledger")], True),
     ]  # fmt: skip

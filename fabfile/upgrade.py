@@ -124,7 +124,7 @@ def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str], list[dict]]
 
 def now(c, settings: Settings, venv: Venv) -> dict[str, str]:
     """What is in a venv now: canonical names and versions."""
-    _, (lines,) = read(c, [venv], settings.user)
+    _, (lines,) = read(c, [venv], settings)
     return venv.parse(lines)[1]
 
 
@@ -134,7 +134,7 @@ def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
     :returns: canonical names and versions; None when it could not tell.
     """
     asked = venv.would("see" if settings.lock else "newer", venv.requirements)
-    lines = ask_user(c, settings.user, asked)
+    lines = ask_user(c, settings, asked)
     pairs = [line.split(" ") for line in lines]
     if any(len(pair) != 2 for pair in pairs):
         return None
@@ -144,7 +144,7 @@ def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
 def roots(c, settings: Settings) -> tuple[set[str], set[str]]:
     """Ask for what somebody installed by name, by our hand or their own, and what from no index."""
     python = f"{quote(settings.venv)}/bin/python - roots 2>/dev/null"
-    lines = ask_user(c, settings.user, f"{python} {here(shell('needs.py'))}")
+    lines = ask_user(c, settings, f"{python} {here(shell('needs.py'))}")
     rows = [line.split() for line in lines]
     named = {kind: {row[1] for row in rows if row[0] == kind} for kind in ("root", "elsewhere")}
     return named["root"], named["elsewhere"]

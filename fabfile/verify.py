@@ -28,7 +28,7 @@ HOPS = {"jupyter": "JupyterLab itself", "nginx": "Nginx on the server", "here": 
 def doors(settings: Settings) -> dict[str, object]:
     """Where JupyterLab and Nginx are to be asked, on the server: shell variables."""
     return {
-        "target": settings.port or jupyter.SOCKET,
+        "target": jupyter.target(settings),
         "domain": settings.domain,
         "base": settings.base_path,
         "scheme": settings.scheme,
@@ -47,7 +47,7 @@ def script(settings: Settings) -> str:
     }
     paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}
     lines = [f"{name}={quote(path)}" for name, path in paths.items()]
-    return whose(settings.user) + assigned(values) + "\n".join([*lines, shell("verify.sh")])
+    return whose(settings) + assigned(values) + "\n".join([*lines, shell("verify.sh")])
 
 
 def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from invoke import Exit
 
+from .groups import listed, members
+
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed
 
 
@@ -30,7 +32,7 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
     hosts: list[str] = []
     for name in filter(None, (str(name).strip() for name in names)):
         if name in groups:
-            hosts += listed(groups[name])
+            hosts += members(config, name)
         elif "*" in name or "?" in name:
             hosts += sorted(h for h in fnmatch.filter(known, name) if not set(h) & set("*?"))
         else:
@@ -43,13 +45,11 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
     return list(dict.fromkeys(hosts))
 
 
-def listed(names) -> list[str]:
-    """Give a list, of a list or of comma-separated words."""
-    return names.split(",") if isinstance(names, str) else list(names)
-
-
 def matches(host: str, pattern: str) -> bool:
-    """Whether a pattern means this host, with or without its user and port."""
+    """Whether a pattern means this host, with or without its user and port, or a user's there."""
+    owner, _, host = host.rpartition("/")
+    if (owner and fnmatch.fnmatch(f"{owner}/{host}", pattern)) or owner == pattern:
+        return True
     bare = host.rpartition("@")[2].partition(":")[0]
     return fnmatch.fnmatch(host, pattern) or fnmatch.fnmatch(bare, pattern)
 

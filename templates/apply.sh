@@ -3,7 +3,7 @@ set -u
 umask 022
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-kept=/var/backups/jupyterlab # what stood in our place: `now` until it is known to work
+kept=/var/backups/$instance # what stood in our place: `now` until it is known to work
 lock=/run/jupyterlab-fab.lock
 turn=/run/jupyterlab-fab.turn # who holds the lock, or held it last, and how that ended
 lock_wait=600                # seconds that another run, apt or dpkg may take

@@ -1,7 +1,7 @@
 # Try on the running server what an attacker would: a line `audit|threat|closed or open|proof` each.
 # Runs as root, to become another user (nobody) and to search the logs; changes nothing.
 export LC_ALL=C.UTF-8
-unit=jupyterlab.service
+unit=$instance.service
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM PIPE

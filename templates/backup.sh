@@ -1,6 +1,6 @@
 # Back up a JupyterLab: notebooks, configuration, login, certificates and the venv's lock, as one
 # tar through zstd. Runs as root, but what is the user's is read as that user, whom a link could not
-# lead anywhere else. Before it stand the values of: account home project venv cookie domain
+# lead anywhere else. Before it stand the values of: instance account home project venv cookie domain
 # folder (of the archives here) keep (how many of them).
 set -u
 umask 077
@@ -65,16 +65,16 @@ ours() {
 
 # certificates: those that Nginx serves, and what certbot needs to go on renewing ours.
 certificates() {
-    place=/etc/nginx/jupyterlab certbot=/etc/letsencrypt
+    place=/etc/nginx/$instance certbot=/etc/letsencrypt lineage=$instance-fab
     if [ -d "$place" ]; then
         (cd "$place" && find . -maxdepth 1 -type f \( -name '*.pem' -o -name '*.key' \) | grep -x '\./[A-Za-z0-9_.-]*') | ours "$place" nginx
     fi
-    if [ -s "$certbot/renewal/jupyterlab-fab.conf" ]; then
-        as=$(sed -n 's/^account = \([0-9a-f]*\)$/\1/p' "$certbot/renewal/jupyterlab-fab.conf")
-        (cd "$certbot" && find renewal/jupyterlab-fab.conf archive/jupyterlab-fab accounts -type f \
-            \( -path '*/jupyterlab-fab*' -o -path "accounts/*/${as:-none}/*" \) 2>/dev/null | sed 's,^,./,' \
-            | grep -x -e '\./renewal/jupyterlab-fab\.conf' -e '\./accounts/.*/[a-z_]*\.json' \
-                -e '\./archive/jupyterlab-fab/\(cert\|chain\|fullchain\|privkey\)[0-9]*\.pem') \
+    if [ -s "$certbot/renewal/$lineage.conf" ]; then
+        as=$(sed -n 's/^account = \([0-9a-f]*\)$/\1/p' "$certbot/renewal/$lineage.conf")
+        (cd "$certbot" && find "renewal/$lineage.conf" "archive/$lineage" accounts -type f \
+            \( -path "*/$lineage*" -o -path "accounts/*/${as:-none}/*" \) 2>/dev/null | sed 's,^,./,' \
+            | grep -x -e "\./renewal/$lineage\.conf" -e '\./accounts/.*/[a-z_]*\.json' \
+                -e "\./archive/$lineage/\(cert\|chain\|fullchain\|privkey\)[0-9]*\.pem") \
             | ours "$certbot" letsencrypt
     fi
 }
@@ -235,7 +235,7 @@ list() {
             | sed -n 's/^jupyterlab=//p')
         printf 'archive|%s|%s|%s|%s\n' "$name" "$(stat -c %s -- "$folder/$name")" "$version" "$state"
     done
-    unit=jupyterlab-backup
+    unit=$instance-backup
     [ -e "/etc/systemd/system/$unit.timer" ] || return 0
     printf 'timer|%s|%s|%s\n' \
         "$(systemctl show -p NextElapseUSecRealtime --value "$unit.timer")" \

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Written by `fab tls`; certbot runs it with each new certificate: hand it to Nginx, whole.
-# RENEWED_LINEAGE is certbot's folder of it, RENEWED_DOMAINS its names.
+# RENEWED_LINEAGE is certbot's folder of it, RENEWED_DOMAINS its names. Whose it is, is in its own name.
 set -eu
 umask 077
-domain=${RENEWED_DOMAINS%% *}
-place=/etc/nginx/jupyterlab/$domain.acme
+domain=${RENEWED_DOMAINS%% *} instance=${0##*/}
+place=/etc/nginx/${instance%-certificate}/$domain.acme
 
 # exchange ENDING FILE MODE: put the new one in its place.
 exchange() {

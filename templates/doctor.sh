@@ -4,7 +4,7 @@ printf '@clock\n%s\n' "$(date +%s)"
 me=$(id -u)
 cd /
 [ -n "${password+set}" ] || IFS= read -r password || password=
-unit=jupyterlab.service
+unit=$instance.service
 socket=
 case $target in /*) socket=$target ;; esac
 
@@ -51,7 +51,7 @@ if systemctl cat "$unit" >/dev/null 2>&1; then
     printf '%s\n' "$password" | owner sh -c "$proof" 2>&1
 fi
 
-for name in "$unit" jupyterlab.socket nginx.service; do
+for name in "$unit" "$instance.socket" nginx.service; do
     printf '@%s\n' "$name"
     systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainStatus,NRestarts -- "$name"
 done
@@ -104,5 +104,5 @@ words ufw status | sed -n 's/^Status: /ufw /p'
 words nft list ruleset | sed -n '/f2b/!{/policy drop\|[ ]drop\|[ ]reject/s/^[ \t]*/nft /p;}' | head -n 20
 command -v nft >/dev/null || words iptables -S | sed -n '/f2b/!{/DROP\|REJECT/s/^/iptables /p;}' | head -n 20
 printf '@banned\n'
-words fail2ban-client status jupyterlab | sed -n 's/.*Banned IP list:[ \t]*\(.\)/\1/p'
+words fail2ban-client status "$instance" | sed -n 's/.*Banned IP list:[ \t]*\(.\)/\1/p'
 printf '@end\n'

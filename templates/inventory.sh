@@ -1,13 +1,17 @@
 # What stands in the way of taking our things away: printed, a kind first in each line; needs no sudo.
 
-# show_inventory PATH...: the ledger; which of these paths an older version wrote; who else uses Nginx,
-# certbot and fail2ban; what each package needs.
+# show_inventory PATH...: the ledger; which of these paths an older version wrote; who else has a
+# JupyterLab of ours here, or uses Nginx, certbot and fail2ban; what each package needs.
 show_inventory() {
-    [ ! -d /var/lib/jupyterlab-fab ] || echo ledger
-    sed 's/^/made /' /var/lib/jupyterlab-fab/made 2>/dev/null
-    sed -n 's/^\(.*\) installed$/present \1/p' /var/lib/jupyterlab-fab/present 2>/dev/null
+    mine=/var/lib/$instance-fab
+    [ ! -d "$mine" ] || echo ledger
+    sed 's/^/made /' "$mine/made" 2>/dev/null
+    sed -n 's/^\(.*\) installed$/present \1/p' "$mine/present" 2>/dev/null
+    for other in /var/lib/jupyterlab*-fab; do
+        [ ! -e "$other/made" ] || [ "$other" = "$mine" ] || { other=${other##*/}; echo "other ${other%-fab}"; }
+    done
     {
-        sed -n 's/^\(path\|tree\|replaced\) //p' /var/lib/jupyterlab-fab/made 2>/dev/null
+        sed -n 's/^\(path\|tree\|replaced\) //p' "$mine/made" 2>/dev/null
         printf '%s\n' "$@"
     } | while read -r path; do
         [ ! -e "$path" ] && [ ! -L "$path" ] || echo "there $path"
@@ -18,16 +22,16 @@ show_inventory() {
         case $first in '# Written by `fab'*) echo "written $path" ;; esac
     done
     for site in /etc/nginx/sites-enabled/*; do
-        [ ! -e "$site" ] || [ "$(readlink -f -- "$site")" = /etc/nginx/sites-available/jupyterlab ] \
+        [ ! -e "$site" ] || [ "$(readlink -f -- "$site")" = "/etc/nginx/sites-available/$instance" ] \
             || echo "uses nginx $site"
     done
     grep -lE '^[[:space:]]*server[[:space:]]*\{' /etc/nginx/conf.d/*.conf 2>/dev/null | sed 's/^/uses nginx /'
     for file in /etc/letsencrypt/renewal/*.conf; do
-        [ ! -e "$file" ] || [ "${file##*/}" = jupyterlab-fab.conf ] || echo "uses certbot $file"
+        [ ! -e "$file" ] || [ "${file##*/}" = "$instance-fab.conf" ] || echo "uses certbot $file"
     done
     for file in /etc/fail2ban/jail.local /etc/fail2ban/jail.d/*; do
         case ${file##*/} in
-            jupyterlab.conf | sshd-journal.conf | defaults-debian.conf) ;;
+            "$instance.conf" | sshd-journal.conf | defaults-debian.conf) ;;
             *) [ ! -e "$file" ] || echo "uses fail2ban $file" ;;
         esac
     done

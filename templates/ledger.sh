@@ -1,6 +1,6 @@
 # What was made here that was not there before, written down before it is made: `fab uninstall` takes
 # that away, and nothing else. One entry a line, only ever added to. Part of apply.sh.
-ledger=/var/lib/jupyterlab-fab
+ledger=/var/lib/$instance-fab
 made=$ledger/made
 
 # open_ledger: the first run begins it, with the packages that were there; `older` says that a version
@@ -10,7 +10,7 @@ open_ledger() {
     mkdir -p -- "$ledger"
     dpkg-query -W -f '${Package} ${db:Status-Status}\n' >"$ledger/present" || true
     first=
-    [ ! -e /etc/systemd/system/jupyterlab.service ] || read -r first </etc/systemd/system/jupyterlab.service || true
+    [ ! -e "/etc/systemd/system/$instance.service" ] || read -r first <"/etc/systemd/system/$instance.service" || true
     case $first in
         '# Written by `fab'*) echo older >"$made" ;;
         *) : >"$made" ;;

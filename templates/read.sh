@@ -14,17 +14,23 @@ facts() {
     [ "$me" != 0 ] || root=yes
     [ ! -d /run/systemd/system ] || systemd=yes
     [ ! -e /run/jupyterlab-fab.turn ] || read -r turn </run/jupyterlab-fab.turn
-    for certificate in /etc/nginx/jupyterlab/*.pem; do
+    for certificate in /etc/nginx/"$instance"/*.pem; do
         [ ! -e "$certificate" ] || certificates="$certificates ${certificate##*/}"
     done
-    [ ! -e /var/lib/jupyterlab-fab/restoring ] || restoring=yes
+    [ ! -e "/var/lib/$instance-fab/restoring" ] || restoring=yes
     [ ! -f "$home/.jupyter/packages.txt" ] || set_added "$home/.jupyter/packages.txt"
     blocks=$(stat -f -c '%a * %S' -- "$home" 2>/dev/null) && free=$(($blocks / 1048576))
-    printf '%s\n' "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
+    printf '%s\n' "instance=$instance" "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
         "certificates=$certificates" "added=$added" \
         "restoring=$restoring"
+}
+
+# neighbours: whose each JupyterLab of ours is that is here, and at which place: FILE:LINE each.
+neighbours() {
+    grep -s '^User=\|^# JupyterLab of ' /dev/null /etc/systemd/system/jupyterlab*.service \
+        /etc/nginx/sites-available/jupyterlab* /etc/nginx/conf.d/00-jupyterlab*.conf || true
 }
 
 # set_added FILE: the pip requirements in a file of the user's, read as that user, with tabs between.
@@ -85,7 +91,7 @@ show_folder() {
 
 # show_acme_server: which one certbot has our certificate from.
 show_acme_server() {
-    sed -n 's/^server = //p' /etc/letsencrypt/renewal/jupyterlab-fab.conf 2>/dev/null || true
+    sed -n 's/^server = //p' "/etc/letsencrypt/renewal/$instance-fab.conf" 2>/dev/null || true
 }
 
 # show_served DOMAIN PORT: the certificate that Nginx serves, in base64.
@@ -123,7 +129,7 @@ show_including() {
 
 # in_sites OPTION EXPRESSION: grep in what Nginx may read, but for what is ours.
 in_sites() {
-    grep -RisE "$1" --exclude-dir=sites-available --exclude-dir=modules-available --exclude-dir=jupyterlab \
+    grep -RisE "$1" --exclude-dir=sites-available --exclude-dir=modules-available --exclude-dir='jupyterlab*' \
         -e "$2" -- /etc/nginx
 }
 

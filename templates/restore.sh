@@ -1,6 +1,6 @@
 # Backups put in place: looked through, unpacked beside what is there, exchanged. Part of apply.sh.
-incoming=/var/backups/jupyterlab/incoming # what came from the operator's machine, until it is in place
-pending=/var/lib/jupyterlab-fab/restoring # what is to be put in place; whoever comes next completes it
+incoming=/var/backups/$instance/incoming # what came from the operator's machine, until it is in place
+pending=/var/lib/$instance-fab/restoring # what is to be put in place; whoever comes next completes it
 
 # receive SIZE SUM NAME <bytes: whole or not at all.
 receive() {
@@ -56,8 +56,8 @@ check_archive() {
     mkdir -m 0700 -- "$run/root"
     zstd -dcq -- "$1" | head -c $((block * 512)) | tar -x --no-same-owner -C "$run/root"
     grep -qx format=1 "$run/root/manifest" || { echo 'refused: it is of a format unknown here'; return 1; }
-    certbot=$run/root/letsencrypt/renewal/jupyterlab-fab.conf
-    if [ -e "$certbot" ] && grep -i hook "$certbot" | grep -qvx 'renew_hook = /usr/local/sbin/jupyterlab-certificate'; then
+    certbot=$run/root/letsencrypt/renewal/$instance-fab.conf
+    if [ -e "$certbot" ] && grep -i hook "$certbot" | grep -qvx "renew_hook = /usr/local/sbin/$instance-certificate"; then
         echo 'refused: it would have certbot run a program of its own'
         return 1
     fi
@@ -83,8 +83,8 @@ look_through() {
                 size += (kind == "-" ? $5 : 0) + 4096
             } else {
                 ours = name ~ /^(manifest|lock\.txt|locks\/[A-Za-z0-9_.-]+\.txt|nginx\/[A-Za-z0-9_.-]+\.(pem|key))$/ \
-                    || name == "letsencrypt/renewal/jupyterlab-fab.conf" \
-                    || name ~ /^letsencrypt\/archive\/jupyterlab-fab\/(cert|chain|fullchain|privkey)[0-9]+\.pem$/ \
+                    || name ~ /^letsencrypt\/renewal\/jupyterlab[a-z0-9-]*-fab\.conf$/ \
+                    || name ~ /^letsencrypt\/archive\/jupyterlab[a-z0-9-]*-fab\/(cert|chain|fullchain|privkey)[0-9]+\.pem$/ \
                     || name ~ /^letsencrypt\/accounts\/([A-Za-z0-9_.-]+\/)+(meta|private_key|regr)\.json$/
                 if (users || kind != "-" || !ours) refuse(name " does not belong there")
             }
@@ -193,7 +193,7 @@ place_archive() {
 complete_restore() {
     { read -r file; read -r account; read -r home; read -r project; read -r cookie; read -r stamp; } <"$pending"
     stage=$home/.jupyterlab.restoring
-    for unit in jupyterlab.socket jupyterlab.service; do # what it writes now would be lost
+    for unit in "$instance.socket" "$instance.service"; do # what it writes now would be lost
         systemctl stop -- "$unit" 2>/dev/null || true
     done
     by=$(mover "$(dirname -- "$project")")
@@ -236,10 +236,15 @@ exchange() {
 
 # place_ours FOLDER: certificates, and what certbot goes on with.
 place_ours() {
+    lineage=/etc/letsencrypt/archive/$instance-fab live=/etc/letsencrypt/live/$instance-fab
+    if [ -d "$1/letsencrypt" ] && [ ! -d "$1/letsencrypt/archive/$instance-fab" ]; then
+        echo 'note: its certificate of an ACME server was of another name on its server: a new one is asked for'
+        rm -rf -- "$1/letsencrypt"
+    fi
     (cd -- "$1" && find nginx letsencrypt -type f 2>/dev/null | sort) >"$run/ours" || true # .key before .pem
     while read -r name; do
         case $name in
-            nginx/*) path=/etc/nginx/jupyterlab/${name##*/} mask=022 ;;
+            nginx/*) path=/etc/nginx/$instance/${name##*/} mask=022 ;;
             *) path=/etc/letsencrypt/${name#*/} mask=077 ;;
         esac
         intend path "$path"
@@ -249,11 +254,10 @@ place_ours() {
             *) put_file "$path" root root 0644 <"$1/$name" ;;
         esac
     done <"$run/ours"
-    lineage=/etc/letsencrypt/archive/jupyterlab-fab live=/etc/letsencrypt/live/jupyterlab-fab
-    [ -d "$1/letsencrypt/archive/jupyterlab-fab" ] || return 0
-    newest=$(ls -- "$1/letsencrypt/archive/jupyterlab-fab" | sed -n 's/^cert\([0-9]*\)\.pem$/\1/p' | sort -n | tail -n 1)
+    [ -d "$1/letsencrypt/archive/$instance-fab" ] || return 0
+    newest=$(ls -- "$1/letsencrypt/archive/$instance-fab" | sed -n 's/^cert\([0-9]*\)\.pem$/\1/p' | sort -n | tail -n 1)
     (umask 077; mkdir -p -- "$live")
     for kind in cert chain fullchain privkey; do
-        [ ! -e "$lineage/$kind$newest.pem" ] || put_link "$live/$kind.pem" "../../archive/jupyterlab-fab/$kind$newest.pem"
+        [ ! -e "$lineage/$kind$newest.pem" ] || put_link "$live/$kind.pem" "../../archive/$instance-fab/$kind$newest.pem"
     done
 }

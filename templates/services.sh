@@ -68,7 +68,7 @@ reload_nginx() {
 # obtain_certificate DOMAIN EMAIL SERVER WEBROOT HOOK: from an ACME server, and give it to Nginx; what
 # was there before stays when that fails. One that certbot has already is not asked for again.
 obtain_certificate() {
-    certbot=/etc/letsencrypt contact="--email=$2" force=
+    certbot=/etc/letsencrypt lineage=$instance-fab contact="--email=$2" force=
     intend tree $certbot/accounts
     for own in archive csr keys live live/README renewal renewal-hooks/deploy renewal-hooks/post \
         renewal-hooks/pre; do
@@ -76,14 +76,14 @@ obtain_certificate() {
     done
     intend path /var/lib/letsencrypt/backups
     [ -n "$2" ] || contact=--register-unsafely-without-email
-    if [ ! -s "$certbot/renewal/jupyterlab-fab.conf" ]; then # what a killed first run left behind
-        rm -rf "$certbot/renewal/jupyterlab-fab.conf" "$certbot/live/jupyterlab-fab" "$certbot/archive/jupyterlab-fab"
-    elif ! grep -qxF "server = $3" "$certbot/renewal/jupyterlab-fab.conf"; then
+    if [ ! -s "$certbot/renewal/$lineage.conf" ]; then # what a killed first run left behind
+        rm -rf "$certbot/renewal/$lineage.conf" "$certbot/live/$lineage" "$certbot/archive/$lineage"
+    elif ! grep -qxF "server = $3" "$certbot/renewal/$lineage.conf"; then
         force='--force-renewal --break-my-certs' # a test server's, too, takes the place of another's
     fi
     tries=12
     until certbot certonly --non-interactive --agree-tos "$contact" --server="$3" $force \
-        --webroot --webroot-path="$4" --cert-name=jupyterlab-fab --domain="$1" --key-type=ecdsa \
+        --webroot --webroot-path="$4" --cert-name="$lineage" --domain="$1" --key-type=ecdsa \
         --renew-with-new-domains --keep-until-expiring --deploy-hook="$5" >"$run/certbot" 2>&1; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ] || ! grep -q 'Another instance of Certbot' "$run/certbot"; then
@@ -95,7 +95,7 @@ obtain_certificate() {
         sleep 5
     done
     cat -- "$run/certbot"
-    RENEWED_LINEAGE=$certbot/live/jupyterlab-fab RENEWED_DOMAINS=$1 "$5" # certbot forgets one that failed
+    RENEWED_LINEAGE=$certbot/live/$lineage RENEWED_DOMAINS=$1 "$5" # certbot forgets one that failed
 }
 
 # restart_fail2ban JAIL LOG: and see that the jail is at work.

@@ -18,7 +18,6 @@ SAMPLE = 0.5  # seconds over which the use of a processor is measured
 PATIENCE = 5  # seconds that a package index may take
 INDEX = ["--disable-pip-version-check", "--no-cache-dir", "--no-input"]  # it writes nothing
 INDEX += ["--retries", "0", "--timeout", "4"]
-SHORT = Path("/run/jupyterlab/runtime")  # where the usual folder has too long a name
 ASKED = ("jupyterlab", "jupyter_server")
 
 
@@ -37,9 +36,12 @@ class Local(http.client.HTTPConnection):
         return self.sock.connect(self.target)
 
 
-def base_of(server: int) -> str:
+def base_of(server: int, unit: str) -> str:
     """Under which path it answers, by what it has itself written down; nothing where it did not."""
-    for folder in (Path("~/.local/share/jupyter/runtime").expanduser(), SHORT):
+    short = Path(
+        "/run", unit.partition(".")[0], "runtime"
+    )  # where the usual one has too long a name
+    for folder in (Path("~/.local/share/jupyter/runtime").expanduser(), short):
         with contextlib.suppress(OSError, ValueError, KeyError):
             told = json.loads((folder / f"jpserver-{server}.json").read_text())
             return told["base_url"].rstrip("/")
@@ -157,7 +159,7 @@ def main(target: str, unit: str, token_file: str, venv: str, newest: str) -> Non
     token = ""
     with contextlib.suppress(OSError):
         token = Path(token_file).read_text().strip()
-    api = f"{base_of(server)}/api"
+    api = f"{base_of(server, unit)}/api"
     kernels = ask(target, token, f"{api}/kernels") if server else None
     sessions = ask(target, token, f"{api}/sessions") or [] if kernels else []
     terminals = ask(target, token, f"{api}/terminals") if server else None

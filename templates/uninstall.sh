@@ -37,6 +37,19 @@ take_away() {
     done
 }
 
+# hand_on NAME <entries of our ledger: another JupyterLab of this server needs these, too, and the last
+# that leaves takes them away.
+hand_on() {
+    heir=/var/lib/$1-fab
+    while read -r entry; do
+        grep -qsxF -- "$entry" "$heir/made" || printf '%s\n' "$entry" >>"$heir/made"
+        path=${entry#replaced }
+        if [ "$path" != "$entry" ] && [ ! -e "$heir/former$path" ] && [ ! -L "$heir/former$path" ]; then
+            set_aside "$ledger/former$path" "$heir/former$path"
+        fi
+    done
+}
+
 # give_back PATH...: what stood there before us.
 give_back() {
     cd /
@@ -67,16 +80,16 @@ give_rights() {
 
 # delete_lineage: the certificate of an ACME server, which would be renewed for ever.
 delete_lineage() {
-    if [ -e /etc/letsencrypt/renewal/jupyterlab-fab.conf ]; then
+    if [ -e "/etc/letsencrypt/renewal/$instance-fab.conf" ]; then
         command -v certbot >/dev/null || return 0
-        certbot delete --non-interactive --cert-name jupyterlab-fab
+        certbot delete --non-interactive --cert-name "$instance-fab"
     fi
 }
 
 # reload_others: what stays goes on without us.
 reload_others() {
     systemctl daemon-reload
-    systemctl reset-failed 'jupyterlab*' 2>/dev/null || true
+    systemctl reset-failed "$instance.*" "$instance-backup.*" 2>/dev/null || true
     if systemctl is-active -q nginx; then
         page=/etc/nginx/sites-enabled/default
         if ! nginx -t -q 2>/dev/null && grep -qsxF "replaced $page" "$made"; then

@@ -21,7 +21,7 @@ patiently() {
     until answer=$("$@") && [ "${answer%% *}" = 200 ]; do
         tries=$((tries - 1))
         case $answer in *'curl: (28)'*) tries=$((tries - 19)) ;; esac # that was long enough
-        [ "$tries" -gt 0 ] && systemctl is-active -q jupyterlab || break
+        [ "$tries" -gt 0 ] && systemctl is-active -q "$instance" || break
         sleep 0.5
     done
     printf '%s' "$answer"

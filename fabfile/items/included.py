@@ -16,14 +16,16 @@ class Included(Item):
     Their file may be written by another program, kept in git, or be one that certbot edits.
 
     :param line: which brings in what is ours.
+    :param beside: the pattern by which a site of ours, of another user's, brings it in.
     """
 
     domain: str
     line: str
+    beside: str
 
     def read(self) -> str:
-        _, pattern = self.line[:-1].split()
-        return call("show_including", *map(expression, (pattern, self.domain)))
+        patterns = map(expression, (self.line[:-1].split()[1], self.beside))
+        return call("show_including", f"({'|'.join(patterns)})", expression(self.domain))
 
     def compare(self, lines, touched):
         found = dict.fromkeys(line.partition(" ")[0] for line in lines)

@@ -87,6 +87,18 @@ RUN_ELSEWHERE = {
     "./bootstrap test --matrix": "half an hour: eight of its points are in test_interrupted.py",
     "./bootstrap demo": "test_the_demo_shows_a_server_and_takes_it_away, below",
     "./bootstrap demo --down": "the same",
+    **dict.fromkeys(
+        (
+            "fab -H anna@1.1.1.1 full",
+            "fab -H anna@1.1.1.1 status",
+            "fab fleet full --on class",
+            "fab fleet token --on class",
+            "fab fleet status --on class",
+            "fab fleet restart --on ben/root@1.1.1.1",
+            "fab fleet full --on class --limit carl",
+        ),
+        "by several people on one server: test_several.py",
+    ),
     "invoke docs": "what it writes is in tests/unit/test_reference.py",
     "sudo .venv/bin/invoke bench": "half an hour: its parts are in tests/unit/test_bench.py",
     "sudo .venv/bin/invoke bench --pages": "ten minutes, on a machine with nothing else to do",

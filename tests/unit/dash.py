@@ -39,12 +39,12 @@ def applying(place: Path, turn: str = "take_turn tester any >/dev/null\n") -> st
     text = plan.applying()
     for theirs, ours in (
         ("/run/jupyterlab-fab", "run"),
-        ("/var/backups/jupyterlab", "kept"),
-        ("/var/lib/jupyterlab-fab", "ledger"),
+        ("/var/backups/$instance", "kept"),
+        ("/var/lib/$instance-fab", "ledger"),
     ):
         assert theirs in text, theirs
         text = text.replace(theirs, f"{place}/{ours}")
-    return text + turn
+    return f"instance=jupyterlab\n{text}{turn}"
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ import zstandard
 from invoke import Exit
 
 from fabfile import archives, contents, restore
+from fabfile.instance import Instance
 from fabfile.receiver import Receiver
 from fabfile.settings import Settings
 
@@ -55,7 +56,12 @@ def put(path: Path, data: bytes = b"sound", digest: str = "") -> Path:
     ],
 )
 def test_each_host_has_a_folder(host, port, name):
-    assert archives.folder_of("backups", host, port) == Path("backups") / name
+    assert archives.folder_of("backups", host, port, Instance()) == Path("backups") / name
+
+
+def test_each_of_several_on_a_host_has_a_folder():
+    folders = {archives.folder_of("b", "lab", 22, Instance(name)) for name in ("anna", "ben")}
+    assert folders == {Path("b/lab-jupyterlab-anna"), Path("b/lab-jupyterlab-ben")}
 
 
 def test_a_new_name_is_one_of_ours():

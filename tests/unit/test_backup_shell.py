@@ -74,15 +74,16 @@ class Place:
 
     def own(self, text: str) -> str:
         """The shell with what is the machine's in this folder."""
-        for theirs in ("/run/jupyterlab-backup", "/etc/nginx/jupyterlab", "/etc/letsencrypt"):
+        for theirs in ("/run/jupyterlab-backup", "/etc/nginx/$instance", "/etc/letsencrypt"):
             assert theirs in text, theirs
             text = text.replace(theirs, str(self.folder / theirs[1:]))
         return text
 
     def backup(self, act: str, keep: int = 7, before: str = ""):
         """Run a function of backup.sh."""
-        values = {"account": ME, "home": self.home, "project": self.project, "keep": keep,
-                  "venv": self.project / "venv", "cookie": self.cookie, "domain": "lab.example.org",
+        values = {"instance": "jupyterlab", "account": ME, "home": self.home,
+                  "project": self.project, "keep": keep, "venv": self.project / "venv",
+                  "cookie": self.cookie, "domain": "lab.example.org",
                   "folder": self.backups}  # fmt: skip
         (self.folder / "run").mkdir(exist_ok=True)
         text = self.own(shell("backup.sh")).replace("/run/jupyterlab-fab", f"{self.folder}/run/fab")
@@ -97,7 +98,7 @@ class Place:
     def script(self, act: str, before: str = "") -> str:
         """The shell that puts a backup in place."""
         functions = applying(self.folder)
-        for theirs in ("/etc/nginx/jupyterlab", "/etc/letsencrypt"):
+        for theirs in ("/etc/nginx/$instance", "/etc/letsencrypt"):
             functions = functions.replace(theirs, str(self.folder / theirs[1:]))
         return (
             f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}{before}set -e\n{act}\n"

@@ -171,7 +171,8 @@ ODD = ("pandas; python_version<'4'", 'x; os_name != "nt"')
 )
 def test_the_scripts_are_good_shell(chosen):
     changes, items = planned(*FULL, chosen=chosen)
-    for script in (plan.reading_script(items), plan.apply_script(HOST, items, changes, "it's me")):
+    reading = plan.reading_script(items, chosen)
+    for script in (reading, plan.apply_script(HOST, items, changes, "it's me")):
         done = subprocess.run(["sh", "-n"], input=script.encode(), capture_output=True)
         assert (done.returncode, done.stderr) == (0, b"")
 

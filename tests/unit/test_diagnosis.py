@@ -13,11 +13,12 @@ from fabfile import authority, doctor, ns, outside
 from fabfile.ailments import AILMENTS
 from fabfile.diagnosis import diagnose, likely, table
 from fabfile.evidence import Evidence
-from fabfile.jupyter import SOCKET
+from fabfile.instance import Instance
 from fabfile.outside import Door
 from fabfile.render import shell
 from fabfile.settings import Settings
 
+SOCKET = Instance().socket
 DOMAIN = Settings().domain
 SERVER, FRONT = "1.1.1.1", "9.9.9.9"
 FAB = "fab -H david@1.1.1.1"

@@ -8,6 +8,7 @@ from dash import GROUP, ME, applying, dash, reading, said, tree
 
 from fabfile.converge import split
 from fabfile.items import Directory, File, Item, Link, Password, Token
+from fabfile.settings import Settings
 
 MINE = {"owner": ME, "group": GROUP}
 
@@ -96,7 +97,8 @@ def test_items_are_read_at_once_and_sorted_out_again(tmp_path, path):
     from fabfile.converge import reading_script
 
     path.write_text("x")
-    found = split(said(reading_script([ITEMS["file"](path), ITEMS["link"](tmp_path / "none")])))
-    assert list(found) == ["facts", "0", "1", "end"]
+    items = [ITEMS["file"](path), ITEMS["link"](tmp_path / "none")]
+    found = split(said(reading_script(items, Settings())))
+    assert list(found) == ["facts", "neighbours", "0", "1", "end"]
     assert found["0"][0] == f"regular file|{ME}|{GROUP}|644"
     assert found["1"] == ["absent"]

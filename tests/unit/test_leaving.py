@@ -174,6 +174,22 @@ def test_without_a_ledger_the_known_names_go_and_packages_stay():
     assert (out.remove, out.purge, out.index) == ([], [], False)
 
 
+def test_what_others_need_as_well_is_handed_on():
+    shared = ["package nginx", "replaced /etc/nginx/sites-enabled/default", "index /var/lib/apt",
+              "path /var/www/html", "unit nginx.service|disabled|inactive",
+              "path /etc/fail2ban/jail.d/sshd-journal.conf"]  # fmt: skip
+    ours = ["unit jupyterlab.service|disabled|inactive",
+            "path /etc/nginx/sites-enabled/zz-jupyterlab",
+            "path /var/lib/systemd/timers/stamp-jupyterlab-backup.timer"]  # fmt: skip
+    found = inventory(*LEDGER, *ours, *shared, others=["jupyterlab-anna"])
+    out = plan(found, Settings(), HOST, False)
+    assert (out.heir, out.handed) == ("jupyterlab-anna", shared)
+    assert not (out.remove or out.back or out.states or out.index or out.downloads)
+    assert {path for _, path in out.goes} >= {line.split(" ")[1] for line in ours[1:]}
+    assert out.stays["1 package"] == "jupyterlab-anna takes them over"
+    assert "jupyterlab-anna" in changes(found, out, Settings(), HOST, False)[1].shell
+
+
 def test_the_ledger_is_closed_last():
     found = inventory(*LEDGER)
     out = plan(found, Settings(), HOST, False)

@@ -11,10 +11,12 @@ from jinja2 import UndefinedError
 
 from fabfile import jupyter, nginx, systemd
 from fabfile.host import Host
+from fabfile.instance import Instance
 from fabfile.items import Absent, File
 from fabfile.render import render
 from fabfile.settings import Settings
 
+OURS = Instance()
 DAVID = Host(user="david", group="david", home="/home/david")
 ODD = Host(user="john.doe", group="domain users", home="/home/100%/john.doe")
 
@@ -81,9 +83,7 @@ def lab(tree: list[dict], domain: str = Settings().domain) -> list[dict]:
     return found
 
 
-@pytest.mark.parametrize(
-    "port, server", [(None, f"unix:{jupyter.SOCKET}"), (8899, "127.0.0.1:8899")]
-)
+@pytest.mark.parametrize("port, server", [(None, f"unix:{OURS.socket}"), (8899, "127.0.0.1:8899")])
 def test_the_upstream_is_where_jupyter_listens(site, port, server):
     upstream = block(site(port=port), "upstream", "jupyterlab")
     assert of(upstream, "server") == [[server]]
@@ -278,10 +278,8 @@ def test_a_percent_sign_in_a_path_is_no_specifier():
 def test_the_folder_of_the_socket_is_made_when_there_is_one(port, folder_made):
     _, lines = unit(port=port)
     before = [line for line in lines if line.startswith("ExecStartPre=")]
-    made = f"ExecStartPre=+/usr/bin/systemd-tmpfiles --create {systemd.TMPFILES}"
-    assert before == (
-        [made, f"ExecStartPre=/usr/bin/rm -f {jupyter.SOCKET}"] if folder_made else []
-    )
+    made = f"ExecStartPre=+/usr/bin/systemd-tmpfiles --create {OURS.tmpfiles}"
+    assert before == ([made, f"ExecStartPre=/usr/bin/rm -f {OURS.socket}"] if folder_made else [])
 
 
 def test_nginx_may_enter_the_folder_of_the_socket_and_others_not():
@@ -295,16 +293,16 @@ def test_a_unit_that_may_sleep_is_started_by_its_socket_and_not_again_when_it_en
     parser, lines = unit(sandbox=sandbox, sleep_after=600)
     assert parser["Service"]["Restart"] == "on-failure"
     assert said(lines, "Requires") == ["jupyterlab.socket"]
-    assert f"ExecStartPre=/usr/bin/rm -f {jupyter.OWN}" in lines
-    assert jupyter.SOCKET not in "\n".join(lines)  # systemd's, and not for this unit to remove
+    assert f"ExecStartPre=/usr/bin/rm -f {OURS.own_socket}" in lines
+    assert OURS.socket not in "\n".join(lines)  # systemd's, and not for this unit to remove
     never = unit(sandbox=sandbox)[1]
     changed = [line for line in never if line not in lines]
-    assert changed == [f"ExecStartPre=/usr/bin/rm -f {jupyter.SOCKET}", "Restart=always"]
+    assert changed == [f"ExecStartPre=/usr/bin/rm -f {OURS.socket}", "Restart=always"]
 
 
 def test_the_socket_that_wakes_it_is_as_jupyters_own_would_be():
     text = rendered(systemd, ".socket", host=ODD, sleep_after=600)
-    assert said(text.splitlines(), "ListenStream") == [jupyter.SOCKET]
+    assert said(text.splitlines(), "ListenStream") == [OURS.socket]
     owner = [said(text.splitlines(), f"Socket{what}") for what in ("User", "Group", "Mode")]
     assert owner == [["john.doe"], ["www-data"], ["0660"]]
 
@@ -313,7 +311,7 @@ def test_a_socket_of_before_ends_and_goes_where_it_never_sleeps():
     (gone,) = [i for i in systemd.items(Settings(), DAVID) if isinstance(i, Absent)]
     assert gone.compare(["absent"], set()) is None
     change = gone.compare(["regular file|root|root|644"], set())
-    assert change.shell == f"retire jupyterlab.socket\nput_absent {systemd.SOCKET}"
+    assert change.shell == f"retire jupyterlab.socket\nput_absent {OURS.door_file}"
     assert change.touches == ("jupyterlab.service",)  # which is started anew without it
 
 
@@ -411,7 +409,7 @@ COMMON = {
 @pytest.mark.parametrize(
     "port, where",
     [
-        (None, {"sock": jupyter.SOCKET, "sock_mode": "0660"}),
+        (None, {"sock": OURS.socket, "sock_mode": "0660"}),
         (8899, {"ip": "127.0.0.1", "port": 8899, "port_retries": 0}),
     ],
 )
@@ -424,7 +422,7 @@ def test_jupyter_listens_only_where_nginx_asks(port, where):
 
 def test_jupyter_that_may_sleep_has_a_socket_of_its_own_and_ends_when_idle():
     asleep = executed(sleep_after=600)
-    assert (asleep.sock, asleep.sock_mode) == (jupyter.OWN, "0600")
+    assert (asleep.sock, asleep.sock_mode) == (OURS.own_socket, "0600")
     assert asleep.shutdown_no_activity_timeout == 600
 
 
@@ -449,7 +447,7 @@ def test_idle_kernels_end_as_chosen(chosen, interval, busy, connected):
 def test_where_the_sockets_of_kernels_would_be_too_long_they_are_elsewhere(home, short):
     host = Host(user="david", group="david", home=home)
     _, lines = unit(host=host)
-    assert (f"Environment=JUPYTER_RUNTIME_DIR={jupyter.SHORT}" in lines) == short
+    assert (f"Environment=JUPYTER_RUNTIME_DIR={OURS.runtime}" in lines) == short
     assert hasattr(executed(host=host), "cookie_secret_file") == short
 
 

@@ -7,9 +7,11 @@ from test_render import block, executed, lab, of, rendered, servers, site  # noq
 
 from fabfile import nginx
 from fabfile.host import Host
+from fabfile.instance import Instance
 from fabfile.items import Absent, File, Included, Port, Service
 from fabfile.settings import Settings
 
+OURS = Instance()
 SHOP = {"site": "include", "base_path": "/jupyter", "domain": "shop.example.org"}
 SERVER = "server {{ server_name shop.example.org; {}\n}}\n"
 
@@ -145,7 +147,8 @@ def test_in_another_site_the_ports_are_theirs():
     assert [i for i in items(**SHOP) if isinstance(i, Port)] == []
 
 
-ASKED = Included(domain="shop.example.org", line=nginx.LINE)
+BESIDE = "/etc/nginx/jupyterlab*/at/shop.example.org.conf"
+ASKED = Included(domain="shop.example.org", line=OURS.line, beside=BESIDE)
 
 
 @pytest.mark.parametrize(
@@ -175,4 +178,5 @@ def test_a_site_without_the_line_is_refused_with_the_line_and_the_file(lines, wh
 
 def test_the_line_is_looked_for_as_it_stands():
     asked = ASKED.read()
-    assert asked == r"show_including '/etc/nginx/jupyterlab/\*\.conf' 'shop\.example\.org'"
+    ways = r"/etc/nginx/jupyterlab/\*\.conf|/etc/nginx/jupyterlab\*/at/shop\.example\.org\.conf"
+    assert asked == rf"show_including '({ways})' 'shop\.example\.org'"
