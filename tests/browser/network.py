@@ -19,19 +19,17 @@ def within(host: Host, *command: str) -> None:
 def lost(host: Host, port: int, reset: bool) -> Iterator[None]:
     """Lose every packet from and to a port.
 
-    :param reset: first tell both ends of every connection that it is gone, as a firewall may, or
+    :param reset: also tell both ends of every connection that it is gone, as a firewall may, or
         an Nginx that is started anew.
     """
-    rules = [
-        ("INPUT", "-p", "tcp", "--dport", str(port), "-j", "DROP"),
-        ("OUTPUT", "-p", "tcp", "--sport", str(port), "-j", "DROP"),
-    ]
-    if reset:
+    to = ("INPUT", "-p", "tcp", "--dport", str(port), "-j", "DROP")
+    fro = ("OUTPUT", "-p", "tcp", "--sport", str(port), "-j", "DROP")
+    within(host, "iptables", "-I", *to)
+    if reset:  # while it is told, but a browser, which comes back at once, no longer gets there
         within(host, "ss", "-K", "-tn", "state", "established", f"sport = :{port}")
-    for rule in rules:
-        within(host, "iptables", "-I", *rule)
+    within(host, "iptables", "-I", *fro)
     try:
         yield
     finally:
-        for rule in rules:
+        for rule in (to, fro):
             within(host, "iptables", "-D", *rule)
