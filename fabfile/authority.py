@@ -13,6 +13,7 @@ import socket
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -60,19 +61,34 @@ class Authority:
 
         :returns: the chain and the key, both as PEM.
         """
+        certificate, key = self.sign(domain, (), ExtendedKeyUsageOID.SERVER_AUTH)
+        return certificate + self.pem, key
+
+    def admit(self, name: str, addresses: tuple[str, ...], listens: bool) -> tuple[str, str]:
+        """Make a key and a certificate for a member of a cluster.
+
+        :param listens: whether others come to it, too.
+        :returns: the certificate and the key, both as PEM.
+        """
+        uses = [ExtendedKeyUsageOID.SERVER_AUTH] * listens
+        return self.sign(name, addresses, ExtendedKeyUsageOID.CLIENT_AUTH, *uses)
+
+    def sign(self, name: str, addresses: tuple[str, ...], *uses) -> tuple[str, str]:
+        """Make a key, and a certificate that says what it is for."""
         key = ec.generate_private_key(ec.SECP256R1())
+        told = [x509.DNSName(name), *(x509.IPAddress(ip_address(one)) for one in addresses)]
         mine = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-        builder = begin(common_name(domain), self.certificate.subject, key, DAYS)
+        builder = begin(common_name(name), self.certificate.subject, key, DAYS)
         for extension, critical in (
-            (x509.SubjectAlternativeName([x509.DNSName(domain)]), False),
+            (x509.SubjectAlternativeName(told), False),
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (usage("digital_signature"), True),
-            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (x509.ExtendedKeyUsage(uses), False),
             (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
             (mine, False),
         ):
             builder = builder.add_extension(extension, critical)
-        return pem(builder.sign(self.key, hashes.SHA256())) + self.pem, key_pem(key)
+        return pem(builder.sign(self.key, hashes.SHA256())), key_pem(key)
 
     def save(self) -> bool:
         """Put its folder there, whole; say whether this was the one to do it.
@@ -95,14 +111,15 @@ class Authority:
             return True
 
 
-def find(folder: Path) -> Authority:
+def find(folder: Path, called: str = "") -> Authority:
     """Take the CA of a folder; where there is none, one that is new and not saved yet.
 
+    :param called: its name then.
     :raises Exit: when there is one that cannot be used: another would be trusted nowhere.
     """
     with MAKING:
         if folder not in FOUND:
-            FOUND[folder] = load(folder) or make(folder)
+            FOUND[folder] = load(folder) or make(folder, called)
         return FOUND[folder]
 
 

@@ -4,6 +4,7 @@ from . import (
     audit,
     backup,
     browse,
+    cluster,
     deps,
     doctor,
     fail2ban,
@@ -54,4 +55,4 @@ FLEET = (
     uninstall.uninstall,
 )
 # Those that are of this machine, or ask for something.
-ALONE = (full.script, hosts.hosts, browse.open, login.password)
+ALONE = (full.script, hosts.hosts, browse.open, login.password, cluster.cluster)

@@ -32,6 +32,7 @@ class Host:
     free: int = 10**6
     certificates: str = ""  # the names of those that Nginx has for us
     added: tuple[str, ...] = ()  # pip requirements that `fab packages` added
+    cluster: tuple[str, ...] = ()  # `HOST NAME` of each worker that `fab cluster` has
     restoring: bool = False  # whether a restore was cut off
     neighbours: tuple[Neighbour, ...] = ()  # who else has one here
     turn: str = ""  # who changed it last, since when, and `, done`; empty since the last boot
@@ -56,6 +57,7 @@ class Host:
                 "free": int(values["free"] or -1),
                 "added": tuple(filter(None, values["added"].split("\t"))),
                 "neighbours": neighbours(others),
+                "cluster": tuple(filter(None, values["cluster"].split("\t"))),
             }
         )
 

@@ -163,3 +163,30 @@ class Instance:
     @property
     def backup_timer(self) -> str:
         return f"{SYSTEMD}/{self.called}-backup.timer"
+
+    # --- its cluster ---
+
+    @property
+    def scheduler(self) -> str:
+        """The unit that hands out what is to be computed."""
+        return f"{self.called}-scheduler.service"
+
+    @property
+    def worker(self) -> str:
+        """The unit that computes, on each other host."""
+        return f"{self.called}-worker.service"
+
+    @property
+    def dashboard(self) -> str:
+        """Where the scheduler shows what goes on: a socket for its user alone."""
+        return f"/run/{self.called}-scheduler/dashboard.sock"
+
+    @property
+    def members(self) -> str:
+        """Which hosts those are: root's file."""
+        return f"/var/lib/{self.called}-fab/cluster"
+
+    @property
+    def seat(self) -> str:
+        """The folder of a worker in its user's home: venv, certificate, what it puts aside."""
+        return f"~/{self.called}-worker"

@@ -108,6 +108,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         project=project,
         enter=enter(host.under(settings.venv)),
         cookie_secret=kept,
+        dashboard=settings.instance.dashboard if specs.members(settings, host) else "",
     )
     added = specs.added(settings, host)
     text = specs.text(added)

@@ -165,6 +165,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "an absolute path there, for root",
         "/srv/backups",
     ) = ""
+    workers: several(
+        text(r"[^\s,-][^\s,]*"),
+        "the hosts that compute for it, with `fab cluster`",
+        "a list of hosts, as -H takes them",
+        ["david@w1", "david@w2"],
+    ) = ()
+    cluster_address: text(
+        r"[0-9A-Fa-f.:]*",
+        "where those reach it, if not the usual way",
+        "an IP address of the server",
+        "10.0.0.1",
+    ) = ""
+    worker_memory: number(1, 95, "percent of each worker's memory that it may use") = 80
+    worker_cpu: number(1, 100, "percent of each worker's processors that it may use") = 100
     hosts_file: text(r".+", "your own hosts file", HERE) = "/etc/hosts"
     address: text(
         r"[0-9A-Fa-f.:]*",
@@ -182,6 +196,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     boot_wait: number(0, 600, "seconds to try again while a server starts") = 5
     anew: str = ""  # a stamp: make the venv anew, unless that has been done under this stamp
     added: tuple[str, ...] | None = None  # what is to stand beside packages; None: what does
+    members: tuple[str, ...] | None = None  # `HOST NAME` of workers; None: as they are
     password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
 
     @property

@@ -8,7 +8,7 @@ which brings them in by a line of its own; their file is never ours to write.
 
 from pathlib import PurePath
 
-from . import certificates
+from . import certificates, specs
 from .converge import converge
 from .host import Host
 from .instance import BESIDE
@@ -104,6 +104,7 @@ def rendered(template: str, settings: Settings, host: Host, certificate: str | N
         key=key_of(certificate or ""),
         webroot=settings.instance.webroot,
         assets=f"{settings.instance.pages}/assets",
+        ports=specs.proxied(settings, host),
         policy=policy(settings, name, secure),
     )
 

@@ -80,12 +80,13 @@ def drop(c, settings: Settings, host: Host, venv: Venv, there: dict[str, str], f
     :raises Exit: for what is not there, or what the settings ask for.
     """
     going = {name(word): word for word in fewer}
-    asked = {name(text): text for text in specs.wanted(settings, Host())}
+    asked = {name(text): text for text in specs.wanted(settings, Host(cluster=host.cluster))}
     for canonical_name, word in going.items():
         if canonical_name in ("pip", "setuptools"):
             raise Exit(f"packages: {word} stays: everything else is installed with it")
         if canonical_name in asked:
-            raise Exit(f"packages: {word} is asked for by your settings: take it out there first")
+            raise Exit(f"packages: {word} is asked for by your settings, or a cluster: "
+                       "take it out there first")  # fmt: skip
         if canonical_name not in there:
             raise Exit(f"packages: {word} is not installed there")
     kept = specs.text(tuple(text for text in host.added if name(text) not in going))
@@ -96,7 +97,8 @@ def drop(c, settings: Settings, host: Host, venv: Venv, there: dict[str, str], f
 
 def show(settings: Settings, host: Host, there: dict[str, str], all: bool) -> None:
     """Print what was asked for, with its version, and by whom; then what came along."""
-    asked = dict.fromkeys(specs.wanted(settings, Host()), "settings")
+    asked = dict.fromkeys(specs.CLUSTER, "cluster") if host.cluster else {}
+    asked |= dict.fromkeys(specs.wanted(settings, Host()), "settings")
     asked |= dict.fromkeys(host.added, "added")
     for text, who in asked.items():
         say(f"  {who:<8}  {text:<30}  {there.get(name(text), 'not installed')}")

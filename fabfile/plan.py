@@ -133,7 +133,7 @@ def apply_script(host: Host, items: list[Item], changes: list[Change], operator:
     for tool, user in TOOLS.items():
         if user in calls:
             parts.append(f'cat >"$run/{tool}" {here(shell(tool))}\n')
-    if "close_ledger" in calls:
+    if "take_away" in calls or "close_ledger" in calls:
         parts.append(shell("uninstall.sh"))
     parts += [f"step_{n}() {{ # {c.say}\n{c.shell}\n}}\n" for n, c in enumerate(changes)]
     look = f"home={quote(host.home)}\n{read_script(items)}echo @end\n"

@@ -17,8 +17,9 @@ from .kernel import KERNEL, Kernel
 from .kinds import words
 from .knobs import Settings
 
-NAMES = tuple(n for n in Settings.__struct_fields__ if n not in ("anew", "added", "password"))
-LISTS = ("packages", "system_packages", "content_from")
+UNSEEN = "anew", "added", "members", "password"  # what only a task sets
+NAMES = tuple(n for n in Settings.__struct_fields__ if n not in UNSEEN)
+LISTS = ("packages", "system_packages", "content_from", "workers")
 DEFAULTS = {"hosts": None, "groups": {}, "lab": {**dict.fromkeys(NAMES), "kernels": {}}}
 
 
@@ -75,12 +76,12 @@ def load(config) -> Settings:
     for name, value in chosen.items():
         check = checked_kernels if name == "kernels" else checked
         values[name] = check(f"lab.{name}", value, Settings.__annotations__[name])
-    if values.get("address"):
+    for name in ("address", "cluster_address"):
         try:
-            ipaddress.ip_address(values["address"])
+            ipaddress.ip_address(values.get(name) or "::")
         except ValueError:
-            what = meaning(Settings.__annotations__["address"])
-            raise Exit(f"lab.address: {values['address']!r} is not accepted; give {what}") from None
+            what = meaning(Settings.__annotations__[name])
+            raise Exit(f"lab.{name}: {values[name]!r} is not accepted; give {what}") from None
     settings = Settings(**values, password=given())
     refuse_at_odds(settings)
     return settings

@@ -13,6 +13,8 @@ from .items import canonical
 from .items.software import requirement
 from .settings import Settings
 
+# What a cluster needs: arrays, dataframes, the dashboard, and its way through JupyterLab.
+CLUSTER = "dask[dataframe,diagnostics,distributed]", "jupyter-server-proxy"
 TOOLS = {"pip", "setuptools"}  # they install the others, and are nobody's wish
 ANEW = "make it anew with fab -H david@1.1.1.1 upgrade --lock"
 
@@ -25,7 +27,24 @@ def wanted(settings: Settings, host: Host) -> tuple[str, ...]:
 
 def chosen(settings: Settings, host: Host) -> tuple[str, ...]:
     """Those that somebody asked for by name."""
+    return asked(settings, host) + (CLUSTER if members(settings, host) else ())
+
+
+def asked(settings: Settings, host: Host) -> tuple[str, ...]:
+    """The same without what a cluster needs."""
     return settings.packages + of_file(settings) + added(settings, host)
+
+
+def proxied(settings: Settings, host: Host) -> bool:
+    """Whether whatever listens there may be shown under our name: where somebody asked for that."""
+    if not members(settings, host):
+        return True
+    return "jupyter-server-proxy" in map(name, asked(settings, host))
+
+
+def members(settings: Settings, host: Host) -> tuple[str, ...]:
+    """The workers that there are, or are to be: `HOST NAME` of each."""
+    return host.cluster if settings.members is None else settings.members
 
 
 def added(settings: Settings, host: Host) -> tuple[str, ...]:

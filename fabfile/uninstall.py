@@ -14,6 +14,7 @@ from .inventory import Inventory, Seen, parse
 from .items import Change, call
 from .leaving import Leaving, known, plan
 from .output import count, say
+from .peers import targets
 from .settings import Settings, load
 from .troubles import name_of
 
@@ -30,6 +31,16 @@ def uninstall(c, purge=False, yes=False):
     settings, dry = load(c.config), c.config.run.dry
     if purge and not (yes or dry or output.may_ask()):
         raise Exit("--purge removes notebooks for good: add --yes where nobody can be asked")
+    leave(c, settings, purge, yes or dry)
+    if output.SINK.get().alone:
+        hosts.take_out(c)
+
+
+def leave(c, settings: Settings, purge: bool = False, sure: bool = True) -> None:
+    """Take all away that the ledger of a host names; before JupyterLab, the workers of its cluster.
+
+    :param sure: do not ask.
+    """
     symbols = tuple(path for _, path in known(settings, Host()))
     host, (lines,) = meet(c, settings, [Seen(known=symbols, project=settings.project)])
     found = parse(lines)
@@ -40,11 +51,13 @@ def uninstall(c, purge=False, yes=False):
         tell(c, settings, host, found, leaving, purge)
         if not settings.archives.startswith(f"{settings.instance.backups}/"):
             say(f"  stays  {settings.archives}: backups, if any, and in them the login")
-        if purge and not (yes or dry):
+        if purge and not sure:
             confirm(c)
+        if host.cluster:
+            from .parting import dismiss  # which imports this module
+
+            dismiss(c, settings, targets(host.cluster))
         carry_out(c, host, *changes(found, leaving, settings, host, purge))
-    if output.SINK.get().alone:
-        hosts.take_out(c)
 
 
 def tell(

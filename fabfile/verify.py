@@ -11,10 +11,10 @@ import time
 from fabric import Connection
 from invoke import Exit
 
-from . import certificates, channel, diagnosis, jupyter, outside, remote, wire
+from . import certificates, channel, diagnosis, jupyter, output, outside, remote, wire
 from .evidence import Evidence
 from .items import assigned, quote
-from .output import SINK, say
+from .output import SINK, count, say
 from .plan import whose
 from .render import shell
 from .settings import Settings, load
@@ -22,7 +22,12 @@ from .troubles import name_of
 
 # what curl writes of an answer that did not come, before it says why
 NONE = re.compile(r"^000 [^a-z]*(?=curl: )")
-HOPS = {"jupyter": "JupyterLab itself", "nginx": "Nginx on the server", "here": "from here"}
+HOPS = {
+    "jupyter": "JupyterLab itself",
+    "nginx": "Nginx on the server",
+    "cluster": "the cluster",
+    "here": "from here",
+}
 
 
 def doors(settings: Settings) -> dict[str, object]:
@@ -44,6 +49,8 @@ def script(settings: Settings) -> str:
         "certificate": certificates.expected(settings),
         "what": "the password" if settings.password else "the token",
         "kernel_py": shell("kernel.py"),
+        "names_py": shell("names.py"),
+        "members": settings.instance.members,
     }
     paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}
     lines = [f"{name}={quote(path)}" for name, path in paths.items()]
@@ -104,6 +111,9 @@ def prove(c: Connection) -> None:
     if not rows:
         raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")
     for hop, check, result, seconds, detail in rows:
+        if hop == "cluster":
+            tell_cluster(c, check.split(), result, detail)
+            continue
         tell(hop, check, result, float(seconds))
         if result != "ok":
             raise Exit(explain(c, settings, hop, check, detail))
@@ -114,6 +124,24 @@ def prove(c: Connection) -> None:
     tell("here", check if result != "skip" else detail, result, seconds)
     if result == "FAIL":
         raise Exit(explain(c, settings, "here", check, detail))
+
+
+def tell_cluster(c: Connection, wanted: list[str], result: str, detail: str) -> None:
+    """Say which workers computed.
+
+    :raises Exit: when one of those that there should be did not.
+    """
+    fab = f"fab -H {name_of(c)} cluster"
+    if result == "ok":
+        output.report("").shown("verify", f"cluster {count(len(wanted), 'worker')}: "
+                                f"{' '.join(wanted)}")  # fmt: skip
+        return
+    said = re.fullmatch(r"'([^']*)' [\d.]+", detail)
+    missing = [name for name in wanted if said and name not in said[1].split()]
+    what = f"{' '.join(missing)} did not compute" if missing else f"it did not compute: {detail}"
+    raise Exit(
+        f"{HOPS['cluster']}: {what}; {fab} --status shows all, {fab} mends what can be mended"
+    )
 
 
 def tell(hop: str, check: str, result: str, seconds: float) -> None:

@@ -145,6 +145,11 @@ only_roots() {
     done
 }
 
+# remove_as OWNER PATH
+remove_as() {
+    owner_does "$1" rm -f -- "$2"
+}
+
 # trim_token PATH OWNER GROUP: without the blanks that an editor leaves.
 trim_token() {
     owner_does "$2" cat -- "$1" | tr -d '[:space:]' | put_file "$1" "$2" "$3" 0600

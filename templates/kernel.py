@@ -1,10 +1,11 @@
-"""Have a kernel compute 6*7 over its websocket: prints `42 SECONDS`.
+"""Have a kernel compute 6*7, or what is in $COMPUTE, over its websocket: prints `42 SECONDS`.
 
 Usage: kernel.py SITE KERNEL TOKEN-FILE CERTIFICATE [SOCKET]     (SITE is SCHEME://DOMAIN:PORT/BASE)
 It asks Nginx on this machine, or JupyterLab itself on its socket.
 """
 
 import json
+import os
 import socket
 import ssl
 import sys
@@ -16,14 +17,16 @@ from urllib.parse import urlsplit
 import websocket
 
 site, kernel, token_file, certificate, *own = sys.argv[1:]
+code = os.environ.get("COMPUTE", "6*7")
+patience = 20 if code == "6*7" else 75  # seconds
 place, began = urlsplit(site), time.monotonic()
 host = place.netloc.removesuffix({"http": ":80", "https": ":443"}[place.scheme])  # as browsers do
 if own:
     carrier = socket.socket(socket.AF_UNIX)
-    carrier.settimeout(20)
+    carrier.settimeout(patience)
     carrier.connect(own[0])
 else:
-    carrier = socket.create_connection(("127.0.0.1", place.port), 20)
+    carrier = socket.create_connection(("127.0.0.1", place.port), patience)
 if place.scheme == "https":
     context = ssl.create_default_context(cafile=certificate or None)
     context.verify_flags |= 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: this very certificate is enough
@@ -36,7 +39,7 @@ wire = websocket.create_connection(
     host=host,
     origin=f"{place.scheme}://{host}",
     header=[f"Authorization: token {Path(token_file).read_text().strip()}"],
-    timeout=20,
+    timeout=patience,
 )
 session = uuid.uuid4().hex
 request = {
@@ -45,7 +48,7 @@ request = {
     "parent_header": {},
     "metadata": {},
     "channel": "shell",
-    "content": {"code": "6*7", "silent": False, "store_history": False},
+    "content": {"code": code, "silent": False, "store_history": False},
 }  # fmt: skip
 wire.send(json.dumps(request))
 while True:

@@ -126,8 +126,15 @@ fill_assets() {
 drop_packages() {
     venv=$1 account=$2 home=$3 list=$4 text=$5
     shift 5
-    as_user "$account" "$home" "$venv/bin/python" "$run/needs.py" remove "$@"
+    drop_packages_alone "$venv" "$account" "$home" "$@"
     printf '%s\n' "$text" | put_file "$list" "$account" "$(id -gn -- "$account")" 0600
+}
+
+# drop_packages_alone VENV USER HOME NAME...: uninstall, unless what stays needs one of them.
+drop_packages_alone() {
+    venv=$1 account=$2 home=$3
+    shift 3
+    as_user "$account" "$home" "$venv/bin/python" "$run/needs.py" remove "$@"
 }
 
 # drop_kernels USER FOLDER...: kernelspecs and venvs. What tells that a venv is ours goes last, so that

@@ -10,7 +10,7 @@ tab='	'
 # facts: who logs in here, and what this system is.
 facts() {
     . /etc/os-release
-    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates='' added='' restoring=''
+    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates='' added='' restoring='' cluster=''
     [ "$me" != 0 ] || root=yes
     [ ! -d /run/systemd/system ] || systemd=yes
     [ ! -e /run/jupyterlab-fab.turn ] || read -r turn </run/jupyterlab-fab.turn
@@ -19,12 +19,15 @@ facts() {
     done
     [ ! -e "/var/lib/$instance-fab/restoring" ] || restoring=yes
     [ ! -f "$home/.jupyter/packages.txt" ] || set_added "$home/.jupyter/packages.txt"
+    [ ! -f "/var/lib/$instance-fab/cluster" ] || while read -r line; do
+        case $line in '#'*) ;; *) cluster=$cluster$line$tab ;; esac
+    done <"/var/lib/$instance-fab/cluster"
     blocks=$(stat -f -c '%a * %S' -- "$home" 2>/dev/null) && free=$(($blocks / 1048576))
     printf '%s\n' "instance=$instance" "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
         "certificates=$certificates" "added=$added" \
-        "restoring=$restoring"
+        "restoring=$restoring" "cluster=$cluster"
 }
 
 # neighbours: whose each JupyterLab of ours is that is here, and at which place: FILE:LINE each.
@@ -255,4 +258,21 @@ would_fill() {
     [ -x "$1/bin/python" ] || { echo '(the newest versions that fit, known once Python is there)'; return; }
     HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 - "$@" 2>/dev/null \
         || echo '(not known: no versions fit together, or the index does not answer)'
+}
+
+# show_python: the version of Debian's own; nothing where there is none.
+show_python() {
+    /usr/bin/python3 -c 'import platform; print(platform.python_version())' 2>/dev/null || true
+}
+
+# show_seat HOST VENV: this host as a place to compute at; its address on the way to another one, and
+# the Python of its venv, or else Debian's.
+show_seat() {
+    there=$(getent ahosts -- "$1" 2>/dev/null | head -n 1)
+    route=$(ip -o route get "${there%% *}" 2>/dev/null)
+    case $route in *' src '*) route=${route#* src } ;; *) route= ;; esac
+    python=$("$2/bin/python" -c 'import platform; print(platform.python_version())' 2>/dev/null || show_python)
+    memory=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)
+    printf '%s\n' "name=$(uname -n)" "machine=$(cat /etc/machine-id 2>/dev/null)" "processors=$(nproc)" \
+        "memory=$(($memory / 1024))" "python=$python" "address=${route%% *}"
 }

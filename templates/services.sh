@@ -34,6 +34,41 @@ start_service() {
     accept "$file" "$@"
 }
 
+# start_member UNIT FILE ADDRESS PORT SECONDS TREE...: check the unit, start it, and wait until it
+# listens there; each TREE it makes itself.
+start_member() {
+    unit=$1 file=$2 address=$3 port=$4 tries=$(($5 * 5))
+    shift 5
+    for own; do intend tree "$own"; done
+    if ! systemd-analyze verify -- "$file"; then
+        put_back "$file"
+        echo "systemd rejected the unit"
+        return 1
+    fi
+    systemctl daemon-reload
+    enable_unit "$unit"
+    systemctl restart -- "$unit"
+    until python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' \
+        "$address" "$port" 2>/dev/null; do
+        tries=$((tries - 1))
+        if [ "$tries" = 0 ]; then
+            echo "$unit does not answer; the last lines of its journal:"
+            journalctl -u "$unit" -n 20 --no-pager -o cat
+            return 1
+        fi
+        sleep 0.2
+    done
+    accept "$file"
+}
+
+# refuse_python VERSION: unless Debian's own is of that version.
+refuse_python() {
+    there=$(show_python)
+    [ "$there" = "$1" ] && return 0
+    echo "Python ${there:-is missing} is not the one of the cluster, $1"
+    return 1
+}
+
 # retire UNIT: it ends, and will not be there at boot; its file is still there.
 retire() {
     systemctl disable -q --now -- "$1"
@@ -144,6 +179,8 @@ refuse_port() {
     pid=${pid%%/*}
     if grep -q "/$2\$" "/proc/$pid/cgroup" 2>/dev/null; then
         return 0
+    elif [ -z "$pid" ] && systemctl is-active -q -- "$2"; then
+        return 0 # in a container root may not see whose it is
     fi
     echo "port $1 is taken by $(cat "/proc/$pid/comm" 2>/dev/null || echo 'another program') (process ${pid:-unknown})"
     return 1

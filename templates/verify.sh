@@ -92,3 +92,12 @@ told nginx 'a websocket upgrade answers 101' '101 *' \
 
 told nginx '6*7 over the websocket is 42' '42 *' \
     "$("$python" -c "$kernel_py" "$site" "$kernel" "$token_file" "$certificate" 2>&1 | tail -n 1)"
+
+# The workers of a cluster: each computes where it is, asked by that kernel.
+if [ -e "$members" ]; then
+    wanted=$(sed -n '/^#/!s/.* //p' "$members" | sort | tr '\n' ' ')
+    set -- $wanted
+    answer=$(COMPUTE="$names_py
+answers($#)" "$python" -c "$kernel_py" "$site" "$kernel" "$token_file" "$certificate" 2>&1 | tail -n 1)
+    told cluster "${wanted% }" "'${wanted% }' *" "$answer"
+fi

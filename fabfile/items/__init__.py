@@ -9,6 +9,7 @@ from .absent import Absent, Welcome
 from .assets import Assets
 from .base import Change, Item, assigned, call, here, look, quote
 from .certificate import Certificate, Given, Issued, key_of
+from .cluster import Identity, Interpreter, Seat
 from .included import Included
 from .kernels import Kernelspec, NoOthers, OwnVenv, Python
 from .live import Live
@@ -18,10 +19,10 @@ from .services import Port, Service, Sleeper, moment
 from .software import Packages, Venv, below, canonical, few
 
 __all__ = [
-    "Absent", "Assets", "Certificate", "Change", "Directory", "File", "Given", "Included", "Issued",
-    "Item",
+    "Absent", "Assets", "Certificate", "Change", "Directory", "File", "Given", "Identity",
+    "Included", "Interpreter", "Issued", "Item",
     "Kernelspec", "Link", "Live", "Needs", "NoOthers", "OwnVenv", "Packages", "Password",
-    "PathItem", "Port", "Python", "Service", "Sleeper", "Token", "Venv", "Welcome",
+    "PathItem", "Port", "Python", "Seat", "Service", "Sleeper", "Token", "Venv", "Welcome",
     "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",
     "look", "moment", "parsed", "quote",
 ]  # fmt: skip

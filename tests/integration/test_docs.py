@@ -82,6 +82,21 @@ DAY = [
 
 # What is typed nowhere here, and where it is run instead.
 RUN_ELSEWHERE = {
+    **dict.fromkeys(
+        [
+            f"{FAB} cluster",
+            *(
+                f"{FAB} cluster {option}"
+                for option in (
+                    "--workers david@w1,david@w2",
+                    "--add david@w3",
+                    "--status",
+                    "--remove david@w3",
+                )
+            ),
+        ],
+        "it takes four hosts: test_cluster.py",
+    ),
     "./bootstrap": "how every run of this suite begins (.ci/run)",
     "./bootstrap test": "this very suite (.ci/run)",
     "./bootstrap test --matrix": "half an hour: eight of its points are in test_interrupted.py",

@@ -1,0 +1,200 @@
+"""More hosts compute for a JupyterLab: Dask's scheduler beside it, a worker on each of them.
+
+The workers are those of --workers or lab.workers, and those that there are. What each host has is
+of scheduler.py and worker.py, who may speak to whom of peers.py, how one leaves of parting.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+
+import msgspec
+from fabric import Connection
+from invoke import Exit
+
+from . import (
+    alike,
+    crew,
+    deeds,
+    jupyter,
+    many,
+    nginx,
+    output,
+    parting,
+    peers,
+    scheduler,
+    service,
+    specs,
+    systemd,
+    upgrade,
+    wire,
+    worker,
+)
+from .converge import converge, read
+from .host import Host
+from .items import PathItem, Seat, Venv, decode
+from .output import say
+from .peers import Cluster
+from .remote import task
+from .settings import Settings, load
+from .troubles import name_of
+
+STEPS = jupyter.items, systemd.items, nginx.items  # what a cluster changes of JupyterLab
+
+
+@task
+def cluster(c, workers="", add="", remove="", status=False, yes=False):
+    """Let more hosts compute for this JupyterLab, with Dask.
+
+    On each a worker gets the very versions that are here; what is as it should be is left alone.
+
+    :param workers: comma-separated hosts, as -H takes them; else those of lab.workers.
+    :param add: another one, or several.
+    :param remove: one that leaves, or several; what it holds goes to the others first.
+    :param status: only show how the workers are.
+    :param yes: do not ask when a kernel ends that is computing.
+    """
+    if sum(map(bool, (workers, add, remove, status))) > 1:
+        raise Exit("cluster: one of --workers, --add, --remove and --status at a time")
+    settings = load(c.config)
+    host = met(c, settings)
+    where = f"fab -H {name_of(c)} cluster"
+    if not host.cluster and (add or remove or status):
+        raise Exit(f"{name_of(c)} has no cluster yet: {where} --workers david@w1,david@w2")
+    if status:
+        crew.show(c, settings, host)
+        return
+    if remove:
+        parting.take_out(c, settings, host, tuple(many.named(c, listed(remove))))
+        return
+    named = [*peers.targets(host.cluster), *listed(workers or add), *settings.workers]
+    others = many.named(c, named)
+    if not others:
+        raise Exit(f"no workers are named: {where} --workers david@w1,david@w2, or lab.workers")
+    try:
+        bring_about(c, settings, host, others, yes)
+    finally:
+        for other in others.values():
+            other.close()
+
+
+def listed(text: str) -> list[str]:
+    """The words of a comma-separated list."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def met(c, settings: Settings) -> Host:
+    """Look at main.
+
+    :raises Exit: when there is no JupyterLab of these settings.
+    """
+    symbols = [jupyter.venv(settings, Host()), systemd.needed(settings)]
+    host, (lines, unit) = deeds.meet(c, settings, symbols)
+    if lines[0] == "absent" or unit[0] == "absent":
+        raise Exit(f"{name_of(c)} has no JupyterLab yet: first run fab -H {name_of(c)} full")
+    return host
+
+
+def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection], yes) -> None:
+    """Make main and all workers what they should be; all are looked at before one is changed."""
+    made, seen = looked_at(c, settings, host, others)
+    if not c.config.run.dry:
+        if not host.cluster:  # JupyterLab starts again, to have the dashboard
+            service.consent(service.seen(c, settings)[2], yes)
+        if made.ca.save():
+            say(f"  cluster  its private CA is new: {made.ca.folder}")
+    chosen = msgspec.structs.replace(settings, members=made.members)
+    state = converge(c, *STEPS, scheduler.step(made), chosen=chosen)
+    venv, lines = state.of(Venv)
+    _, elsewhere = upgrade.roots(c, settings)
+    if elsewhere:
+        say(f"  from no index, so on no worker: {', '.join(sorted(elsewhere))}")
+    pins = exact(venv.parse(lines)[1], elsewhere)
+    python = seen[""]["python"]
+
+    def work(other: Connection) -> None:
+        place = place_of(seen[name_of(other)])
+        converge(other, worker.step(made, place, python, pins), chosen=theirs(settings, other))
+
+    many.all_of(others, work)
+    if c.config.run.dry:
+        return
+    crew.wait(c, settings, state.host, made.members)
+    called = " ".join(peers.names(made.members))
+    say(f"  cluster  {output.count(len(others), 'worker')}: {called}; dashboard: "
+        f"{settings.url}/dask/status")  # fmt: skip
+
+
+def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[str, dict]]:
+    """Look at all hosts; nothing is written.
+
+    :returns: the cluster that is to be, and what each host said of itself; main's is under "".
+    :raises Exit: for hosts that cannot compute together.
+    """
+    where, known = name_of(c), peers.targets(host.cluster)
+
+    def gone(target: str) -> str:
+        more = f"; if it is gone for good: fab -H {where} cluster --remove {target}"
+        return more if target in known else ""
+
+    reached = many.all_of(others, many.opened(settings), gone)
+    mine = seat(c, settings, next(iter(reached.values())), settings.venv)
+    address = settings.cluster_address or usable(mine["address"]) or usable(wire.peer_address(c))
+    if not address:
+        raise Exit(f"at which address do the workers reach {where}? Give lab.cluster_address")
+    called = f"{host.user}-{mine['machine'][:16]}"
+    there = many.all_of(others, lambda other: met_worker(other, settings, address))
+    places = {target: (its, said) for target, (its, said, _) in there.items()}
+    wrong = alike.unlike((host, mine), places, where)
+    for target, (_, _, unit) in there.items():
+        whose = alike.strangers(unit, called)
+        if whose:
+            wrong.append(f"{target} works for another cluster, {whose}: name another host, or end "
+                         f"that with fab -H {target} uninstall")  # fmt: skip
+    for line in wrong[:-1]:
+        say(line)
+    if wrong:
+        raise Exit(wrong[-1])
+    seen = {target: said | {"way": reached[target]} for target, (_, said, _) in there.items()}
+    members = tuple(f"{target} {said['name']}" for target, said in seen.items())
+    return Cluster(called, address, peers.own(settings, called), members), seen | {"": mine}
+
+
+def seat(c, settings: Settings, toward: str, venv: str) -> dict[str, str]:
+    """What a host says of itself as a place to compute at."""
+    item = Seat(toward=toward, venv=venv)
+    return item.told(read(c, [item], settings)[1][0])
+
+
+def met_worker(c, settings: Settings, toward: str) -> tuple[Host, dict[str, str], str]:
+    """Look at the host of a worker: its facts, what it says of itself, the unit that is there."""
+    unit = PathItem(path=scheduler.unit_file(settings.instance.worker))
+    item = Seat(toward=toward, venv=f"{settings.instance.seat}/venv")
+    host, (said, text) = deeds.meet(c, theirs(settings, c), [item, unit])
+    return host, item.told(said), decode(text) or ""
+
+
+def theirs(settings: Settings, c: Connection) -> Settings:
+    """The settings of a worker's host: root logs in for the same user, others for themselves."""
+    user = settings.user if c.user == "root" else ""
+    return msgspec.structs.replace(settings, user=user, password=None)
+
+
+def usable(address: str) -> str:
+    """An address at which others can reach it, or nothing."""
+    with contextlib.suppress(ValueError):
+        return "" if ipaddress.ip_address(address).is_loopback else address
+    return ""
+
+
+def place_of(said: dict[str, str]) -> worker.Place:
+    """Where a worker is to be."""
+    address = usable(said["address"]) or said["way"]
+    return worker.Place(said["name"], address, int(said["processors"]), int(said["memory"]))
+
+
+def exact(there: dict[str, str], elsewhere: set[str]) -> tuple[str, ...]:
+    """The very versions that are there, as requirements."""
+    names = sorted(set(there) - specs.TOOLS - elsewhere)
+    return tuple(f"{name}=={there[name]}" for name in names)

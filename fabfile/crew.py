@@ -1,0 +1,81 @@
+"""What the scheduler of a cluster knows of its workers, asked by Dask itself on main."""
+
+from __future__ import annotations
+
+import json
+
+from fabric import Connection
+from invoke import Exit
+
+from . import alike, channel, output, peers
+from .host import Host
+from .items import call
+from .render import shell
+from .settings import Settings
+from .troubles import name_of
+
+PATIENCE = 45  # seconds until a worker that was started has come to the scheduler
+WORK = 60  # seconds that a worker which leaves may go on computing
+
+
+def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object):
+    """Ask; give the answer.
+
+    :raises Exit: when the scheduler does not answer.
+    """
+    python = f"{host.under(settings.venv)}/bin/python"
+    asked = call("env", f"HOME={host.home}", python, "-", what, *words, text=shell("crew.py"))
+    told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user)
+    rows = [line for line in told if line.startswith(("[", "{"))]
+    if not rows:
+        last = told[-1] if told else "nothing"
+        raise Exit(f"the scheduler on {name_of(c)} does not answer ({last}): fab -H {name_of(c)} "
+                   "cluster mends it; its journal says more: journalctl -u "
+                   f"{settings.instance.scheduler}")  # fmt: skip
+    return json.loads(rows[-1])
+
+
+def wait(c: Connection, settings: Settings, host: Host, members: tuple[str, ...]) -> None:
+    """Wait until all have come.
+
+    :raises Exit: for those that have not.
+    """
+    missing = ask(c, settings, host, "wait", PATIENCE, *peers.names(members))
+    if missing:
+        late = [m.partition(" ")[0] for m in members if m.partition(" ")[2] in missing]
+        raise Exit(f"{', '.join(late)} runs, but did not come to the scheduler in {PATIENCE} s: "
+                   f"let the workers reach port {peers.PORT} of {name_of(c)}, and it and each "
+                   f"other ports {peers.WORKS} and {peers.WORKS + 1}; run again")  # fmt: skip
+
+
+def show(c: Connection, settings: Settings, host: Host) -> None:
+    """Print a line for each worker.
+
+    :raises Exit: when one is missing, or has other versions.
+    """
+    there = {one["name"]: one for one in ask(c, settings, host, "look")}
+    report, well = output.report(name_of(c)), True
+    many = output.count(len(host.cluster), "worker")
+    report.line(f"{report.where}{many}, scheduler beside JupyterLab")
+    wide = max(len(target) for target in peers.targets(host.cluster))
+    for member in host.cluster:
+        target, _, name = member.partition(" ")
+        one = there.get(name)
+        words, fine = described(one)
+        well = well and fine
+        report.line(f"  {target:<{wide}}  {name}  {words}")
+    if not well:
+        where = name_of(c)
+        raise Exit(f"not all workers are well: fab -H {where} cluster mends them; what is gone for "
+                   f"good leaves with fab -H {where} cluster --remove HOST")  # fmt: skip
+
+
+def described(one: dict | None) -> tuple[str, bool]:
+    """Say how a worker is, and whether that is well."""
+    if one is None:
+        return "missing", False
+    other = alike.other_versions(one["differs"])
+    memory = f"{one['used'] / 2**30:.1f} of {one['limit'] / 2**30:.1f} GiB"
+    threads = output.count(one["threads"], "thread")
+    words = f"{one['state']}  {threads}  {memory}  versions {other or 'equal'}"
+    return words, one["state"] == "running" and not other

@@ -1,0 +1,91 @@
+"""How a worker leaves a cluster: what it holds goes to the others, then all that was made there."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from fabric import Connection
+from invoke import Exit
+
+from . import crew, jupyter, many, nginx, peers, scheduler, systemd, uninstall
+from .converge import converge
+from .deeds import carry_out, meet
+from .host import Host
+from .inventory import Seen, parse
+from .items import Change, call
+from .output import say
+from .settings import Settings
+from .troubles import name_of
+
+OTHERS = re.compile(r"/etc/systemd/system/jupyterlab(-[a-z0-9-]+)?\.service")
+
+
+def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
+    """Let these leave; with the last one the scheduler goes, too.
+
+    :raises Exit: for one that is not in the cluster, or that the settings want there.
+    """
+    known = peers.targets(host.cluster)
+    for target in gone:
+        if target not in known:
+            raise Exit(f"{target} is not in the cluster: it has {', '.join(known)}")
+        if target in many.named(c, settings.workers):
+            raise Exit(f"lab.workers wants {target} in the cluster: take it out there first")
+    staying = tuple(m for m in host.cluster if m.partition(" ")[0] not in gone)
+    if staying and not c.config.run.dry:
+        leaving = set(host.cluster) - set(staying)
+        drain(c, settings, host, peers.names(tuple(leaving)))
+    dismiss(c, settings, gone)
+    if staying:
+        text = scheduler.listing(staying)
+        note = call("put_file", settings.instance.members, "root", "root", "0644", text=text)
+        carry_out(c, host, Change(f"write {settings.instance.members}", note))
+        return
+    carry_out(c, host, scheduler.dissolved(settings, host))
+    chosen = msgspec.structs.replace(settings, members=())
+    converge(c, jupyter.items, systemd.items, nginx.items, chosen=chosen)
+
+
+def drain(c, settings: Settings, host: Host, names: tuple[str, ...]) -> None:
+    """Have what these hold moved to the others, if there is anybody to ask."""
+    try:
+        moved = crew.ask(c, settings, host, "retire", crew.WORK, *names)
+    except Exit as problem:
+        say(f"  note          not drained: {problem.message}")
+        return
+    for name in names:
+        say(f"  {name}: {'drained' if name in moved else 'was not there: nothing to drain'}")
+
+
+def dismiss(c, settings: Settings, targets: tuple[str, ...]) -> None:
+    """Take away what was made on the hosts of workers; name those that cannot be reached."""
+    hosts = many.named(c, list(targets))
+    _, away = many.on_each(hosts, many.opened(settings))
+    for target, why in away.items():
+        say(f"  note          {why}; when it is back: fab -H {target} uninstall")
+    there = {target: one for target, one in hosts.items() if target not in away}
+    many.all_of(there, lambda other: leave(other, settings))
+    for one in there.values():
+        one.close()
+
+
+def leave(c: Connection, settings: Settings) -> None:
+    """Take away what was made on the host of a worker; where a JupyterLab is, that stays."""
+    from .cluster import theirs  # which imports this module
+
+    chosen, ours = theirs(settings, c), settings.instance
+    host, (lines,) = meet(c, chosen, [Seen(known=(), project=settings.project)])
+    found = parse(lines)
+    unit = scheduler.unit_file(ours.worker)
+    others = [path for _, path in found.made if OTHERS.fullmatch(path) and path != unit]
+    if not any(path in found.there for path in others):
+        uninstall.leave(c, chosen)
+        return
+    rows = f"path {unit}\ntree {host.under(ours.seat)}"
+    calls = (
+        call("stop_units", ours.worker),
+        call("take_away", text=rows),
+        call("systemctl", "daemon-reload"),
+    )
+    carry_out(c, host, Change(f"remove the worker from {name_of(c)}", "\n".join(calls)))

@@ -1,0 +1,237 @@
+"""A cluster: who fits together, whose certificates are taken, and what a worker gets."""
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from invoke import Exit
+
+from fabfile import alike, authority, crew, peers, scheduler, specs, worker
+from fabfile.cluster import exact, usable
+from fabfile.host import Host
+from fabfile.items import File, Identity, Interpreter, Seat, Venv
+from fabfile.items.certificate import parsed
+from fabfile.settings import Settings
+
+MAIN = Host(user="david", group="david", home="/home/david", name="Debian GNU/Linux 12 (bookworm)")
+TRIXIE = replace(MAIN, version="13", name="Debian GNU/Linux 13 (trixie)")
+SEAT = {"name": "main", "machine": "m0", "python": "3.11.2"}
+PLACE = worker.Place("w1", "10.0.0.2", 4, 8000)
+PINS = "dask==2026.8.0", "numpy==2.4.6"
+
+
+def seat(name: str, python: str = "3.11.2", machine: str = "") -> dict[str, str]:
+    return {"name": name, "machine": machine or name, "python": python}
+
+
+@pytest.fixture
+def ca(tmp_path):
+    authority.FOUND.clear()
+    return peers.own(Settings(ca_folder=f"{tmp_path}/ca"), "david-m0")
+
+
+@pytest.fixture
+def cluster(ca):
+    return peers.Cluster("david-m0", "10.0.0.1", ca, ("david@w1 w1", "david@w2:2222 w2"))
+
+
+@pytest.mark.parametrize(
+    "others, words",
+    [
+        ({"a": (MAIN, seat("w1")), "b": (MAIN, seat("w2"))}, []),
+        ({"a": (MAIN, seat("w1", ""))}, []),  # bare, of the same Debian
+        ({"a": (TRIXIE, seat("w1", "3.13.5"))}, ["a has Python 3.13.5, but m has 3.11.2"]),
+        ({"a": (TRIXIE, seat("w1", ""))}, ["a is Debian GNU/Linux 13 (trixie), but m is"]),
+        ({"a": (MAIN, seat("w1", "3.11.9"))}, ["a has Python 3.11.9, but m has 3.11.2"]),
+        ({"a": (MAIN, seat("main", machine="m0"))}, ["a is m itself"]),
+        ({"a": (MAIN, seat("w")), "b": (MAIN, seat("w"))}, ["a and b are both called w"]),
+        ({"a": (TRIXIE, seat("w", "3.13.5")), "b": (MAIN, seat("w"))}, ["a has", "a and b"]),
+    ],
+)
+def test_hosts_that_cannot_compute_together_are_named(others, words):
+    told = alike.unlike((MAIN, SEAT), others, "m")
+    assert len(told) == len(words)
+    assert all(line.startswith(word) for line, word in zip(told, words, strict=True))
+
+
+def test_a_worker_of_another_cluster_is_a_strangers(cluster):
+    text = worker.unit_text(Settings(), MAIN, cluster, PLACE)
+    assert alike.strangers(text, "david-m0") == ""
+    assert alike.strangers(text, "anna-m1") == "david-m0"
+    assert alike.strangers("[Unit]\n", "david-m0") == "somebody else"
+    assert alike.strangers("", "david-m0") == ""
+
+
+@pytest.mark.parametrize(
+    "differs, words",
+    [
+        ({}, ""),
+        (None, "not known"),
+        ({"numpy": ["2.0", "2.4"], "dask": [None, "1"]}, "numpy 2.0, not 2.4; dask none, not 1"),
+        ({n: ["1", "2"] for n in "abcd"}, "a 1, not 2; b 1, not 2; c 1, not 2 and 1 more"),
+    ],
+)
+def test_other_versions_are_named(differs, words):
+    assert alike.other_versions(differs) == words
+
+
+def test_a_cluster_has_a_ca_of_its_own_beside_the_one_of_browsers(tmp_path, ca):
+    other = peers.own(Settings(ca_folder=f"{tmp_path}/ca"), "anna-m0")
+    browsers = authority.find(tmp_path / "ca")
+    assert ca.folder == tmp_path / "cluster-ca" / "david-m0"
+    assert len({ca.pem, other.pem, browsers.pem}) == 3
+    certificate, _ = other.admit("client", (), listens=False)
+    assert not peers.fits(ca, certificate, "client", ())
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_member_can_be_a_client_and_listens_only_if_it_must(ca, listens):
+    addresses = ("10.0.0.1",) if listens else ()
+    there = parsed(ca.admit("w1", addresses, listens)[0])
+    uses = there.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert ExtendedKeyUsageOID.CLIENT_AUTH in uses
+    assert (ExtendedKeyUsageOID.SERVER_AUTH in uses) == listens
+    told = there.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert told.get_values_for_type(x509.IPAddress) == [ip_address(one) for one in addresses]
+    assert not there.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_a_certificate_is_renewed_when_it_is_due_or_not_ours(ca, monkeypatch):
+    text, _ = ca.admit("w1", ("10.0.0.2",), True)
+    assert peers.fits(ca, text, "w1", ("10.0.0.2",))
+    assert not peers.fits(ca, text, "w1", ("10.0.0.3",))
+    assert not peers.fits(ca, text, "w2", ("10.0.0.2",))
+    assert not peers.fits(ca, "", "w1", ("10.0.0.2",))
+    monkeypatch.setattr(peers, "RENEWED", timedelta(days=authority.DAYS))
+    assert not peers.fits(ca, text, "w1", ("10.0.0.2",))
+
+
+def test_an_identity_comes_with_its_key_and_is_left_alone_when_well(cluster):
+    import base64
+
+    item = cluster.identity("/x/worker.pem", "w1", ("10.0.0.2",), MAIN)
+    change = item.compare(["absent", "absent"], set())
+    assert change.say == "put a certificate for w1 into /x/worker.pem"
+    assert change.shell.index("/x/worker.key") < change.shell.index("put_file /x/worker.pem")
+    assert (change.before, change.after) == (None, None)
+    text, _ = item.make()
+    there = ["regular file|david|david|600", base64.b64encode(text.encode()).decode()]
+    assert item.compare([*there, "regular file|david|david|600"], set()) is None
+    assert item.compare([*there, "regular file|david|david|644"], set())
+    assert item.compare([*there, "absent"], set())
+
+
+def items_of(step, settings, host=MAIN, kind=object):
+    return [item for item in step(settings, host) if isinstance(item, kind)]
+
+
+def test_a_worker_has_mains_very_versions_and_is_limited_by_its_own_size(cluster):
+    settings = Settings(worker_memory=50, worker_cpu=50)
+    step = worker.step(cluster, PLACE, "3.11.2", PINS)
+    (venv,) = items_of(step, settings, kind=Venv)
+    assert venv.requirements == PINS
+    assert venv.path == "/home/david/jupyterlab-worker/venv"
+    assert items_of(step, settings, kind=Interpreter)[0].version == "3.11.2"
+    unit = worker.unit_text(settings, MAIN, cluster, PLACE)
+    for row in (
+        "MemoryMax=4000M", "CPUQuota=200%", "--nthreads 2", "--memory-limit 3400MiB",
+        "tls://10.0.0.1:8786", "--host 10.0.0.2 --worker-port 8788 --nanny-port 8789",
+        "Restart=always", "NoNewPrivileges=yes", "--no-dashboard",
+    ):  # fmt: skip
+        assert row in unit, row
+
+
+def test_no_key_is_for_eyes_and_each_is_its_owners_alone(cluster):
+    for step in (scheduler.step(cluster), worker.step(cluster, PLACE, "3.11.2", PINS)):
+        for item in items_of(step, Settings(), kind=Identity):
+            assert (item.owner, item.mode) == ("david", "0600")
+
+
+def test_the_scheduler_listens_by_tls_at_one_address_and_shows_itself_on_a_socket(cluster):
+    files = {f.path: f.content for f in items_of(scheduler.step(cluster), Settings(), kind=File)}
+    unit = files["/etc/systemd/system/jupyterlab-scheduler.service"]
+    assert "--protocol tls --host 10.0.0.1 --port 8786" in unit
+    assert "DASK_HTTP_SOCKET=/run/jupyterlab-scheduler/dashboard.sock" in unit
+    known = files["/home/david/.config/dask/jupyterlab-cluster.yaml"]
+    assert "\nscheduler-address: tls://10.0.0.1:8786\n" in known
+    assert "/dask/status\n" in known
+    assert files["/var/lib/jupyterlab-fab/cluster"].endswith("david@w1 w1\ndavid@w2:2222 w2\n")
+
+
+def test_an_address_of_ipv6_is_bracketed(ca):
+    assert peers.Cluster("c", "fd00::1", ca, ()).scheduler == "tls://[fd00::1]:8786"
+
+
+def test_what_a_cluster_needs_stays_as_long_as_it_is_there():
+    settings, there = Settings(), replace(MAIN, cluster=("david@w1 w1",))
+    assert set(specs.CLUSTER) <= set(specs.wanted(settings, there))
+    assert not set(specs.CLUSTER) & set(specs.wanted(settings, MAIN))
+    none = msgspec.structs.replace(settings, members=())
+    assert not set(specs.CLUSTER) & set(specs.wanted(none, there))
+
+
+def test_any_port_is_shown_only_to_who_asked_for_that():
+    there = replace(MAIN, cluster=("david@w1 w1",))
+    asked = Settings(packages=("jupyter", "jupyter_server_proxy"))
+    assert not specs.proxied(Settings(), there)
+    assert specs.proxied(Settings(), MAIN)
+    assert specs.proxied(asked, there)
+
+
+def test_the_last_worker_takes_the_scheduler_along_and_what_shows_any_port():
+    change = scheduler.dissolved(Settings(), replace(MAIN, cluster=("david@w1 w1",)))
+    for word in ("stop_units jupyterlab-scheduler.service", "tree /home/david/.config/jupyterlab",
+                 "path /var/lib/jupyterlab-fab/cluster", "jupyter-server-proxy"):  # fmt: skip
+        assert word in change.shell
+    kept = scheduler.dissolved(Settings(packages=("jupyter", "jupyter-server-proxy")), MAIN)
+    assert "drop_packages_alone" not in kept.shell
+
+
+def test_exact_versions_leave_out_the_tools_and_what_came_from_no_index():
+    there = {"numpy": "2.4.6", "pip": "26", "mine": "1", "dask": "2026.8.0"}
+    assert exact(there, {"mine"}) == ("dask==2026.8.0", "numpy==2.4.6")
+
+
+@pytest.mark.parametrize(
+    "address, use", [("10.0.0.1", "10.0.0.1"), ("127.0.0.1", ""), ("::1", ""), ("", ""), ("w1", "")]
+)
+def test_an_address_that_others_cannot_reach_is_none(address, use):
+    assert usable(address) == use
+
+
+def test_a_seat_tells_what_it_is():
+    item = Seat(toward="10.0.0.1", venv="~/jupyterlab-worker/venv")
+    assert item.told(["name=w1", "python=", "address=10.0.0.2"])["python"] == ""
+    assert item.compare(["name=w1"], set()) is None
+
+
+@pytest.mark.parametrize(
+    "one, words, well",
+    [
+        (None, "missing", False),
+        ({}, "running  2 threads  1.0 of 4.0 GiB  versions equal", True),
+        ({"state": "paused"}, "paused  2 threads  1.0 of 4.0 GiB  versions equal", False),
+        (
+            {"differs": {"numpy": ["1", "2"]}},
+            "running  2 threads  1.0 of 4.0 GiB  versions numpy 1, not 2",
+            False,
+        ),
+    ],
+)
+def test_a_worker_is_described(one, words, well):
+    whole = {"state": "running", "threads": 2, "used": 2**30, "limit": 2**32, "differs": {}}
+    assert crew.described(None if one is None else whole | one) == (words, well)
+
+
+def test_a_cluster_address_is_an_address():
+    from fabric import Config
+
+    from fabfile.settings import DEFAULTS, load
+
+    config = Config(overrides={**DEFAULTS, "lab": {**DEFAULTS["lab"], "cluster_address": "1.2.3"}})
+    with pytest.raises(Exit, match=r"lab\.cluster_address: '1.2.3' is not accepted"):
+        load(config)
