@@ -98,7 +98,7 @@ def docs(c):
 
 
 @task
-def bench(c, runs=5, peers=True, only="", pages=False):
+def bench(c, runs=5, peers=True, only="", pages=False, sizing=False, cluster=False):
     """Measure beside plain ssh, pyinfra and Ansible; needs root.
 
     :param runs: how often each counts, the long ones less often; medians are compared.
@@ -106,9 +106,19 @@ def bench(c, runs=5, peers=True, only="", pages=False):
     :param only: comma-separated words: bare, no-op, template, 8 servers, far.
     :param pages: instead, a page in Chromium and a kernel's websocket: by Jupyter's own port, by
         the how-to's Nginx, by ours.
+    :param sizing: instead, what a server, a kernel and a tab take of a server, and waking.
+    :param cluster: instead, one to three workers: waiting tasks, latency, and what TLS costs.
     """
     if pages:
         from bench.pages import main as measure
+
+        measure(runs)
+    elif sizing:
+        from bench.sizing import main as measure
+
+        measure(runs)
+    elif cluster:
+        from bench.cluster import main as measure
 
         measure(runs)
     else:

@@ -109,6 +109,21 @@ class Wire:
             if "kernel_info_reply" in text:
                 return time.perf_counter() - began
 
+    def run(self, code: str) -> str:
+        """Run a cell to its end, and give what it printed.
+
+        :raises SystemExit: when it fails.
+        """
+        printed = ""
+        for text in self.answers(self.send("execute_request", code=code, silent=False)):
+            message = json.loads(text)
+            if message["msg_type"] == "stream":
+                printed += message["content"]["text"]
+            if message["msg_type"] == "error":
+                raise SystemExit(f"the cell failed: {message['content']['evalue']}")
+            if message["content"].get("execution_state") == "idle":
+                return printed
+
     def rate(self, count: int = 900) -> float:
         """Messages a second of a cell that sends so many: no more than ZeroMQ keeps for us."""
         code = STREAM.format(count=count)

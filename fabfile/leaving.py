@@ -125,8 +125,6 @@ def hand_on(found: Inventory, settings: Settings, host: Host) -> tuple[Inventory
 
     def alone(kind: str, value: str) -> bool:
         path = value.partition("|")[0]
-        if kind in ("package", "remnant", "index"):
-            return False
         at_home = any(f"{path}/".startswith(home) for home in homes)
         return kind == "older" or at_home or any(map(named.fullmatch, path.split("/")))
 

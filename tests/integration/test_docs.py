@@ -73,6 +73,7 @@ DAY = [
     f"{FAB} logs --jupyter",
     f"{FAB} logs --follow",
     f"{FAB} backup",
+    'tar --zstd -xf "$(ls -t backups/1.1.1.1/*.tar.zst | head -n 1)" project lock.txt',
     f"{FAB} backup --there",
     f"{FAB} backup --list",
     f"{FAB} restore latest",
@@ -117,6 +118,8 @@ RUN_ELSEWHERE = {
     "invoke docs": "what it writes is in tests/unit/test_reference.py",
     "sudo .venv/bin/invoke bench": "half an hour: its parts are in tests/unit/test_bench.py",
     "sudo .venv/bin/invoke bench --pages": "ten minutes, on a machine with nothing else to do",
+    "sudo .venv/bin/invoke bench --sizing": "as long, on such a one",
+    "sudo .venv/bin/invoke bench --cluster": "the same; answers, not seconds: test_cluster.py",
     "for n in 1 2 3 4 5 6 7 8 9; do": "a measurement: test_idle.py wakes one that sleeps",
 }
 BEFORE = {  # what the documents suppose

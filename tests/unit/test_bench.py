@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bench import pages
+from bench import cluster, footprint, pages, sizing
 from bench.bench import Measured, high_water, run, table
 from bench.ways import WAYS, Command, idle
 
@@ -74,3 +74,36 @@ def test_pages_have_their_verdicts(capsys, better, word):
     pages.table(found)
     rows = [line for line in capsys.readouterr().out.splitlines() if "at " in line]
     assert len(rows) == 5 and all(row.endswith(f"| {word} |") for row in rows)
+
+
+def test_tabs_that_fit_are_counted_by_the_limits_in_force(capsys):
+    found = {
+        "connections of Nginx per tab, just opened": Measured([12.0, 16.0, 14.0]),
+        "connections of Nginx per tab, at rest": Measured([4.0]),
+        "descriptors of JupyterLab per tab, just opened": Measured([80.0]),
+        "descriptors of JupyterLab per tab, at rest": Measured([40.0]),
+    }
+    sizing.table(found, sizing.Limits(workers=2, each=768, files=700, lab=4000))
+    out = capsys.readouterr().out
+    assert "| connections of Nginx per tab, just opened | 14.0 (12.0-16.0) |" in out
+    assert "| connections of Nginx per tab, at rest | 4.0 |" in out
+    assert "| tabs that fit, for Nginx: just opened, at rest | 100, 350 |" in out
+    assert "| for JupyterLab: the same | 50, 100 |" in out
+
+
+def test_a_process_that_has_just_ended_says_nothing(tmp_path):
+    assert footprint.text(tmp_path / "smaps_rollup") == ""
+
+
+@pytest.mark.parametrize("three, word", [(28.0, "reached"), (24.0, "MISSED")])
+def test_a_cluster_that_does_not_grow_with_its_workers_has_missed_it(capsys, three, word):
+    found = {
+        cluster.TITLE.format(1): Measured([10.0]),
+        cluster.TITLE.format(2): Measured([20.0]),
+        cluster.TITLE.format(3): Measured([three]),
+    }
+    costs = {cluster.LATENCY: {"tcp": Measured([4.0]), "tls": Measured([5.0])}}
+    cluster.table(found, costs)
+    out = capsys.readouterr().out
+    assert f"| 3 workers / 3 times one | {three / 30:.2f} | at least 0.9 | {word} |" in out
+    assert "| 4.00 (4.00-4.00) | 5.00 (5.00-5.00) | 1.25 |" in out

@@ -153,6 +153,16 @@ def test_the_environment_counts_more_than_a_group(monkeypatch):
     assert personal("root@lab1", "ben", c=CLASS).port == 9999
 
 
+def test_a_file_named_by_hand_counts_more_than_a_group(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("lab: {port: 9999}")
+    given = config(c=CLASS)
+    given.set_runtime_path(str(path))
+    given.load_runtime()
+    there = groups.personal(Connection("root@lab1", config=given), "ben")
+    assert settings.load(there.config).port == 9999
+
+
 @pytest.mark.parametrize(
     "group, why",
     [({"host": ["a"]}, "groups.g.host: no such setting; did you mean hosts"),

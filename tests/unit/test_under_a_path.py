@@ -1,5 +1,7 @@
 """JupyterLab under a folder of the URL: in a server block of our own, and in somebody else's."""
 
+import re
+
 import crossplane
 import pytest
 from invoke import Exit
@@ -141,6 +143,18 @@ def test_what_nginx_rejects_is_put_back_whole(chosen):
     (service,) = [i for i in items(**chosen) if isinstance(i, Service)]
     for item in items(**chosen):
         assert not isinstance(item, File | Absent) or item.path in service.fix.split()
+
+
+def test_what_nginx_names_for_all_is_each_ones_own():
+    def named(**chosen):
+        text = rendered(nginx, chosen.pop("file", "jupyterlab"), **chosen)
+        told = re.findall(r"^(?:upstream|log_format) (\S+)|^map .* (\$\S+) \{|zone=(\w+):|"
+                          r"shared:(\w+)|server_name (\S+);", text, re.MULTILINE)  # fmt: skip
+        return {word for row in told for word in row if word}
+
+    his = named(tls="self-signed")
+    hers = named(tls="self-signed", name="anna", domain="anna.example.org", file="jupyterlab-anna")
+    assert len(his) == len(hers) == 12 and not his & hers
 
 
 def test_in_another_site_the_ports_are_theirs():
