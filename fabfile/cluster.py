@@ -120,7 +120,12 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
     many.all_of(others, work)
     if c.config.run.dry:
         return
-    crew.wait(c, settings, state.host, made.members)
+
+    def again(names: list[str]) -> None:
+        late = {t: one for t, one in others.items() if seen[t]["name"] in names}
+        many.all_of(late, lambda other: parting.restart(other, theirs(settings, other)))
+
+    crew.wait(c, settings, state.host, made.members, again)
     called = " ".join(peers.names(made.members))
     say(f"  cluster  {output.count(len(others), 'worker')}: {called}; dashboard: "
         f"{settings.url}/dask/status")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from fabric import Connection
 from invoke import Exit
@@ -14,7 +15,7 @@ from .render import shell
 from .settings import Settings
 from .troubles import name_of
 
-PATIENCE = 45  # seconds until a worker that was started has come to the scheduler
+PATIENCE = 30  # seconds until a worker that was started has come to the scheduler
 WORK = 60  # seconds that a worker which leaves may go on computing
 
 
@@ -35,12 +36,16 @@ def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object
     return json.loads(rows[-1])
 
 
-def wait(c: Connection, settings: Settings, host: Host, members: tuple[str, ...]) -> None:
-    """Wait until all have come.
+def wait(c: Connection, settings: Settings, host: Host, members, again: Callable) -> None:
+    """Wait until all have come; those that have not are started once more.
 
-    :raises Exit: for those that have not.
+    :param again: starts the workers of these names.
+    :raises Exit: for those that do not come then, either.
     """
     missing = ask(c, settings, host, "wait", PATIENCE, *peers.names(members))
+    if missing:
+        again(missing)
+        missing = ask(c, settings, host, "wait", PATIENCE, *missing)
     if missing:
         late = [m.partition(" ")[0] for m in members if m.partition(" ")[2] in missing]
         raise Exit(f"{', '.join(late)} runs, but did not come to the scheduler in {PATIENCE} s: "

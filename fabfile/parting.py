@@ -70,6 +70,13 @@ def dismiss(c, settings: Settings, targets: tuple[str, ...]) -> None:
         one.close()
 
 
+def restart(c: Connection, settings: Settings) -> None:
+    """Start the worker of a host again, which runs but computes for nobody."""
+    host, _ = meet(c, settings)
+    unit = settings.instance.worker
+    carry_out(c, host, Change(f"restart {unit}", call("systemctl", "restart", unit)), whenever=True)
+
+
 def leave(c: Connection, settings: Settings) -> None:
     """Take away what was made on the host of a worker; where a JupyterLab is, that stays."""
     from .cluster import theirs  # which imports this module

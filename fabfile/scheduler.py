@@ -19,6 +19,7 @@ DASK = "~/.config/dask"
 CLIENT = f"{DASK}/jupyterlab-cluster.yaml"  # Dask reads every file of that folder
 HTTP = "dask-http.py"
 HEAD = "# Written by `fab cluster`: the hosts that compute for this JupyterLab, and their names.\n"
+PRELOADS = HTTP, "dask-suspects.py"  # what Dask loads first
 PROXY = "jupyter-server-proxy"
 START = 60  # seconds until it listens
 
@@ -48,11 +49,12 @@ def step(cluster: Cluster) -> Step:
             **values,
             address=cluster.address,
             port=PORT,
-            preload=f"{folder}/{HTTP}",
+            preloads=PRELOADS,
             runtime=settings.instance.dashboard.split("/")[2],
         )
         ca, own = f"{folder}/ca.pem", f"{folder}/scheduler.pem"
-        reads = unit_file(unit), own, ca, f"{folder}/{HTTP}", f"{venv}/.converged"
+        loaded = (f"{folder}/{one}" for one in PRELOADS)
+        reads = unit_file(unit), own, ca, *loaded, f"{venv}/.converged"
         told = unit, unit_file(unit), cluster.address, PORT, START
         known = render(
             "dask.yaml.j2",
@@ -66,7 +68,7 @@ def step(cluster: Cluster) -> Step:
             Directory(path=host.under("~/.config"), adopted=True, mode="0700", **mine),
             Directory(path=folder, mode="0700", **mine),
             Directory(path=host.under(DASK), adopted=True, mode="0700", **mine),
-            File(path=f"{folder}/{HTTP}", content=shell(HTTP), **secret),
+            *(File(path=f"{folder}/{one}", content=shell(one), **secret) for one in PRELOADS),
             File(path=ca, content=cluster.ca.pem, secret=True, **secret),
             cluster.identity(own, "scheduler", (cluster.address,), host),
             cluster.identity(f"{folder}/client.pem", "client", (), host, listens=False),

@@ -16,6 +16,7 @@ from .render import render, shell
 from .scheduler import HTTP, START, unit_file
 from .settings import Settings
 
+PRELOADS = HTTP, "dask-watch.py"  # what Dask loads first: to compute, and to watch over that
 OWN = "scratch", "__pycache__"  # what it makes itself
 PACKAGES = ("python3", "python3-venv", "ca-certificates")
 
@@ -46,7 +47,8 @@ def step(cluster: Cluster, place: Place, python: str, pins: tuple[str, ...]) -> 
         folder, mine = host.under(settings.instance.seat), {"owner": host.user, "group": host.group}
         secret, unit = {"mode": "0600", **mine}, settings.instance.worker
         ca, pem, venv = f"{folder}/ca.pem", f"{folder}/worker.pem", f"{folder}/venv"
-        reads = unit_file(unit), pem, ca, f"{folder}/{HTTP}", f"{venv}/.converged"
+        loaded = (f"{folder}/{one}" for one in PRELOADS)
+        reads = unit_file(unit), pem, ca, *loaded, f"{venv}/.converged"
         told = unit, unit_file(unit), place.address, WORKS, START
         fix = call("start_member", *told, *(f"{folder}/{own}" for own in OWN))
         return [
@@ -58,7 +60,7 @@ def step(cluster: Cluster, place: Place, python: str, pins: tuple[str, ...]) -> 
             Interpreter(version=python, needs=("python3", "python3-venv")),
             Directory(path=folder, mode="0700", **mine),
             filled(settings, host, venv, pins),
-            File(path=f"{folder}/{HTTP}", content=shell(HTTP), **secret),
+            *(File(path=f"{folder}/{one}", content=shell(one), **secret) for one in PRELOADS),
             File(path=ca, content=cluster.ca.pem, secret=True, **secret),
             identity(cluster, place, pem, host),
             File(path=unit_file(unit), content=unit_text(settings, host, cluster, place)),
@@ -100,6 +102,7 @@ def unit_text(settings: Settings, host: Host, cluster: Cluster, place: Place) ->
         name=place.name,
         address=place.address,
         port=WORKS,
+        preloads=PRELOADS,
         processors=place.processors,
         total=place.memory,
         threads=max(place.processors * settings.worker_cpu // 100, 1),
