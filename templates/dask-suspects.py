@@ -2,8 +2,8 @@
 """A task that needs more memory than a worker has fails alone, not with those that ran beside it.
 
 When a worker dies, Dask suspects all tasks that were there, and gives up each that has been there
-four times by default: also one that only ran beside the hungry one each time. Here those that are most suspect
-go to different workers the next time, and while one of them is there no other is blamed.
+so many times: also one that only ran beside the hungry one each time. Here those that are most
+suspect go to different workers the next time, and while one of them is there no other is blamed.
 """
 
 import logging

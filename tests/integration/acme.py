@@ -102,6 +102,7 @@ class Authority:
         added = f"echo {quote(f'{address} {domain}')} >>/tmp/hosts" if address else ":"
         # Docker mounts /etc/hosts: it may be written, not replaced
         self.host.exec(f"{kept}\n{added}\ncat /tmp/hosts >/etc/hosts")
+        time.sleep(6)  # Go, which Pebble is written in, reads that file anew after 5 s
 
     def trust(self, server: Host) -> None:
         """Have a server trust its API, as a company with an authority of its own does."""
