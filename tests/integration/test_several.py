@@ -190,6 +190,16 @@ def test_status_and_restart_are_of_one(all_there, anna):
     assert all_there.host.exec(HIS) == before
 
 
+def test_an_upgrade_is_of_one(all_there, anna):
+    outdated = "runuser -u anna -- ~anna/project/venv/bin/pip install -q --no-deps idna==3.6"
+    all_there.host.exec(outdated)
+    before = all_there.host.exec(HIS)
+    assert "idna 3.6 ->" in well(anna("upgrade", "--yes"))
+    assert all_there.host.exec("readlink /home/anna/project/venv").startswith(".venvs/")
+    assert all_there.host.exec(HIS) == before
+    nothing_to_change(anna("full", "--no-verify"))
+
+
 def test_logs_are_of_one(all_there, anna):
     Visitor(all_there, ANNA).client.get("/of-anna")
     Visitor(all_there).client.get("/of-david")
