@@ -143,7 +143,7 @@ def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[
         more = f"; if it is gone for good: fab -H {where} cluster --remove {target}"
         return more if target in known else ""
 
-    reached = many.all_of(others, many.opened(settings), gone)
+    reached = many.reached(others, settings, gone)
     mine = seat(c, settings, next(iter(reached.values())), settings.venv)
     address = settings.cluster_address or usable(mine["address"]) or usable(wire.peer_address(c))
     if not address:

@@ -167,7 +167,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ) = ""
     workers: several(
         text(r"[^\s,-][^\s,]*"),
-        "the hosts that compute for it, with `fab cluster`",
+        "the hosts that compute for it, as its cluster",
         "a list of hosts, as -H takes them",
         ["david@w1", "david@w2"],
     ) = ()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 from fabric import Connection
 from invoke import Exit
 
@@ -61,11 +63,24 @@ def all_of(hosts: dict[str, Connection], body: Callable, hint: Callable = lambda
     return done
 
 
+def reached(hosts: dict[str, Connection], settings: Settings, hint: Callable) -> dict[str, str]:
+    """Open all connections; give the address that each leads to, or its name.
+
+    :param hint: as for all_of.
+    """
+    for one in hosts.values() if output.may_ask() else ():  # such as whether a key is the right one
+        with contextlib.suppress(Exit), clear_errors(one):
+            opened(settings)(one)
+    return all_of(hosts, opened(settings), hint)
+
+
 def opened(settings: Settings) -> Callable[[Connection], str]:
     """Give what opens a connection and tells where it leads: an address, or a name."""
+    pinned = settings.host_key.startswith("SHA256:")  # that is main's, not that of the others
+    theirs = msgspec.structs.replace(settings, host_key="strict") if pinned else settings
 
     def opening(c: Connection) -> str:
-        wire.open_connection(c, settings)
+        wire.open_connection(c, theirs)
         return wire.peer_address(c) or c.host
 
     return opening

@@ -24,6 +24,14 @@ REMEDIES = (
         r"cannot (remove|delete) .*: Permission denied",
         "it is not its folder's owner's, as after sudo: remove it by hand, then run again",
     ),
+    (
+        r"Python \S+ is not the one of the cluster, \S+",
+        "a worker needs the same Debian as main, both up to date: apt upgrade, then run again",
+    ),
+    (
+        r"Cannot assign requested address",
+        "that is not an address of this host: correct lab.cluster_address, then run again",
+    ),
     (r"does not answer; the last lines", "mend what the journal says, then run again"),
     (r"systemd rejected the unit", "mend what systemd says, then run again"),
     (

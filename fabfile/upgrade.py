@@ -68,6 +68,8 @@ def upgrade(c, lock=False, yes=False):
         there = now(c, settings, venv)
         say(f"  jupyter  {versions(there)}")
         say(f"  what was before is kept: fab -H {name_of(c)} rollback")
+        if host.cluster:
+            say(f"  its workers still have the versions before: fab -H {name_of(c)} cluster")
     if lock and not c.config.run.dry:
         exact = {name: there[name] for name in there if name not in elsewhere}
         count = specs.write_lock(Path(file).expanduser(), exact, f"{stamped()}, on {host.name}")

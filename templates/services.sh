@@ -65,7 +65,7 @@ start_member() {
 refuse_python() {
     there=$(show_python)
     [ "$there" = "$1" ] && return 0
-    echo "Python ${there:-is missing} is not the one of the cluster, $1"
+    echo "Python ${there:-none} is not the one of the cluster, $1"
     return 1
 }
 
