@@ -94,8 +94,19 @@ def kernels(host: Host, door: Door, found: dict[str, Measured]) -> None:
     note("JupyterLab, idle, after kernels have come and gone, MB", weigh())
 
 
+def show(reader: Reader, door: Door, number: int):
+    """Open JupyterLab with a notebook in a window of its own, until its kernel is idle."""
+    window = reader.browser.new_context()
+    window.add_cookies(door.cookies())
+    page = window.new_page()
+    page.goto(f"{door.url}/lab/workspaces/tab{number}/tree/tab{number}.ipynb")
+    page.wait_for_selector(IDLE, timeout=120_000)
+    page.wait_for_timeout(RESTS * 1000)
+    return window
+
+
 def tabs(host: Host, reader: Reader, door: Door, found: dict[str, Measured]) -> None:
-    """Open JupyterLab with a notebook, for one person after the other; what each more takes.
+    """Open JupyterLab with a notebook, for one person after the other; what each takes.
 
     Each has a browser's window of their own, which shares no connection with the others.
     """
@@ -114,24 +125,21 @@ def tabs(host: Host, reader: Reader, door: Door, found: dict[str, Measured]) -> 
             measured = found.setdefault(f"{what} per tab, {title}", Measured())
             measured.seconds.append((value - before[what]) / count)
 
-    for number in range(TABS):
+    for number in range(2 * TABS):
         path = f"/home/david/project/tab{number}.ipynb"
         host.exec(f"echo {quote(EMPTY)} >{path}; chown david: {path}")
+    for number in range(TABS):  # each alone
+        before = counts()
+        with contextlib.closing(show(reader, door, number)):
+            note("just opened", before, counts(), 1)
+        time.sleep(RESTS)
+    before = counts()
     with contextlib.ExitStack() as windows:
-        first = last = counts()
-        for number in range(TABS):
-            window = windows.enter_context(contextlib.closing(reader.browser.new_context()))
-            window.add_cookies(door.cookies())
-            page = window.new_page()
-            page.goto(f"{door.url}/lab/workspaces/tab{number}/tree/tab{number}.ipynb")
-            page.wait_for_selector(IDLE, timeout=120_000)
-            page.wait_for_timeout(RESTS * 1000)
-            note("just opened", last, now := counts(), 1)
-            last = now
-        page.wait_for_timeout(FORGETS * 1000)
-        note("at rest", first, counts(), TABS)
-        weight = memory(host, NGINX)
-        found[f"Nginx, with {TABS} tabs, MB"] = Measured([weight])
+        for number in range(TABS):  # all together
+            windows.enter_context(contextlib.closing(show(reader, door, TABS + number)))
+        reader.browser.contexts[0].pages[0].wait_for_timeout(FORGETS * 1000)
+        note("at rest", before, counts(), TABS)
+        found[f"Nginx, with {TABS} tabs, MB"] = Measured([memory(host, NGINX)])
     for name in door.ask("GET", "kernels"):
         door.ask("DELETE", f"kernels/{name['id']}")
 

@@ -359,8 +359,9 @@ def test_another_version_is_named_and_mended(whole):
 
 def test_bad_words_change_nothing(crew):
     refused(crew.cluster("--remove", "david@192.0.2.1"), "192.0.2.1")
-    refused(crew.cluster("--add", crew.main.target))
-    nothing_to_change(crew.cluster("--workers", crew.targets(*WORKERS)))
+    refused(crew.cluster("--add", crew.main.target), crew.main.target)
+    refused(crew.cluster("--add", "david@192.0.2.1", "--status"), "one of")
+    nothing_to_change(crew.cluster())
 
 
 # --- and away ----------------------------------------------------------------------------------

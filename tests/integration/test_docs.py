@@ -137,7 +137,7 @@ def test_every_command_of_the_documents_is_run():
 
 def test_every_mention_of_a_task_is_of_one_that_is_run():
     mentions = [c for c in all_commands() if c not in DAY and c not in RUN_ELSEWHERE]
-    assert [mention for mention in mentions if not told_by(mention, DAY)] == []
+    assert [mention for mention in mentions if not told_by(mention, [*DAY, *RUN_ELSEWHERE])] == []
 
 
 class Desk:
