@@ -133,6 +133,7 @@ def tabs(host: Host, reader: Reader, door: Door, found: dict[str, Measured]) -> 
         with contextlib.closing(show(reader, door, number)):
             note("just opened", before, counts(), 1)
         time.sleep(RESTS)
+    time.sleep(FORGETS)
     before = counts()
     with contextlib.ExitStack() as windows:
         for number in range(TABS):  # all together
