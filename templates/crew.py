@@ -37,7 +37,8 @@ def differing(theirs: dict[str, str], ours: dict[str, str]) -> dict[str, list]:
 
 def workers(client) -> dict[str, dict]:
     """What the scheduler knows of each: by address."""
-    return client.scheduler_info(n_workers=-1)["workers"]
+    # not client.scheduler_info(), in which an update of the client's own may leave no worker
+    return client.sync(client.scheduler.identity, n_workers=-1)["workers"]
 
 
 def look(client) -> list[dict]:

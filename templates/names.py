@@ -17,7 +17,7 @@ def answers(number: int, seconds: float = 30) -> str:
     with Client(timeout=20) as client:
         end = time.monotonic() + seconds
         while True:
-            there = client.scheduler_info(n_workers=-1)["workers"]
+            there = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
             asked = [client.submit(where, workers=[one], pure=False) for one in there]
             with contextlib.suppress(TimeoutError):
                 wait(asked, timeout=10)
