@@ -35,8 +35,10 @@ from dask.distributed import Client
 timed = time.perf_counter
 def nothing(n):
     return n
+def known(client):  # not client.scheduler_info(), in which an update of its own may leave no worker
+    return client.sync(client.scheduler.identity, n_workers=-1)["workers"]
 def waiting(client, names, seconds, rounds):
-    there = client.scheduler_info(n_workers=-1)["workers"]
+    there = known(client)
     chosen = [address for address, one in there.items() if one["name"] in names]
     count = rounds * sum(there[address]["nthreads"] for address in chosen)
     began = timed()
@@ -54,7 +56,7 @@ def rate(client, count=1000):
     client.gather(client.map(nothing, range(count), pure=False))
     return count / (timed() - began)
 def carried(client, size=100_000_000):
-    one, other = list(client.scheduler_info(n_workers=-1)["workers"])[:2]
+    one, other = list(known(client))[:2]
     kept = client.submit(bytes, size, pure=False, workers=[one])
     client.submit(len, kept, pure=False, workers=[one]).result()
     began = timed()
@@ -122,7 +124,7 @@ def ask(wire: Wire, code: str):
 def grows(wire: Wire, runs: int, found: dict[str, Measured]) -> None:
     """Waiting tasks on some of the workers, in turn, and then how long one task takes."""
     wire.run("client = Client()\nclient.wait_for_workers(3, timeout=60)")
-    names = ask(wire, '[one["name"] for one in client.scheduler_info()["workers"].values()]')
+    names = ask(wire, '[one["name"] for one in known(client).values()]')
     for turn, count in itertools.product(range(runs + 1), COUNTS):
         rate = ask(wire, f"waiting(client, {names[:count]}, 0.2, 20)")
         if turn:  # the first does not count
