@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from .base import Change, Item, call, look
-from .certificate import Certificate
-from .paths import decode
+from .certificate import Given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,37 +46,10 @@ class Interpreter(Item):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity(Certificate):
-    """A certificate by the CA of a cluster and its key, in a folder of a user's.
-
-    :param fits: whether the text that is there will do.
-    :param make: gives the certificate and the key, when they are needed.
-    """
+class Identity(Given):
+    """A certificate by the CA of a cluster and its key, in a folder of a user's."""
 
     mode: str = "0600"
-    fits: Callable[[str], bool]
-    make: Callable[[], tuple[str, str]]
 
-    @property
-    def paths(self):
-        return self.path, self.key
-
-    def read(self):
-        return f"{look('show_path', self.path)}\n{look('show_rights', self.key)}"
-
-    def compare(self, lines, touched):
-        *shown, key = lines
-        well = self.fits(decode(shown) or "") and not self.rights_differ(shown)
-        if well and key.endswith(f"|{self.owner}|{self.group}|600"):
-            return None
-        certificate, secret = self.make()
-        rights = self.owner, self.group, "0600"
-        fix = "\n".join(
-            [
-                call("remove_as", self.owner, self.path),  # no half of it is taken for the whole
-                call("put_file", self.key, *rights, text=secret),
-                call("put_file", self.path, *rights, text=certificate),
-            ]
-        )
-        say = f"put a certificate for {self.domain} into {self.path}"
-        return Change(say, fix, (self.path,), needs=self.needs)
+    def begin(self):
+        return call("remove_as", self.owner, self.path)

@@ -115,7 +115,7 @@ def test_an_identity_comes_with_its_key_and_is_left_alone_when_well(cluster):
 
     item = cluster.identity("/x/worker.pem", "w1", ("10.0.0.2",), MAIN)
     change = item.compare(["absent", "absent"], set())
-    assert change.say == "put a certificate for w1 into /x/worker.pem"
+    assert change.say == "put the certificate of w1 into /x/worker.pem"
     assert change.shell.index("/x/worker.key") < change.shell.index("put_file /x/worker.pem")
     assert (change.before, change.after) == (None, None)
     text, _ = item.make()
