@@ -153,7 +153,8 @@ import dask.array
 x = dask.array.arange(1_000_000, chunks=100_000).reshape(1000, 1000)
 print(int((x @ x.T).trace().compute()))
 """)
-    assert said.splitlines()[-1] == str(sum(n * n for n in range(1_000_000)))
+    # beside it NumPy or Dask may warn, in any order
+    assert str(sum(n * n for n in range(1_000_000))) in said.splitlines()
 
 
 def test_all_of_them_work(whole):
