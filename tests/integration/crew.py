@@ -82,7 +82,7 @@ class Crew:
     def cell(self, code: str, patience: float = 180) -> str:
         """Run a cell in a kernel of its own, which has a client of the cluster."""
         with Notebook(self.main.host).kernel() as kernel:
-            return kernel.run(CLIENT + code, patience=patience)
+            return kernel.run(CLIENT + code, patience=patience, warnings=False)
 
     def here(self, *names: str, patience: float = PATIENCE) -> float:
         """Assert that these workers, and no others, are there in time; give the seconds it took."""

@@ -129,13 +129,16 @@ class Kernel:
                 continue
             yield message["msg_type"], message["content"], message["parent_header"].get("msg_id")
 
-    def run(self, code: str, patience: float = SECONDS) -> str:
-        """Run a cell and give what it printed, the kinds of what it showed, and its error."""
+    def run(self, code: str, patience: float = SECONDS, warnings: bool = True) -> str:
+        """Run a cell and give what it printed, the kinds of what it showed, and its error.
+
+        :param warnings: also what it printed as an error, which comes in any order.
+        """
         request, told, done = self.send(code), "", 0
         for kind, content, cause in self.messages(patience):
             if cause != request:
                 continue
-            if kind == "stream":
+            if kind == "stream" and (warnings or content["name"] == "stdout"):
                 told += content["text"]
             elif kind in ("execute_result", "display_data"):
                 told += "\n".join([content["data"].get("text/plain", ""), *content["data"]])
