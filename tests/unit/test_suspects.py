@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 
@@ -49,7 +50,9 @@ def loaded(monkeypatch):
 
 
 def lose(scheduler, **how) -> None:
-    assert asyncio.run(scheduler.remove_worker("w1", **how)) == "OK"
+    with ThreadPoolExecutor(1) as other:  # this thread may have a loop already, Playwright's
+        lost = other.submit(asyncio.run, scheduler.remove_worker("w1", **how))
+        assert lost.result() == "OK"
 
 
 def test_those_that_are_suspect_for_the_first_time_are_parted(loaded):
