@@ -19,7 +19,6 @@ from . import (
     deeds,
     jupyter,
     many,
-    nginx,
     output,
     parting,
     peers,
@@ -32,6 +31,7 @@ from . import (
     worker,
 )
 from .converge import converge, read
+from .groups import listed
 from .host import Host
 from .items import PathItem, Seat, Venv, decode
 from .output import say
@@ -39,8 +39,6 @@ from .peers import Cluster
 from .remote import task
 from .settings import Settings, load
 from .troubles import name_of
-
-STEPS = jupyter.items, systemd.items, nginx.items  # what a cluster changes of JupyterLab
 
 
 @task
@@ -79,11 +77,6 @@ def cluster(c, workers="", add="", remove="", status=False, yes=False):
             other.close()
 
 
-def listed(text: str) -> list[str]:
-    """The words of a comma-separated list."""
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
 def met(c, settings: Settings) -> Host:
     """Look at main.
 
@@ -105,7 +98,7 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
         if made.ca.save():
             say(f"  cluster  its private CA is new: {made.ca.folder}")
     chosen = msgspec.structs.replace(settings, members=made.members)
-    state = converge(c, *STEPS, scheduler.step(made), chosen=chosen)
+    state = converge(c, *parting.STEPS, scheduler.step(made), chosen=chosen)
     venv, lines = state.of(Venv)
     _, elsewhere = upgrade.roots(c, settings)
     if elsewhere:

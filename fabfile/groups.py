@@ -16,8 +16,9 @@ KEYS = ("hosts", "users", "lab")
 
 
 def listed(names) -> list[str]:
-    """Give a list, of a list or of comma-separated words."""
-    return names.split(",") if isinstance(names, str) else [str(name) for name in names or []]
+    """Give the names of a list, or of comma-separated words."""
+    words = names.split(",") if isinstance(names, str) else names or []
+    return [word for word in (str(name).strip() for name in words) if word]
 
 
 def parts(config, name: str) -> tuple[list[str], list[str], dict]:

@@ -24,9 +24,8 @@ def tell(c: Connection, state: State) -> None:
     if not settings.secure:
         remedy = "lab.tls gives HTTPS" if settings.site == "own" else "give that site HTTPS"
         say(f"  the password travels in clear, for all on the way to read: {remedy}")
-    shared = [n for n in state.host.neighbours if n.domain == settings.domain.lower()]
-    for other in shared:
-        if other.called != settings.instance.called:
+    for other in state.host.neighbours:
+        if other.domain == settings.domain.lower() and other.called != settings.instance.called:
             say(f"  {other.user}'s pages are of the same site: what runs in them acts as you, too")
     if settings.tls == "self-signed":
         say(f"  browsers trust it once they have imported {settings.ca_folder}/ca.pem")

@@ -18,6 +18,7 @@ from .output import say
 from .settings import Settings
 from .troubles import name_of
 
+STEPS = jupyter.items, systemd.items, nginx.items  # what a cluster changes of JupyterLab
 OTHERS = re.compile(r"/etc/systemd/system/jupyterlab(-[a-z0-9-]+)?\.service")
 
 
@@ -26,11 +27,11 @@ def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
 
     :raises Exit: for one that is not in the cluster, or that the settings want there.
     """
-    known = peers.targets(host.cluster)
+    known, wanted = peers.targets(host.cluster), many.named(c, settings.workers)
     for target in gone:
         if target not in known:
             raise Exit(f"{target} is not in the cluster: it has {', '.join(known)}")
-        if target in many.named(c, settings.workers):
+        if target in wanted:
             raise Exit(f"lab.workers wants {target} in the cluster: take it out there first")
     staying = tuple(m for m in host.cluster if m.partition(" ")[0] not in gone)
     if staying and not c.config.run.dry:
@@ -44,7 +45,7 @@ def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
         return
     carry_out(c, host, scheduler.dissolved(settings, host))
     chosen = msgspec.structs.replace(settings, members=())
-    converge(c, jupyter.items, systemd.items, nginx.items, chosen=chosen)
+    converge(c, *STEPS, chosen=chosen)
 
 
 def drain(c, settings: Settings, host: Host, names: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import specs
 from .host import Host
+from .instance import SYSTEMD
 from .items import Change, Directory, File, Item, Needs, Port, Service, call
 from .peers import PORT, Cluster
 from .plan import Step
@@ -26,7 +27,7 @@ START = 60  # seconds until it listens
 
 def unit_file(name: str) -> str:
     """The path of a unit."""
-    return f"/etc/systemd/system/{name}"
+    return f"{SYSTEMD}/{name}"
 
 
 def listing(members: tuple[str, ...]) -> str:

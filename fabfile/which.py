@@ -30,7 +30,7 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
     else:
         names = listed(wanted or config.get("hosts") or [])
     hosts: list[str] = []
-    for name in filter(None, (str(name).strip() for name in names)):
+    for name in names:
         if name in groups:
             hosts += members(config, name)
         elif "*" in name or "?" in name:
