@@ -13,7 +13,7 @@ import testinfra
 from acme import Authority
 from named import DOMAIN, Named
 
-from testbed import engine, image
+from testbed import demo, engine, image
 from testbed.host import Host, docker, keypair
 from testbed.machine import ROOT
 
@@ -22,7 +22,6 @@ ANSWERS = """
 timeout 60 sh -c 'until curl -fso /dev/null --unix-socket /run/jupyterlab/jupyter.sock \\
     http://localhost/api; do sleep 0.1; done'
 """
-SITE = "jupyterlab.vmdomain.io"
 ELSEWHERE = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
 
 
@@ -95,7 +94,7 @@ def operator(tmp_path_factory) -> Operator:
     key, public = keypair(home)
     (home / "hosts").write_text("127.0.0.1\tlocalhost\n")
     known = Path("/etc/hosts").read_text().splitlines(keepends=True)
-    (home / "known").write_text("".join(line for line in known if SITE not in line))
+    (home / "known").write_text("".join(line for line in known if demo.DOMAIN not in line))
     return Operator(home, key, public)
 
 
