@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import secrets
 import shlex
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from .pulse import begin
 from .sudo import ask_password, once, refuses
 from .troubles import name_of
 
+LINE = 1 << 20  # bytes of one line of a server's at most: a longer one is no answer
+ANSWER = 1 << 24  # bytes of a whole answer at most
+SECONDS = 120  # until an answer has come, unless the caller knows better
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAGIC = b"\x1f\x8b\x08"  # how gzip's output begins, RFC 1952
 
 
@@ -32,11 +37,13 @@ class Beside:
     :param sink: takes all that comes after the line `go`, both streams, instead of lines.
     :param pulse: leave its input open, and send a line end every so many seconds: while they come,
         somebody is here.
+    :param ready: the line with which the command says that it reads its input now.
     """
 
     source: Iterable[bytes] = ()
     sink: Callable[[bytes], None] | None = None
     pulse: float = 0
+    ready: str = "go"
 
 
 PLAIN = Beside()
@@ -57,6 +64,7 @@ def converse(
     :param prompts: text without a line end -> function that gives the answer to it.
     :param tty: give it a terminal, for a sudo that wants one.
     :param beside: what goes to and fro with it.
+    :raises Exit: for a line, or an answer, that is larger than any.
     """
     channel = c.transport.open_session()
     if tty:
@@ -66,15 +74,20 @@ def converse(
     waiting = bool(prompts or tty or beside.source)
     if not waiting:
         send(channel, stdin, beside)
-    buffer, begun, sink = b"", False, beside.sink
+    buffer, begun, sink, whole = b"", False, beside.sink, 0
     while chunk := channel.recv(65536):
         if begun and sink:
             sink(chunk)
             continue
-        buffer += chunk
+        buffer, whole = buffer + chunk, whole + len(chunk)
+        if (len(buffer) > LINE and b"\n" not in buffer) or (whole > ANSWER and not beside.pulse):
+            channel.close()
+            raise Exit(f"{name_of(c)} answers more than {ANSWER >> 20} MB, or a line without an "
+                       "end: look at the server, then run again")  # fmt: skip
         while b"\n" in buffer and not (begun and sink):
             line, _, buffer = buffer.partition(b"\n")
-            begun = begun or line.strip() == b"go"
+            if line.strip() == beside.ready.encode() and not begun:
+                begun, line = True, b"go"
             if waiting and begun:
                 waiting = False
                 send(channel, stdin, beside)
@@ -107,14 +120,18 @@ def send(channel, stdin: str, beside: Beside = PLAIN) -> None:
             channel.shutdown_write()
 
 
-def ask(c: Connection, script: str, stdin: str = "", user: str = "") -> list[str]:
+def ask(
+    c: Connection, script: str, stdin: str = "", user: str = "", seconds: float = SECONDS
+) -> list[str]:
     """Run a script as the login user, in one command; give its lines.
 
     It travels packed in the command: input would wait a round trip for sshd to open its window.
 
     :param stdin: what the script itself reads.
     :param user: as whom, when root logs in: what that user's own programs do must not be root's.
-    :raises Exit: when the connection was cut before the answer was whole.
+    :param seconds: until the answer has come.
+    :raises Exit: when the connection was cut before the answer was whole, when it does not come in
+        time, or is larger than any answer.
 
     The answer comes packed, in one piece: many small ones would each wait for the acknowledgement
     of the one before (Nagle's algorithm, which sshd leaves on), and its end is known when it has
@@ -123,19 +140,59 @@ def ask(c: Connection, script: str, stdin: str = "", user: str = "") -> list[str
     packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
     unpack = f"echo {packed} | base64 -d | gzip -dc"  # in words that no login shell changes
     runuser = f"runuser -u {shlex.quote(user)} -- " if user not in ("", c.user) else ""
-    channel = c.transport.open_session()
+    runuser = "cd / && " * (c.user == "root") + runuser
+    channel, end, answer = c.transport.open_session(), time.monotonic() + seconds, Answer()
     channel.set_combine_stderr(True)
     execute(channel, f"{runuser}sh -c '{{ eval \"$({unpack})\"; }} 2>&1 | gzip -c1'")
     send(channel, stdin)
-    told, answer = b"", None
-    while answer is None and (chunk := channel.recv(65536)):
-        told += chunk
-        answer = unpacked(told)
-    channel.close()
-    if answer is None and MAGIC in told:
+    try:
+        while not answer.whole:
+            channel.settimeout(max(end - time.monotonic(), 0.01))
+            chunk = channel.recv(65536)
+            if not chunk:
+                break
+            answer.take(chunk)
+    except TimeoutError:
+        raise Exit(f"{name_of(c)}: no answer within {seconds:.0f} s: something there hangs, such "
+                   "as a disk; look at the server, then run again") from None  # fmt: skip
+    except zlib.error:
+        raise Exit(f"{name_of(c)}: the answer is damaged: run again") from None
+    finally:
+        channel.close()
+    if answer.too_long:
+        raise Exit(f"{name_of(c)} answers more than {ANSWER >> 20} MB: look at the server, then "
+                   "run again")  # fmt: skip
+    if answer.begun and not answer.whole:
         raise Exit(f"{name_of(c)}: the connection was cut while reading; run again")
-    text = (told if answer is None else answer).decode(errors="replace").removesuffix("\n")
+    text = (answer.text or answer.before).decode(errors="replace").removesuffix("\n")
     return text.split("\n") if text else []
+
+
+class Answer:
+    """What was packed, as it comes; a login shell may have said something before."""
+
+    def __init__(self):
+        self.before, self.text = b"", bytearray()
+        self.unpacking = zlib.decompressobj(wbits=31)
+        self.begun = self.too_long = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether no more of it will come, or be taken."""
+        return self.unpacking.eof or self.too_long
+
+    def take(self, chunk: bytes) -> None:
+        """Take some bytes, and unpack them once."""
+        if not self.begun:
+            self.before += chunk
+            start = self.before.find(MAGIC)
+            self.begun, self.too_long = start >= 0, len(self.before) > ANSWER
+            self.before, chunk = (
+                (self.before[:start], self.before[start:]) if self.begun else (self.before, b"")
+            )
+        if self.begun:
+            self.text += self.unpacking.decompress(chunk, ANSWER + 1 - len(self.text))
+            self.too_long = len(self.text) > ANSWER
 
 
 def take(script: str) -> str:
@@ -155,13 +212,6 @@ def execute(channel, command: str) -> None:
     channel.transport._send_user_message(message)
 
 
-def unpacked(told: bytes) -> bytes | None:
-    """Give what was packed, once it came whole; a login shell may have said something before."""
-    start, unpacking = told.find(MAGIC), zlib.decompressobj(wbits=31)
-    text = unpacking.decompress(told[start:]) if start >= 0 else b""
-    return text if unpacking.eof else None
-
-
 def apply(c: Connection, script: str, root: bool, **more) -> Iterator[str]:
     """Run a script as root and yield its lines as they come, after a line `go`; return its status.
 
@@ -172,8 +222,10 @@ def apply(c: Connection, script: str, root: bool, **more) -> Iterator[str]:
     :param more: what goes to and fro with it, as `Beside` has it.
     :raises Exit: when sudo refuses, or asks for a password that nobody here knows.
     """
-    script = script.strip()
-    shell = f"env LC_ALL=C sh -c 'echo go; {take(script)}'"
+    script, ready = script.strip(), f"go {secrets.token_hex(8)}"
+    more["ready"] = ready
+    # whatever the login user's folder and PATH hold is not for root
+    shell = f"env LC_ALL=C PATH={PATH} sh -c 'cd / && echo {ready}; {take(script)}'"
     if root:
         return (yield from converse(c, shell, script, beside=Beside(**more)))
     tty, known = False, c.config.sudo.password

@@ -13,10 +13,23 @@ from . import channel, output, remedies, settings, wire
 from .host import Host
 from .items import Change, Item, Needs
 from .neighbours import refuse_taken
-from .plan import Step, apply_script, compare, facts_of, gather, name, reading_script, split, whose
+from .plan import (
+    MARK,
+    Step,
+    apply_script,
+    compare,
+    facts_of,
+    gather,
+    name,
+    reading_script,
+    sorted_out,
+    split,
+    whose,
+)
 from .render import shell
 from .troubles import name_of
 
+INDEX = 600  # seconds that a package index may take to say what would come
 ROUNDS = 2  # a change may bring a second one about, such as a restart; more would be a loop
 
 
@@ -89,8 +102,9 @@ def read(
     c: Connection, items: list[Item], chosen: settings.Settings
 ) -> tuple[Host, list[list[str]]]:
     """Read the host and all items in one command, as the login user."""
-    user, lines = chosen.user, channel.ask(c, reading_script(items, chosen))
-    sections = split(lines)
+    user = chosen.user
+    lines = channel.ask(c, reading_script(items, chosen, root=c.user == "root"))
+    sections = sorted_out(lines)
     if "user=" in sections.get("facts", []):
         raise Exit(
             f"there is no user {user or c.user} on {c.original_host}: make one there, or mend "
@@ -99,10 +113,24 @@ def read(
     if "end" not in sections:
         last = lines[-1] if lines else "nothing"
         raise Exit(f"{name_of(c)} could not be read; it said: {last}")
-    host = Host.parse(sections["facts"], sections["neighbours"])
+    try:
+        host = Host.parse(sections["facts"], sections["neighbours"], sections.get("added", []))
+    except (KeyError, ValueError) as problem:
+        raise Exit(f"{name_of(c)} tells no facts of a server ({problem})") from None
     if user not in ("", c.user) and not host.root:
         raise Exit(f"lab.user is {user}: log in as that user or as root, not as {c.user}")
-    return host, [sections[str(n)] for n in range(len(items))]
+    return host, in_order(c, host, items, sections)
+
+
+def in_order(c: Connection, host: Host, items: list[Item], sections) -> list[list[str]]:
+    """Return the lines of each item.
+
+    :raises Exit: when what only the user may read could not be read whole.
+    """
+    if any(str(n) not in sections for n in range(len(items))):
+        raise Exit(f"{name_of(c)}: what is in {host.home} could not be read as {host.user}: see "
+                   "whether a disk there hangs, then run again")  # fmt: skip
+    return [sections[str(n)] for n in range(len(items))]
 
 
 def apply(c, host: Host, items, changes: list[Change], report):
@@ -122,7 +150,7 @@ def apply(c, host: Host, items, changes: list[Change], report):
             if not begun:  # a login shell may say anything before
                 begun = line == "go"
                 words += [] if begun else [line]
-            elif lines or line.startswith("@"):
+            elif lines or MARK.fullmatch(line):
                 lines.append(line)
             elif word == "begin":
                 report.begin(int(rest), changes[int(rest)].say)
@@ -137,6 +165,8 @@ def apply(c, host: Host, items, changes: list[Change], report):
                            "there; wait for that run to end, then run again")  # fmt: skip
             elif word == "note":
                 report.note(rest)
+            elif word == "refused":
+                raise Exit(f"{name_of(c)}: nothing was begun: {rest}")
             else:
                 words.append(rest if word == "|" else line)
     except StopIteration as end:
@@ -148,11 +178,11 @@ def apply(c, host: Host, items, changes: list[Change], report):
         raise Exit(remedies.explain(failed.say, words, report, where))
     if words[-1:] == ["again"]:
         return None
-    sections = split(lines)
+    sections = sorted_out(lines)
     if status != 0 or "end" not in sections:
         last = words[-1] if words else "the connection was cut"
         raise Exit(f"{where}: stopped half-way: {last}; run again, it goes on from there")
-    return host, [sections[str(n)] for n in range(len(items))]
+    return host, in_order(c, host, items, sections)
 
 
 def versions(c, changes: list[Change], chosen: settings.Settings) -> dict[int, list[str]]:
@@ -160,17 +190,17 @@ def versions(c, changes: list[Change], chosen: settings.Settings) -> dict[int, l
 
     :returns: the number of a change -> `name version` of all that would come with it.
     """
-    asked = "".join(f"echo @{n}\n{change.would}\n" for n, change in enumerate(changes))
+    asked = "".join(f"section {n}\n{change.would}\n" for n, change in enumerate(changes))
     if not any(change.would for change in changes):
         return {}
-    told = split(ask_user(c, chosen, asked))
+    told = split(ask_user(c, chosen, f"answer\n{asked}"))
     return {n: sorted(told.get(str(n), [])) for n in range(len(changes))}
 
 
 def ask_user(c: Connection, chosen: settings.Settings, calls: str) -> list[str]:
     """Call functions that read, as the user whose files and programs they need."""
     script = f"{shell('read.sh')}{whose(chosen)}{calls}\n"
-    return channel.ask(c, script, user=chosen.user)
+    return channel.ask(c, script, user=chosen.user, seconds=INDEX)
 
 
 def refuse_full_disk(host: Host, changes: list[Change]) -> None:

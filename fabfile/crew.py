@@ -26,7 +26,7 @@ def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object
     """
     python = f"{host.under(settings.venv)}/bin/python"
     asked = call("env", f"HOME={host.home}", python, "-", what, *words, text=shell("crew.py"))
-    told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user)
+    told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=300)
     rows = [line for line in told if line.startswith(("[", "{"))]
     if not rows:
         last = told[-1] if told else "nothing"

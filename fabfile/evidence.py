@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from . import nginxconf
+from .items.base import unpacked
 from .items.certificate import parsed
 from .outside import Door, Gate
 from .settings import Settings
@@ -135,7 +135,7 @@ class Evidence:
     def certificate(self):
         """The certificate that Nginx serves there; None without one."""
         told = "".join(self.lines("certificate"))
-        return parsed(base64.b64decode(told).decode()) if told else None
+        return parsed(unpacked(told)) if told else None
 
     @cached_property
     def listening(self) -> dict[int, str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from invoke import Exit
 
 from .neighbours import Neighbour, neighbours
 
+ADDED = "~/.jupyter/packages.txt"  # of the user's: the pip requirements that `fab packages` added
+NAME = re.compile(r"[^\x00-\x20\x7f/:-][^\x00-\x20\x7f/:]*")  # of a user or a group
+PATH = re.compile(r"/[^\x00-\x1f\x7f:]*")
+OTHERS = "instance", "uid", "root", "system", "like", "version", "name", "systemd", "free", "turn"
+FACTS = {"user": NAME, "group": NAME, "home": PATH} | dict.fromkeys(
+    (*OTHERS, "certificates", "restoring", "cluster")
+)
 OLDEST = {"debian": 12, "ubuntu": 24}
 
 
@@ -44,9 +52,17 @@ class Host:
         return self.restoring or not ended
 
     @classmethod
-    def parse(cls, lines: list[str], others: list[str]) -> Host:
-        """Read the `key=value` lines that `facts` printed, and those of `neighbours`."""
-        values = dict(line.split("=", 1) for line in lines if "=" in line)
+    def parse(cls, lines: list[str], others: list[str], added: list[str]) -> Host:
+        """Read the `key=value` lines that `facts` printed, and those of `neighbours`.
+
+        :param added: the pip requirements in the user's file.
+        :raises ValueError: when these are no facts of a server.
+        """
+        told = dict(line.split("=", 1) for line in lines if "=" in line)
+        values = {name: told.get(name, "") for name in FACTS}
+        for name in ("user", "group", "home"):  # which become names of files, here and there
+            if not FACTS[name].fullmatch(values[name]):
+                raise ValueError(f"{name}={values[name]}")
         return cls(
             **{
                 **values,
@@ -55,7 +71,7 @@ class Host:
                 "root": values["root"] == "yes",
                 "restoring": values["restoring"] == "yes",
                 "free": int(values["free"] or -1),
-                "added": tuple(filter(None, values["added"].split("\t"))),
+                "added": tuple(filter(None, added)),
                 "neighbours": neighbours(others),
                 "cluster": tuple(filter(None, values["cluster"].split("\t"))),
             }

@@ -11,7 +11,7 @@ import msgspec
 
 from . import floors, specs
 from .converge import converge
-from .host import Host
+from .host import ADDED, Host
 from .items import Assets, Directory, File, Item, Needs, Password, Token, Venv
 from .remote import task
 from .render import render
@@ -19,7 +19,6 @@ from .settings import Settings, load
 
 USUAL = "~/.local/share/jupyter/runtime"
 TOKEN = "~/.jupyter/jupyterlab_token"
-ADDED = "~/.jupyter/packages.txt"  # what `fab packages` added
 CONFIG = "~/.jupyter/jupyter_lab_config.py"
 LOGIN = "~/.jupyter/jupyter_server_config.json"  # where Jupyter's own login page keeps the hash
 SHOW = ("jupyterlab", "jupyter-server", "notebook", "ipykernel", "ipython", "jupyter-core")

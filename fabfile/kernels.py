@@ -118,7 +118,7 @@ def show(c) -> None:
     host, _ = meet(c, settings)
     python = f"{host.under(settings.venv)}/bin/python"
     asked = call("env", f"HOME={host.home}", python, "-", text=shell("kernels.py"))
-    told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user)
+    told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=600)
     rows = [json.loads(line) for line in told if line.startswith("{")]
     if not rows:
         raise Exit(f"no JupyterLab there yet: first run fab -H {name_of(c)} jupyter")

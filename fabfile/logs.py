@@ -12,12 +12,12 @@ from .deeds import meet
 from .items import assigned, call
 from .output import say
 from .render import shell
-from .screen import printable
 from .settings import load
 from .troubles import name_of
 
 PULSE = 5  # seconds between two signs of life to the server's side, which ends without them
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+ENTRY = re.compile(r"at (\d{1,10}(?:\.\d+)?) (jupyter|nginx|error)(?: (.*))?")
 OWN = re.compile(r"^\[([A-Z]) \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ ")  # Jupyter repeats the time
 
 
@@ -26,10 +26,10 @@ def row(line: str) -> str:
 
     :param line: `at MOMENT WHAT TEXT`.
     """
-    _, when, what, text = [*line.split(" ", 3), ""][:4]
+    when, what, text = ENTRY.fullmatch(line).groups()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(float(when)))
-    text = OWN.sub(r"[\1 ", COLOURS.sub("", text)).replace("\t", "    ")
-    return f"{stamp} {what:<7} {printable(text)}"
+    text = OWN.sub(r"[\1 ", COLOURS.sub("", text or "")).replace("\t", "    ")
+    return f"{stamp} {what:<7} {text}"
 
 
 @remote.task
@@ -57,7 +57,7 @@ def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
     begun, words = False, [""]
     try:
         for line in channel.apply(c, script, host.root, pulse=PULSE):
-            if begun and line.startswith("at "):
+            if begun and ENTRY.fullmatch(line):
                 say(row(line))
             elif begun and line.startswith("unclear "):
                 raise Exit(f"--since {since}: no moment that systemd knows; write '1 hour ago', "

@@ -1,7 +1,8 @@
 """What the operator sees: a line a step, the same in a pipe and on a terminal.
 
 On a terminal a spinner shows what runs and for how long; rich draws it, imported only there.
-Every line goes through the sink of its thread, so that a fleet's hosts do not mix.
+Every line goes through the sink of its thread, so that a fleet's hosts do not mix, and is cleaned
+there: what comes from a server is text, whatever it holds, and steers no terminal.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Sink:
 
         :param routine: one that tells only how far it is, when all goes well.
         """
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
     def data(self, text: str) -> None:
         """Take a line for a program to read: as it is, also in a fleet."""
@@ -45,6 +46,18 @@ class Sink:
 
     def end(self, state: str) -> None:
         """Learn how it ended."""
+
+
+def printable(text: str) -> str:
+    """Return the text with each sign that is for no eyes, such as an escape, written out as `\\x1b`.
+
+    Line ends and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text
+    )
 
 
 SINK: contextvars.ContextVar[Sink] = contextvars.ContextVar("sink", default=Sink())  # noqa: B039
@@ -148,7 +161,9 @@ class Live(Report):
 
     def line(self, text, routine=False):
         if self.progress:
-            self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.progress.console.print(
+                printable(text), markup=False, highlight=False, soft_wrap=True
+            )
         else:
             super().line(text, routine)
 
@@ -160,6 +175,7 @@ class Live(Report):
             columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
             self.progress = Progress(*columns, transient=True)
             self.progress.start()
+        say = printable(say)
         short = say if len(say) <= 60 else f"{say[:57]}..."
         self.rows[number] = self.progress.add_task(short.replace("[", r"\["), total=None)
 

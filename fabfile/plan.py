@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from .host import Host
-from .items import Change, Item, Needs, Packages, Service, call, here, look, quote
+from .host import ADDED, Host
+from .items import Change, Item, Needs, Packages, Service, assigned, call, here, look, quote
 from .render import HOME, shell
 from .settings import Settings
 
 Step = Callable[[Settings, Host], list[Item]]
+MARK = re.compile("@[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MORE = f"section added\n{look('show_added', ADDED)}\n"  # a fact that is the user's
 # The functions that change a server.
-SHELL = "apply", "ledger", "files", "packages", "services", "upgrade", "restore"
+SHELL = "users", "apply", "ledger", "files", "packages", "services", "upgrade", "restore"
 # What runs on the server beside the shell -> the part of a step's name that needs it.
 TOOLS = {
+    "read.sh": "fill_",
     "install.py": "fill_venv",
     "needs.py": "drop_packages",
     "assets.py": "fill_assets",
@@ -41,20 +45,43 @@ def facts_of(items, answers, step: str) -> str:
     return ", ".join(filter(None, told))
 
 
-def read_script(items: list[Item]) -> str:
-    """The calls that print every item's state, each under a line `@N`."""
-    paths = dict.fromkeys(path for item in items for path in item.paths)
-    units = dict.fromkeys(u for item in items if isinstance(item, Service) for u in item.units)
-    names = dict.fromkeys(n for item in items if isinstance(item, Packages) for n in item.names)
+def look_script(items: dict[int, Item]) -> str:
+    """Return the calls that print the state of items, each in a section named by its number."""
+    some = items.values()
+    paths = dict.fromkeys(path for item in some for path in item.paths)
+    units = dict.fromkeys(u for item in some if isinstance(item, Service) for u in item.units)
+    names = dict.fromkeys(n for item in some if isinstance(item, Packages) for n in item.names)
     asked = {"look_at": paths, "ask_systemd": units, "ask_dpkg": names}
     first = "".join(f"{look(ask, *things)}\n" for ask, things in asked.items() if things)
-    return first + "".join(f"echo @{n}\n{item.read()}\n" for n, item in enumerate(items))
+    return first + "".join(f"section {n}\n{item.read()}\n" for n, item in items.items())
 
 
-def reading_script(items: list[Item], chosen: Settings) -> str:
-    """The whole of what reads a host: its facts, then its items."""
-    first = f"{shell('read.sh')}{whose(chosen)}echo @facts\nfacts\necho @neighbours\nneighbours\n"
-    return f"{first}{read_script(items)}echo @end\n"
+def look_as_root(items: list[Item], user: str, home: str) -> str:
+    """Return the same for root, who leaves what is in the user's places to that user.
+
+    :param user: the shell that sets whose JupyterLab it is.
+    :param home: the user's home, as it stands in the items' paths.
+    """
+    numbered = dict(enumerate(items))
+    theirs = {n: item for n, item in numbered.items() if item.is_theirs(home)}
+    ours = {n: item for n, item in numbered.items() if n not in theirs}
+    calls = f"{shell('read.sh')}{user}answer\n{MORE}{look_script(theirs)}section end\n"
+    return f"{look_script(ours)}theirs {here(calls)}\n"
+
+
+def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> str:
+    """Return the whole of what reads a host: its facts, then its items.
+
+    :param root: whether root logs in.
+    """
+    first = f"{shell('read.sh')}{whose(chosen)}answer\nsection facts\nfacts\n"
+    first += "section neighbours\nneighbours\n"
+    look = (
+        look_as_root(items, whose(chosen), "~")
+        if root
+        else MORE + look_script(dict(enumerate(items)))
+    )
+    return f"{first}{look}section end\n"
 
 
 def whose(chosen: Settings) -> str:
@@ -63,15 +90,34 @@ def whose(chosen: Settings) -> str:
 
 
 def split(lines: list[str]) -> dict[str, list[str]]:
-    """Sort lines under the last `@name` line before them; what a login shell says first is lost."""
+    """Sort the lines of an answer under the names of its sections.
+
+    Its first line tells the mark with which the line of each section begins. A section counts once,
+    and what a login shell says before the mark does not count.
+
+    :returns: name -> lines.
+    """
     sections: dict[str, list[str]] = {}
     here: list[str] = []
+    mark = ""
     for line in lines:
-        if line.startswith("@"):
-            here = sections.setdefault(line[1:], [])
+        if not mark:
+            mark = f"{line} " if MARK.fullmatch(line) else ""
+        elif line.startswith(mark):
+            name, here = line.removeprefix(mark), []
+            sections.setdefault(name, here)
         else:
             here.append(line)
     return sections
+
+
+def sorted_out(lines: list[str]) -> dict[str, list[str]]:
+    """Sort the lines of a whole answer, also those that root had read as the user.
+
+    :returns: as `split` does; nothing when the end is missing. What root read itself counts more.
+    """
+    sections = split(lines)
+    return split(sections.pop("theirs", [])) | sections if "end" in sections else {}
 
 
 def compare(items: list[Item], answers: list[list[str]], running: set[str]) -> list[Change]:
@@ -127,7 +173,9 @@ def apply_script(host: Host, items: list[Item], changes: list[Change], operator:
 
     :param operator: who runs it, for whoever comes in between.
     """
-    parts = [f"instance={host.instance}\n", shell("read.sh"), applying()]
+    values = {"instance": host.instance, "account": host.user, "home": host.home}
+    parts = [assigned(values), shell("read.sh"), applying()]
+    parts.append(call("confirm_user", host.user, host.uid, host.group, host.home) + "\n")
     parts.append(call("take_turn", operator, host.turn) + "\n")
     calls = "".join(change.shell for change in changes)
     for tool, user in TOOLS.items():
@@ -136,6 +184,6 @@ def apply_script(host: Host, items: list[Item], changes: list[Change], operator:
     if "take_away" in calls or "close_ledger" in calls:
         parts.append(shell("uninstall.sh"))
     parts += [f"step_{n}() {{ # {c.say}\n{c.shell}\n}}\n" for n, c in enumerate(changes)]
-    look = f"home={quote(host.home)}\n{read_script(items)}echo @end\n"
+    look = f"answer\n{look_as_root(items, assigned(values), host.home)}section end\n"
     end = "settle\n" if items else "settle_deed\n"
-    return "".join([*parts, schedule(changes), end, look])
+    return "".join([*parts, schedule(changes), end, look if items else "answer\nsection end\n"])

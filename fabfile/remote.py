@@ -11,6 +11,7 @@ from fabric import Connection
 from invoke import Exit
 
 from .groups import personal
+from .output import printable
 from .troubles import clear_errors
 
 
@@ -26,10 +27,24 @@ def task(body):
 
 def local_task(body):
     """Make a Fabric task that brings its own hosts, or needs none; `:param x:` becomes its help."""
+    body = cleanly(body)
     text, *rest = re.split(r"^\s*:param (\w+):", inspect.getdoc(body), flags=re.MULTILINE)
     body.__doc__ = text.strip()
     words = (" ".join(part.split()) for part in rest[1::2])
     return fabric.task(body, help=dict(zip(rest[::2], words, strict=True)))
+
+
+def cleanly(body):
+    """Return the body with what its errors say made printable: the words may be a server's."""
+
+    @functools.wraps(body)
+    def in_text(*args, **kwargs):
+        try:
+            return body(*args, **kwargs)
+        except Exit as problem:
+            raise Exit(problem.message and printable(problem.message), problem.code) from None
+
+    return in_text
 
 
 def each_host(c, body, name: str) -> None:

@@ -31,7 +31,7 @@ class Prefixed(output.Sink):
 
     def prefixed(self, text: str) -> str:
         """The text with the host before each of its lines."""
-        return "".join(f"{self.host}: {row}\n" for row in text.splitlines())
+        return "".join(f"{self.host}: {row}\n" for row in output.printable(text).splitlines())
 
 
 class Row(Prefixed):
@@ -44,7 +44,7 @@ class Row(Prefixed):
 
     def step(self, text):
         self.progress.start_task(self.row)
-        self.progress.update(self.row, description=f"{self.host}: {text[:60]}")
+        self.progress.update(self.row, description=f"{self.host}: {output.printable(text)[:60]}")
 
     def line(self, text, routine=False):
         if routine:

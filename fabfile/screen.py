@@ -34,7 +34,7 @@ def lines(told: dict, asked: bool = True) -> list[tuple[str, str]]:
         free, total = (size(disk[name]) for name in ("free", "total"))
         rows.append(("disk", f"{free} free of {total}, at {disk['path']}"))
     rows.append(("url", told["url"]))
-    return [(name, printable(text)) for name, text in rows]
+    return rows
 
 
 def service(told: dict, where: str, now: float) -> str:
@@ -136,8 +136,3 @@ def ago(passed: float) -> str:
             rest = passed % length // share
             return f"{passed // length} {unit}" + (f" {rest} {part}" if part and rest else "")
     return f"{passed} s"
-
-
-def printable(text: str) -> str:
-    """Without what would steer a terminal: a notebook's name can hold anything."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)

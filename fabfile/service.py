@@ -12,7 +12,6 @@ from .items import Change, call
 from .live import condition, live
 from .output import count, may_ask, say
 from .remote import task
-from .screen import printable
 from .settings import Settings, load
 from .troubles import name_of
 
@@ -38,7 +37,7 @@ def ends(kernels: list[dict]) -> str:
         return ""
     names = [f"{one['notebook'] or one['name']} ({one['state'] or 'unknown'})" for one in kernels]
     end = "ends" if len(kernels) == 1 else "end"
-    return f"{count(len(kernels), 'kernel')} {end} with it: {', '.join(map(printable, names))}"
+    return f"{count(len(kernels), 'kernel')} {end} with it: {', '.join(names)}"
 
 
 def consent(kernels: list[dict], yes: bool) -> None:

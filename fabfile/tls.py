@@ -6,14 +6,12 @@ certificate to Nginx. The site itself is of the step nginx.
 
 from __future__ import annotations
 
-import base64
-
 from invoke import Exit
 
 from . import certificates, channel, nginx, preflight, remote, wire
 from .converge import State, converge, look
 from .host import Host
-from .items import Directory, File, Given, Issued, Item, Packages, Service, call
+from .items import Directory, File, Given, Issued, Item, Packages, Service, call, unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
 from .output import say
 from .render import shell
@@ -160,7 +158,7 @@ def show(c) -> None:
     wire.open_connection(c, settings)
     asked = call("show_served", settings.domain, settings.https_port)
     told = channel.ask(c, f"{shell('read.sh')}{asked}\n")
-    there = parsed(base64.b64decode("".join(told)).decode())
+    there = parsed(unpacked("".join(told)))
     if there is None:
         raise Exit(f"Nginx serves no certificate for {settings.domain}: fab -H {name_of(c)} tls")
     say(f"{settings.url}: issued by {issuer(there)}, for {', '.join(names(there))}")

@@ -106,7 +106,7 @@ def prove(c: Connection) -> None:
     settings = load(c.config)
     wire.open_connection(c, settings)
     secret = settings.password.reveal() if settings.password else ""
-    lines = channel.ask(c, script(settings), secret + "\n", user=settings.user)
+    lines = channel.ask(c, script(settings), secret + "\n", user=settings.user, seconds=600)
     rows = [line.split("|", 4) for line in lines if line.count("|") >= 4]
     if not rows:
         raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")

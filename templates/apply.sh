@@ -50,8 +50,18 @@ take_turn() {
     if [ -e "$pending" ]; then
         echo 'note a restore was cut off half-way: it is completed first; JupyterLab is stopped until fab full'
         (set -e; complete_restore) >"$run/restore.log" 2>&1 # an `||` behind it would undo set -e
-        [ $? -eq 0 ] || { cat -- "$run/restore.log"; exit 1; }
+        [ $? -eq 0 ] || { tail -n 40 -- "$run/restore.log" | sed 's/^/| /'; exit 1; }
         [ "$2" = any ] || again
+    fi
+}
+
+# confirm_user USER UID GROUP HOME: these were told to the login user, whose own programs told us; root
+# goes by what the system says.
+confirm_user() {
+    entry=$(getent passwd "$1" | cut -d: -f1,3,6)
+    if [ "$entry:$(id -gn -- "$1" 2>/dev/null)" != "$1:$2:$4:$3" ]; then
+        printf 'refused the user, group or home that was told is not that of %s\n' "$1"
+        exit 1
     fi
 }
 

@@ -54,14 +54,6 @@ clear_away() {
     rm -f -- "$(dirname -- "$1")"/.new.??????
 }
 
-# owner_does OWNER COMMAND...: what is in a folder of somebody's is written as them, because they could
-# put a link there in between, and lead root anywhere.
-owner_does() {
-    owner=$1
-    shift
-    if [ "$owner" = "$(id -un)" ]; then "$@"; else runuser -u "$owner" -- "$@"; fi
-}
-
 # put_file PATH OWNER GROUP MODE <content: whole or not at all. The group is the owner's own.
 put_file() {
     keep "$1"

@@ -26,6 +26,8 @@ SILENCE = 15  # seconds; a sign of life comes every five
 PAUSE = 0.3  # seconds between two looks at a file
 ACCESS = re.compile(r"^(\S+) \[(\d{4}-\d\d-\d\dT[^]]+)\] ")  # our log_format
 ERROR = re.compile(r"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) ")  # Nginx's own
+UNSEEN = re.compile(r"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]")  # but tabs and colours
+LARGEST, LONGEST = 1 << 20, 1 << 16  # of an entry of the journal, and of a line that is shown
 TELLING = threading.Lock()
 
 
@@ -39,6 +41,8 @@ def watch() -> None:
 
 def tell(when: float, what: str, text: str) -> None:
     """Print one line."""
+    # one line, and not a long one, whatever it is
+    text = UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], text[:LONGEST].rstrip("\n"))
     try:
         with TELLING:
             print(f"at {when:.3f} {what} {text}", flush=True)
@@ -68,8 +72,11 @@ def journal(unit: str, *options: str) -> subprocess.Popen:
 
 def entries(reading: subprocess.Popen):
     """What comes from the journal: moment, text and place of each entry."""
-    for line in reading.stdout:
-        told = json.loads(line)
+    for line in iter(lambda: reading.stdout.readline(LARGEST), b""):
+        try:
+            told = json.loads(line)
+        except ValueError:  # a piece of what is too large to be read
+            continue
         text = told.get("MESSAGE") or ""
         if isinstance(text, list):  # bytes that are no text
             text = bytes(text).decode(errors="replace")

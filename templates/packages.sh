@@ -51,13 +51,6 @@ install_packages() {
     }
 }
 
-# as_user USER HOME COMMAND...: as the one whose files these are.
-as_user() {
-    account=$1 home=$2
-    shift 2
-    (cd -- "$home" && HOME=$home USER=$account LOGNAME=$account exec runuser -u "$account" -- "$@")
-}
-
 # remember_venv: what fills it has caches, and JupyterLab and its kernels write some files by themselves,
 # whoever works in it. What a person chooses or writes, such as settings, is not among them.
 remember_venv() {
@@ -94,23 +87,23 @@ fill_venv() {
         as_user "$account" "$home" sh -c 'mkdir -p -- "$1" && echo filling >"$1/.converged"' sh "$venv"
         as_user "$account" "$home" "$python" -m venv --without-pip -- "$venv"
     fi
-    there=$(distributions "$venv")
-    if ! as_user "$account" "$home" python3 "$run/install.py" \
+    there=$(looked "$account" distributions "$venv")
+    if ! as_user "$account" "$home" python3 -I "$run/install.py" \
             "$venv" "$installer" "$repair" "$floors" "$@"; then
-        if [ "$there" = "$(distributions "$venv")" ] \
+        if [ "$there" = "$(looked "$account" distributions "$venv")" ] \
             && as_user "$account" "$home" mv -f -- "$venv/.converged.former" "$venv/.converged"; then
             return 3
         fi
         return 1
     fi
-    { printf '%s\n' "$record"; distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } | as_user "$account" "$home" \
+    { printf '%s\n' "$record"; looked "$account" distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } | as_user "$account" "$home" \
         sh -c 'cat >"$1.new" && mv -f "$1.new" "$1" && rm -f "$1.former"' sh "$venv/.converged"
 }
 
 # fill_assets FOLDER VENV PREVIOUS USER HOME: the pages of a venv, compressed, in FOLDER/assets; those of
 # the one before stay. That is the user's, who compresses them, and for Nginx to read.
 fill_assets() {
-    assets=$1/assets stamp=$1/filled now=$(pages_of "$2")
+    assets=$1/assets stamp=$1/filled now=$(looked "$4" pages_of "$2")
     intend tree "$assets"
     intend path "$stamp"
     rm -f -- "$stamp"
@@ -119,7 +112,7 @@ fill_assets() {
         mkdir -p -- "$1"
         install -d -o "$4" -g www-data -m 0750 -- "$assets"
     fi
-    as_user "$4" "$5" python3 "$run/assets.py" "$assets" "$2" "$3"
+    as_user "$4" "$5" python3 -I "$run/assets.py" "$assets" "$2" "$3"
     printf '%s\n' "$now" >"$stamp"
 }
 

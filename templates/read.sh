@@ -1,4 +1,6 @@
 # What is there? Each function prints it and never fails; nothing is changed, no sudo is needed.
+# What a user has written reaches the answer only encoded, or word by word as it is expected; a file is
+# read when it is a regular one, and no larger than it may be.
 # A process costs a millisecond of the server's, so few are started: one for all that can be asked
 # at once (look_at, ask_systemd, ask_dpkg), and from these answers the shell itself picks what it needs.
 LC_ALL=C.UTF-8
@@ -7,10 +9,33 @@ export LC_ALL PATH
 nl='
 '
 tab='	'
+largest=1048576     # bytes of a file that is read
+most=8388608        # bytes that all of a user's places may say
+patience=60         # seconds that this may take
+
+# answer: begin it. The mark is known to this shell alone, so that nothing that is read can begin a
+# section, or end one.
+answer() {
+    read -r mark </proc/sys/kernel/random/uuid
+    printf '@%s\n' "$mark"
+}
+
+# section NAME: what is printed from here on belongs to it.
+section() {
+    printf '@%s %s\n' "$mark" "$1"
+}
+
+# theirs <script: root has it run as the user whose places it looks into; it begins an answer of its own.
+theirs() {
+    section theirs
+    timeout -k 5 "$patience" runuser -u "$account" -- sh 2>/dev/null | head -c "$most"
+    echo
+}
+
 # facts: who logs in here, and what this system is.
 facts() {
     . /etc/os-release
-    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates='' added='' restoring='' cluster=''
+    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates='' restoring='' cluster=''
     [ "$me" != 0 ] || root=yes
     [ ! -d /run/systemd/system ] || systemd=yes
     [ ! -e /run/jupyterlab-fab.turn ] || read -r turn </run/jupyterlab-fab.turn
@@ -18,7 +43,6 @@ facts() {
         [ ! -e "$certificate" ] || certificates="$certificates ${certificate##*/}"
     done
     [ ! -e "/var/lib/$instance-fab/restoring" ] || restoring=yes
-    [ ! -f "$home/.jupyter/packages.txt" ] || set_added "$home/.jupyter/packages.txt"
     [ ! -f "/var/lib/$instance-fab/cluster" ] || while read -r line; do
         case $line in '#'*) ;; *) cluster=$cluster$line$tab ;; esac
     done <"/var/lib/$instance-fab/cluster"
@@ -26,8 +50,7 @@ facts() {
     printf '%s\n' "instance=$instance" "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
-        "certificates=$certificates" "added=$added" \
-        "restoring=$restoring" "cluster=$cluster"
+        "certificates=$certificates" "restoring=$restoring" "cluster=$cluster"
 }
 
 # neighbours: whose each JupyterLab of ours is that is here, and at which place: FILE:LINE each.
@@ -36,22 +59,14 @@ neighbours() {
         /etc/nginx/sites-available/jupyterlab* /etc/nginx/conf.d/00-jupyterlab*.conf || true
 }
 
-# set_added FILE: the pip requirements in a file of the user's, read as that user, with tabs between.
-set_added() {
-    as=
-    [ "$me" != 0 ] || as="runuser -u $account --"
-    set -f
-    IFS=$nl
-    for line in $(IFS=' ' && $as cat -- "$1" 2>/dev/null); do
-        case $line in '#'*) ;; *) added=$added$line$tab ;; esac
-    done
-    unset IFS
-    set +f
+# show_added FILE: the pip requirements in a file of the user's.
+show_added() {
+    [ ! -f "$1" ] || head -c "$largest" -- "$1" 2>/dev/null | grep -v '^#' || true
 }
 
 # look_at PATH...: what stat says of all of them, for show_path.
 look_at() {
-    stats=$nl$(stat -c '%n|%F|%U|%G|%a' -- "$@" 2>/dev/null)$nl
+    stats=$nl$(stat -c '%n|%s|%F|%U|%G|%a' -- "$@" 2>/dev/null)$nl
 }
 
 # ask_systemd UNIT...: what it says of all of them, for show_service: a paragraph each.
@@ -64,23 +79,40 @@ ask_systemd() {
 # show_path PATH: its kind, owner, group and mode; a file's content in base64, a link's target.
 show_path() {
     if [ -L "$1" ]; then
-        printf 'link\n%s\n' "$(readlink -- "$1")"
+        printf 'link\n%s\n' "$(one_line "$(readlink -- "$1")")"
     elif [ -e "$1" ]; then
-        case ${stats:-} in *"$nl$1|"*) ;; *) look_at "$1" ;; esac
-        line=${stats#*"$nl$1|"}
-        printf '%s\n' "${line%%"$nl"*}"
-        [ ! -f "$1" ] || base64 -w0 -- "$1" 2>/dev/null || printf '!'
-        echo
+        seen "$1"
+        printf '%s\n' "${line#*|}"
+        if [ ! -f "$1" ]; then
+            echo
+        elif [ "${line%%|*}" -gt "$largest" ]; then
+            echo '!'
+        else
+            base64 -w0 -- "$1" 2>/dev/null || printf '!'
+            echo
+        fi
     else
         echo absent
     fi
 }
 
-# show_rights PATH: the same without what is in it.
-show_rights() {
+# seen PATH: set `line` to its size, kind, owner, group and mode.
+seen() {
     case ${stats:-} in *"$nl$1|"*) ;; *) look_at "$1" ;; esac
     line=${stats#*"$nl$1|"}
-    [ -e "$1" ] && printf '%s\n' "${line%%"$nl"*}" || echo absent
+    line=${line%%"$nl"*}
+}
+
+# one_line TEXT: as it is, or nothing of one that has several.
+one_line() {
+    case $1 in *"$nl"*) echo '?' ;; *) printf '%s\n' "$1" ;; esac
+}
+
+# show_rights PATH: the same without what is in it.
+show_rights() {
+    [ -e "$1" ] || { echo absent; return; }
+    seen "$1"
+    printf '%s\n' "${line#*|}"
 }
 
 # show_folder PATH: the same of a folder; a link to one is as good.
@@ -147,19 +179,24 @@ show_packages() {
     printf '%s\n' "$packages"
 }
 
-# show_venv DIR: what its last run left behind, and every distribution in it.
+# show_venv DIR: what its last run left behind, in base64, and every distribution in it.
 show_venv() {
     [ -x "$1/bin/python" ] || { echo absent; return; }
-    cat -- "$1/.converged" 2>/dev/null || echo foreign
-    echo
+    if [ -f "$1/.converged" ]; then
+        head -c "$largest" -- "$1/.converged" 2>/dev/null | base64 -w0
+        echo
+    else
+        echo Zm9yZWlnbgo= # foreign
+    fi
     distributions "$1"
 }
 
-# distributions DIR: name-version of all that is installed in a venv.
+# distributions DIR: name-version of all that is installed in a venv, where that is such a word.
 distributions() {
     for info in "$1"/lib/py*3*/site-packages/*.dist-info; do
         info=${info##*/}
-        printf '%s\n' "${info%.dist-info}"
+        info=${info%.dist-info}
+        case $info in *[!A-Za-z0-9._+!-]*) ;; *) printf '%s\n' "$info" ;; esac
     done
 }
 
@@ -187,7 +224,8 @@ show_ipykernel() {
     [ -x "$1/bin/python" ] || { echo absent; return; }
     set -- "$1" "$1"/lib/py*3*/site-packages/ipykernel
     [ ! -d "$2" ] || { echo there; return; }
-    case $(cat -- "$1/pyvenv.cfg" 2>/dev/null) in
+    [ -f "$1/pyvenv.cfg" ] || { echo lacking; return; }
+    case $(head -c 65536 -- "$1/pyvenv.cfg" 2>/dev/null) in
         *'include-system-site-packages = true'*)
             [ ! -d /usr/lib/python3/dist-packages/ipykernel ] || { echo there; return; } ;;
     esac
@@ -197,10 +235,17 @@ show_ipykernel() {
 # show_kernels SPECS VENVS: the kernelspecs that a run of ours wrote, by folder and by what is written
 # in them, and the venvs that one made.
 show_kernels() {
-    [ ! -d "$1" ] || (cd -- "$1" && grep -s '^ *"jupyterlab_fab": "' ./*/kernel.json /dev/null) \
-        | sed -n 's,^\./\(.*\)/kernel\.json: *"jupyterlab_fab": "\(.*\)".*,spec \1 \2,p'
+    for spec in "$1"/*/kernel.json; do
+        name=${spec%/kernel.json}
+        name=${name##*/}
+        case $name in *[!a-z0-9_-]*) continue ;; esac
+        [ ! -f "$spec" ] || head -c "$largest" -- "$spec" 2>/dev/null \
+            | sed -n 's,^ *"jupyterlab_fab": "\([a-z0-9_-]*\)".*,spec '"$name"' \1,p'
+    done
     for record in "$2"/*/.converged; do
-        [ ! -e "$record" ] || { record=${record%/.converged}; printf 'venv %s\n' "${record##*/}"; }
+        name=${record%/.converged}
+        name=${name##*/}
+        case $name in *[!a-z0-9_-]*) ;; *) printf 'venv %s\n' "$name" ;; esac
     done
 }
 
@@ -210,7 +255,7 @@ show_service() {
     above=${units%%"${nl}Id=$1$nl"*} below=${units#*"${nl}Id=$1$nl"}
     printf '%s\n' "${above##*"$nl$nl"}" "${below%%"$nl$nl"*}"
     shift
-    stat -L -c 'written=%.6Y %n' -- "$@" 2>/dev/null || true
+    QUOTING_STYLE=escape stat -L -c 'written=%.6Y %N' -- "$@" 2>/dev/null || true
 }
 
 # show_calendar EXPRESSION: whether systemd takes it as a time.
@@ -233,12 +278,9 @@ show_disk() {
     done
 }
 
-# show_live ARGUMENT... <status.py: how it runs, as its user sees it; nothing where there is no Python.
+# show_live ARGUMENT... <status.py: how it runs; nothing where there is no Python.
 show_live() {
-    command -v python3 >/dev/null || return 0
-    set -- python3 -B - "$@"
-    [ "$me" != 0 ] || set -- runuser -u "$account" -- "$@"
-    HOME=$home PYTHONDONTWRITEBYTECODE=1 "$@" 2>/dev/null || true
+    ! command -v python3 >/dev/null || HOME=$home python3 -IB - "$@" 2>/dev/null || true
 }
 
 # would_install RECOMMENDS NAME...: `package version` of all that apt would bring; nothing without
@@ -256,13 +298,13 @@ would_install() {
 # into a venv; HOW is `see` or `newer`.
 would_fill() {
     [ -x "$1/bin/python" ] || { echo '(the newest versions that fit, known once Python is there)'; return; }
-    HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 - "$@" 2>/dev/null \
+    HOME=$home python3 -IB - "$@" 2>/dev/null \
         || echo '(not known: no versions fit together, or the index does not answer)'
 }
 
 # show_python: the version of Debian's own; nothing where there is none.
 show_python() {
-    /usr/bin/python3 -c 'import platform; print(platform.python_version())' 2>/dev/null || true
+    /usr/bin/python3 -Ic 'import platform; print(platform.python_version())' 2>/dev/null || true
 }
 
 # show_seat HOST VENV: this host as a place to compute at; its address on the way to another one, and
@@ -271,8 +313,8 @@ show_seat() {
     there=$(getent ahosts -- "$1" 2>/dev/null | head -n 1)
     route=$(ip -o route get "${there%% *}" 2>/dev/null)
     case $route in *' src '*) route=${route#* src } ;; *) route= ;; esac
-    python=$("$2/bin/python" -c 'import platform; print(platform.python_version())' 2>/dev/null || show_python)
+    python=$("$2/bin/python" -Ic 'import platform; print(platform.python_version())' 2>/dev/null || show_python)
     memory=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)
     printf '%s\n' "name=$(uname -n)" "machine=$(cat /etc/machine-id 2>/dev/null)" "processors=$(nproc)" \
-        "memory=$(($memory / 1024))" "python=$python" "address=${route%% *}"
+        "memory=$(($memory / 1024))" "python=$(one_line "$python")" "address=${route%% *}"
 }

@@ -26,7 +26,7 @@ start_service() {
         systemctl stop -- "$unit"
     fi
     systemctl restart -- "${socket:-$unit}"
-    if ! python3 "$run/answers.py" "$target" "$seconds" "$unit"; then
+    if ! python3 -I "$run/answers.py" "$target" "$seconds" "$unit"; then
         echo "$unit does not answer; the last lines of its journal:"
         journalctl -u "$unit" -n 20 --no-pager -o cat
         return 1
@@ -48,7 +48,7 @@ start_member() {
     systemctl daemon-reload
     enable_unit "$unit"
     systemctl restart -- "$unit"
-    until python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' \
+    until python3 -Ic 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' \
         "$address" "$port" 2>/dev/null; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ]; then

@@ -92,6 +92,6 @@ return_to() {
 
 # exchange_venvs USER PROJECT: the venv and the previous one change places.
 exchange_venvs() {
-    owner_does "$1" python3 "$run/exchange.py" "$2/venv" "$2/.venvs/previous"
+    owner_does "$1" python3 -I "$run/exchange.py" "$2/venv" "$2/.venvs/previous"
 }
 

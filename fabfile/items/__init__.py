@@ -7,7 +7,7 @@ a Change (None when all is as wanted) whose shell calls a function of plan.apply
 
 from .absent import Absent, Welcome
 from .assets import Assets
-from .base import Change, Item, assigned, call, here, look, quote
+from .base import Change, Item, assigned, call, here, look, quote, unpacked
 from .certificate import Certificate, Given, Issued, key_of
 from .cluster import Identity, Interpreter, Seat
 from .included import Included
@@ -24,5 +24,5 @@ __all__ = [
     "Kernelspec", "Link", "Live", "Needs", "NoOthers", "OwnVenv", "Packages", "Password",
     "PathItem", "Port", "Python", "Seat", "Service", "Sleeper", "Token", "Venv", "Welcome",
     "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",
-    "look", "moment", "parsed", "quote",
+    "look", "moment", "parsed", "quote", "unpacked",
 ]  # fmt: skip

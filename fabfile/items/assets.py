@@ -24,6 +24,7 @@ class Assets(Item):
     owner: str
     home: str
     core: tuple[str, ...] = ()
+    theirs = True
 
     def read(self) -> str:
         return look("show_assets", self.path, self.venv)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import shlex
 from dataclasses import dataclass
+from typing import ClassVar
+
+from invoke import Exit
+
+SYSTEM = "/etc/", "/usr/", "/run/"  # where only root writes
 
 
 def quote(path: str) -> str:
@@ -38,6 +44,17 @@ def here(text: str) -> str:
     return f"<<'{end}'\n{text.removesuffix(chr(10))}\n{end}"
 
 
+def unpacked(text: str) -> str:
+    """Return what a server sent in base64; what is no text in it becomes U+FFFD.
+
+    :raises Exit: when it is no base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True).decode(errors="replace")
+    except ValueError:
+        raise Exit("the server's answer is damaged: run again") from None
+
+
 @dataclass(frozen=True)
 class Change:
     """One step of the apply command.
@@ -68,6 +85,22 @@ class Item:
 
     step: str = ""  # the task that owns it, named in errors
     needs: tuple[str, ...] = ()
+
+    theirs: ClassVar[bool] = False  # it looks into the user's places, whatever its paths are
+
+    def is_theirs(self, home: str) -> bool:
+        """Return whether it looks into places that are the user's: root has that user read them.
+
+        :param home: the user's home, as it stands in paths.
+        """
+        return self.theirs or any(
+            not path.startswith(SYSTEM) or f"{path}/".startswith(f"{home}/") for path in self.places
+        )
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The paths that it looks at."""
+        return self.paths
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ class Seat(Item):
 
     toward: str
     venv: str
+    theirs = True
 
     def read(self) -> str:
         return look("show_seat", self.toward, self.venv)

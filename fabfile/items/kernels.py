@@ -65,6 +65,7 @@ class Python(Item):
     path: str
     setting: str
     hidden: bool = False
+    theirs = True
 
     def read(self) -> str:
         return look("show_interpreter", self.path)
@@ -115,6 +116,7 @@ class NoOthers(Item):
     owner: str
     registered: frozenset[str]
     made: frozenset[str]
+    theirs = True
 
     def read(self) -> str:
         return look("show_kernels", self.specs, self.venvs)

@@ -24,6 +24,7 @@ class Live(Item):
     project: str
     venv: str
     newest: bool = True
+    theirs = True
 
     def read(self) -> str:
         told = self.target, self.unit, self.token, self.venv, "newest" if self.newest else "no"

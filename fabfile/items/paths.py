@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 
 from invoke import Exit
 
-from .base import Change, Item, call, look
+from .base import Change, Item, call, look, unpacked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +31,9 @@ class PathItem(Item):
 
     def read(self) -> str:
         return look("show_path", self.path)
+
+    def is_theirs(self, home):
+        return self.owner != "root" or super().is_theirs(home)
 
     def rights_differ(self, lines: list[str]) -> bool:
         """Compare owner, group and mode with what `stat` printed."""
@@ -70,7 +72,7 @@ def decode(lines: list[str]) -> str | None:
     """Take a file's text from what `show_path` printed; None when there is no readable file."""
     if not lines[0].startswith("regular") or len(lines) < 2 or lines[1].startswith("!"):
         return None
-    return base64.b64decode(lines[1]).decode(errors="replace")
+    return unpacked(lines[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,7 @@ class Needs(Item):
     path: str
     maker: str
     command: str = "fab"  # how the operator reaches this host
+    theirs = True
 
     @property
     def paths(self):

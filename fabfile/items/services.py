@@ -26,6 +26,10 @@ class Service(Item):
     since: str = "ExecMainStartTimestamp"
 
     @property
+    def places(self):
+        return self.reads
+
+    @property
     def units(self) -> tuple[str, ...]:
         """What systemd is asked about, all items' at once."""
         return (self.unit,)

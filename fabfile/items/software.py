@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from invoke import Exit
 
 from ..render import shell
-from .base import Change, Item, call, look
+from .base import Change, Item, call, look, unpacked
+
+DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+-[A-Za-z0-9._+!]+")  # as in NAME-VERSION.dist-info
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class Venv(Item):
     anew: str = ""  # a stamp: made anew, unless the venv has it already
     floors: tuple[str, ...] = ()  # requirements that hold for what is there, asked for or not
     show: tuple[str, ...] = ()
+    theirs = True
 
     def read(self) -> str:
         return look("show_venv", self.path)
@@ -74,9 +77,8 @@ class Venv(Item):
         """Split into how far the last run came, and distribution names with versions."""
         if lines[0] == "absent":
             return "absent", {}
-        record, _, rest = "\n".join(lines).partition("\n\n")
-        pairs = (row.rsplit("-", 1) for row in rest.splitlines() if "-" in row)
-        return record, {canonical(name): version for name, version in pairs}
+        pairs = (row.rsplit("-", 1) for row in lines[1:] if DISTRIBUTION.fullmatch(row))
+        return unpacked(lines[0]), {canonical(name): version for name, version in pairs}
 
     def lacking(self, there: dict[str, str], kept: list[str]) -> list[str]:
         """The requirements that the distributions do not satisfy, and the floors they are below."""

@@ -120,7 +120,8 @@ def test_the_folder_is_fresh_until_a_file_comes_or_goes(venv, tmp_path):
         return said(reading() + item.read())
 
     def fix() -> None:
-        tool = f'cat >"$run/assets.py" {here(shell("assets.py"))}\n'
+        tools = "assets.py", "read.sh"
+        tool = "".join(f'cat >"$run/{one}" {here(shell(one))}\n' for one in tools)
         text = f"{reading()}{applying(tmp_path)}{tool}set -e\n{item.change().shell}\n"
         assert (done := dash(text)).returncode == 0, done
 

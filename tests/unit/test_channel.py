@@ -39,6 +39,20 @@ def test_a_script_that_did_not_come_whole_is_not_begun(missing):
 @pytest.mark.parametrize("text", [b"", b"x\n", b"many lines\n" * 9999])
 def test_an_answer_is_known_when_it_came_whole(noise, text):
     told = noise + gzip.compress(text)
-    assert channel.unpacked(told) == text
-    for size in (0, len(noise), len(told) // 2, len(told) - 1):
-        assert channel.unpacked(told[:size]) is None
+    for size in (0, len(noise), len(told) // 2, len(told) - 1, len(told)):
+        answer = channel.Answer()
+        for start in range(0, size, 7):
+            answer.take(told[start : min(start + 7, size)])
+        assert answer.whole == (size == len(told))
+    assert (bytes(answer.text), answer.before) == (text, noise)
+
+
+def test_an_answer_is_not_taken_when_it_is_larger_than_any(monkeypatch):
+    monkeypatch.setattr(channel, "ANSWER", 1000)
+    for told in (gzip.compress(b"x" * 1001), b"x" * 1001):
+        answer = channel.Answer()
+        answer.take(told)
+        assert answer.too_long and len(answer.text) <= 1001
+    answer = channel.Answer()
+    answer.take(gzip.compress(b"x" * 1000))
+    assert answer.whole and not answer.too_long

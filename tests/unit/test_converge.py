@@ -145,17 +145,34 @@ def test_a_later_item_knows_what_an_earlier_one_touches(first, changes):
     assert [change.say for change in plan.compare(items, answers, set())] == changes
 
 
+MARK, OTHER = "@0dd1a5a4-6b1a-4d0e-8f9e-0c5f2c1d7a10", "@7c0a5a4d-6b1a-4d0e-8f9e-0c5f2c1d7a10"
+
+
 @pytest.mark.parametrize(
     "lines, sections",
     [
         ([], {}),
-        (["Welcome!", "@facts", "user=d", "@0", "@1", "a", "", "@end"],
+        (["Welcome!", MARK, f"{MARK} facts", "user=d", f"{MARK} 0", f"{MARK} 1", "a", "",
+          f"{MARK} end"],
          {"facts": ["user=d"], "0": [], "1": ["a", ""], "end": []}),
         (["no marks"], {}),
+        (["@facts", MARK, f"{MARK} 0", "@3", "@facts", "group=shadow", f"{OTHER} facts", OTHER],
+         {"0": ["@3", "@facts", "group=shadow", f"{OTHER} facts", OTHER]}),
+        ([MARK, f"{MARK} facts", "user=d", f"{MARK} 0", f"{MARK} facts", "user=e"],
+         {"facts": ["user=d"], "0": []}),
     ],
 )  # fmt: skip
 def test_answers_are_sorted_by_their_marks(lines, sections):
     assert plan.split(lines) == sections
+
+
+def test_what_root_read_counts_more_than_what_the_user_says():
+    inner = [OTHER, f"{OTHER} 1", "theirs", f"{OTHER} facts", "group=shadow", f"{OTHER} 0", "no"]
+    lines = [MARK, f"{MARK} facts", "group=d", f"{MARK} theirs", *inner, f"{MARK} 0", "ours"]
+    assert plan.sorted_out(lines) == {}  # it was cut off
+    assert plan.sorted_out([*lines, f"{MARK} end"]) == {
+        "facts": ["group=d"], "0": ["ours"], "1": ["theirs"], "end": [],
+    }  # fmt: skip
 
 
 # --- the scripts -------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fabfile import live, logs, screen, service
+from fabfile import live, logs, output, screen, service
 from fabfile.items import Live, Service, Sleeper
 from fabfile.render import TEMPLATES
 
@@ -75,10 +75,8 @@ def test_a_kernels_line(more, text):
 
 
 def test_nothing_in_a_line_steers_the_terminal():
-    assert screen.printable("a\x1b[2J\r\nb\u202e") == "a?[2J??b?"
-    assert logs.row("at 0.5 jupyter \x1b[31mred\x1b[0m\x07") == (
-        "1970-01-01T00:00:00Z jupyter red?"
-    )
+    assert output.printable("a\x1b[2J\r\nb\u202e\t\x9b") == "a\\x1b[2J\\r\nb\\u202e\t\\x9b"
+    assert logs.row("at 0.5 jupyter \x1b[31mred\x1b[0m") == "1970-01-01T00:00:00Z jupyter red"
 
 
 @pytest.mark.parametrize(

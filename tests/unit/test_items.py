@@ -26,6 +26,11 @@ def shown(text: str, rights: str = "root|root|644", kind: str = "regular file") 
     return [f"{kind}|{rights}", base64.b64encode(text.encode()).decode()]
 
 
+def venv_of(record: str, *found: str) -> list[str]:
+    """The lines that show_venv prints: what the last run left behind, and what is there."""
+    return [base64.b64encode(record.encode()).decode(), *found]
+
+
 EMPTY = shown("", kind="regular empty file")
 FOLDER = ["directory|root|root|755", ""]
 LINK = ["link", "/target"]
@@ -39,8 +44,9 @@ file = File(path="/x", content="new\n")
 link = Link(path="/x", target="/target")
 token = Token(path="/x")
 venv = Venv(path="/v", owner="d", home="/h", requirements=("jupyter", "jupyter_server>=2.20.0"))
-RECORD = ["jupyter", "jupyter_server>=2.20.0", ""]
-GOOD = [*RECORD, "jupyter-1.1.1", "jupyter_server-2.21.1", "numpy-2.0"]
+RECORD = "jupyter\njupyter_server>=2.20.0\n"
+THERE = ["jupyter-1.1.1", "jupyter_server-2.21.1", "numpy-2.0"]
+GOOD = venv_of(RECORD, *THERE)
 anew = Venv(path="/v", owner="d", home="/h", requirements=venv.requirements, anew="stamp 1")
 adopting = Directory(path="/x", adopted=True)
 marked = Venv(path="/v", owner="d", home="/h", requirements=("pywin32; sys_platform == 'win32'",))
@@ -86,16 +92,16 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
         (token, ["absent"], "make a login token"),
         (venv, GOOD, None),
         (venv, ["absent"], f"{both} (uv)"),
-        (venv, ["filling", *GOOD[2:]], f"{both} (uv, after a run that was cut off)"),
-        (venv, ["changing", *GOOD[2:]], f"{both} (uv, after a run that was cut off)"),
-        (venv, ["jupyter", *GOOD[2:]], f"{both} (uv)"),
-        (venv, [*RECORD, "jupyter-1.1.1", "jupyter_server-2.19.0"],
+        (venv, venv_of("filling\n", *THERE), f"{both} (uv, after a run that was cut off)"),
+        (venv, venv_of("changing\n", *THERE), f"{both} (uv, after a run that was cut off)"),
+        (venv, venv_of("jupyter\n", *THERE), f"{both} (uv)"),
+        (venv, venv_of(RECORD, "jupyter-1.1.1", "jupyter_server-2.19.0"),
          "install jupyter_server>=2.20.0 into /v (uv)"),
-        (venv, [*RECORD, "Jupyter-1.1.1", "jupyter-server-2.21.1"], None),
-        (venv, [*RECORD, "jupyter-1.1.1", "jupyter_server-2.21.0rc1"], None),
-        (venv, ["foreign", *GOOD[2:]], f"{both} (uv)"),
-        (venv, ["foreign", "", "*"], f"{both} (uv)"),
-        (marked, [*marked.requirements, "", "pip-26.0"], None),
+        (venv, venv_of(RECORD, "Jupyter-1.1.1", "jupyter-server-2.21.1"), None),
+        (venv, venv_of(RECORD, "jupyter-1.1.1", "jupyter_server-2.21.0rc1"), None),
+        (venv, venv_of("foreign\n", *THERE), f"{both} (uv)"),
+        (venv, venv_of("foreign\n", "*"), f"{both} (uv)"),
+        (marked, venv_of(f"{marked.requirements[0]}\n", "pip-26.0"), None),
         (Needs(path="/x", maker="deps"), ["absent"], Exit("/x is missing: first run fab deps")),
         (Needs(path="/x", maker="deps"), FOLDER, None),
         (Needs(path="/x", maker="deps"), LINK, None),
@@ -105,10 +111,10 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
         (adopting, ["directory|root|www-data|2770"], None),
         (adopting, ["absent"], "make the folder /x"),
         (adopting, ["directory|david|root|755"], Exit("/x belongs to david: choose another lab.")),
-        (anew, [*GOOD[:2], "# stamp 1", *GOOD[2:]], None),
-        (anew, [*GOOD[:2], "# stamp 0", *GOOD[2:]], f"{both} (uv, anew)"),
+        (anew, venv_of(f"{RECORD}# stamp 1\n", *THERE), None),
+        (anew, venv_of(f"{RECORD}# stamp 0\n", *THERE), f"{both} (uv, anew)"),
         (anew, GOOD, f"{both} (uv, anew)"),
-        (venv, [*GOOD[:2], "# stamp 0", *GOOD[2:]], None),
+        (venv, venv_of(f"{RECORD}# stamp 0\n", *THERE), None),
         (folder, shown("x"), Exit("/x is a file, but a folder is needed")),
         (file, FOLDER, Exit("/x is a folder, but a file is needed")),
         (link, FOLDER, Exit("/x is a folder, but a link is needed")),

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from dash import GROUP, ME, applying, dash, reading, said, tree
 
-from fabfile.converge import split
 from fabfile.items import Directory, File, Item, Link, Password, Token
+from fabfile.plan import reading_script, sorted_out
 from fabfile.settings import Settings
 
 MINE = {"owner": ME, "group": GROUP}
@@ -94,11 +94,9 @@ def test_a_password_file_is_private_and_its_stamp_is_new(tmp_path, path):
 
 
 def test_items_are_read_at_once_and_sorted_out_again(tmp_path, path):
-    from fabfile.converge import reading_script
-
     path.write_text("x")
     items = [ITEMS["file"](path), ITEMS["link"](tmp_path / "none")]
-    found = split(said(reading_script(items, Settings())))
-    assert list(found) == ["facts", "neighbours", "0", "1", "end"]
+    found = sorted_out(said(reading_script(items, Settings())))
+    assert list(found) == ["facts", "neighbours", "added", "0", "1", "end"]
     assert found["0"][0] == f"regular file|{ME}|{GROUP}|644"
     assert found["1"] == ["absent"]

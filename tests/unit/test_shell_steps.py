@@ -1,10 +1,13 @@
 """Steps are announced as they begin and end; the first that fails ends the whole."""
 
+import os
+import pwd
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
-from dash import applying, dash, tree
+from dash import GROUP, ME, applying, dash, tree
 
 from fabfile import plan
 from fabfile.host import Host
@@ -126,12 +129,31 @@ def test_the_schedule_of_a_plan_is_understood(apply):
     ]  # fmt: skip
 
 
-def test_the_whole_of_a_run_tells_steps_and_then_what_is_there(tmp_path):
-    script = plan.apply_script(Host(home=str(tmp_path)), [], [Change("try it\\", "echo")], "me")
+def whole(tmp_path, host: Host) -> list[str]:
+    """The lines of a run of one step."""
+    script = plan.apply_script(host, [], [Change("try it\\", "echo")], "me")
     done = dash(script.replace(plan.applying(), applying(tmp_path, turn="")))
-    turn, *told = done.stdout.decode().splitlines()
+    return done.stdout.decode().splitlines()
+
+
+OURS = Host(user=ME, group=GROUP, uid=os.geteuid(), home=pwd.getpwnam(ME).pw_dir)
+
+
+def test_the_whole_of_a_run_tells_steps_and_then_what_is_there(tmp_path):
+    turn, *told, mark, end = whole(tmp_path, OURS)
     assert turn.startswith("turn me, since ")
-    assert told == ["begin 0", "end 0 0", f"{turn}, done", "@end"]
+    assert told == ["begin 0", "end 0 0", f"{turn}, done"]
+    assert plan.MARK.fullmatch(mark)
+    assert end == f"{mark} end"
+
+
+@pytest.mark.parametrize(
+    "told", [{"group": "shadow"}, {"home": "/etc"}, {"uid": 4}, {"user": "nobody"}, {"user": "-x"}]
+)
+def test_nothing_is_begun_for_a_user_group_or_home_that_the_system_does_not_know(tmp_path, told):
+    lines = whole(tmp_path, replace(OURS, **told))
+    assert len(lines) == 1
+    assert lines[0].startswith("refused the user, group or home that was told is not that of ")
 
 
 # --- one run at a time -------------------------------------------------------------------------
