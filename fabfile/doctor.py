@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as written
+import re
 import secrets
 import time
 
@@ -14,11 +15,12 @@ from . import ailments, channel, diagnosis, jupyter, outside, preflight, remote,
 from .evidence import Evidence
 from .items import assigned, quote
 from .output import SINK, count, report, say
-from .plan import split, whose
+from .plan import MARK, split, whose
 from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
 
+CLOCK = re.compile(f"{MARK.pattern} clock")
 MARKS = {True: "warn", False: "ILL"}
 
 
@@ -59,8 +61,10 @@ def examine(c: Connection, settings: Settings, url: str) -> Evidence:
     except Exit as problem:
         refused = str(problem.message)
         began = time.time()
-        lines = channel.ask(c, script(settings, user, nonce), f"{secret}\n", user)
-        offset = int(lines[lines.index("@clock") + 1]) - began if "@clock" in lines else 0.0
+        asked = script(settings, user, nonce)
+        lines = channel.ask(c, asked, f"{secret}\n", user, seconds=600)
+        clock = split(lines).get("clock", [])
+        offset = int(clock[0]) - began if clock and clock[0].isdigit() else 0.0
     said = split(lines)
     if "end" not in said:
         raise Exit(f"{name_of(c)}: not all could be seen; it said: {' '.join(lines[-3:])}")
@@ -73,7 +77,7 @@ def heard(lines) -> tuple[list[str], float]:
     for line in lines:
         if at_clock and line.isdigit():
             offset = int(line) - time.time()
-        at_clock = line == "@clock"
+        at_clock = CLOCK.fullmatch(line) is not None
         found.append(line)
     return found, offset
 

@@ -49,7 +49,7 @@ class Sink:
 
 
 def printable(text: str) -> str:
-    """Return the text with each sign that is for no eyes, such as an escape, written out as `\\x1b`.
+    """Return the text with each sign that is for no eyes written out, such as `\\x1b`.
 
     Line ends and tabs stay.
     """

@@ -22,6 +22,7 @@ from .troubles import name_of
 
 # what curl writes of an answer that did not come, before it says why
 NONE = re.compile(r"^000 [^a-z]*(?=curl: )")
+ROW = re.compile(r"(jupyter|nginx|cluster)\|([^|]*)\|(ok|FAIL)\|(\d+(?:\.\d+)?)\|(.*)")
 HOPS = {
     "jupyter": "JupyterLab itself",
     "nginx": "Nginx on the server",
@@ -107,7 +108,7 @@ def prove(c: Connection) -> None:
     wire.open_connection(c, settings)
     secret = settings.password.reveal() if settings.password else ""
     lines = channel.ask(c, script(settings), secret + "\n", user=settings.user, seconds=600)
-    rows = [line.split("|", 4) for line in lines if line.count("|") >= 4]
+    rows = [row.groups() for row in map(ROW.fullmatch, lines) if row]
     if not rows:
         raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")
     for hop, check, result, seconds, detail in rows:

@@ -1,8 +1,11 @@
-# What is there to be seen of an ill JupyterLab: sections, each under a line `@NAME`, for evidence.py.
-# Runs as root, or as the login user, who sees less; after read.sh. It changes nothing.
-printf '@clock\n%s\n' "$(date +%s)"
+# What is there to be seen of an ill JupyterLab: an answer in sections, for evidence.py. Runs as root, or
+# as the login user, who sees less; after read.sh. It changes nothing.
+answer
+section clock
+date +%s
 me=$(id -u)
 cd /
+ulimit -f 65536 # blocks of 512 bytes: what JupyterLab answers may have no end
 [ -n "${password+set}" ] || IFS= read -r password || password=
 unit=$instance.service
 socket=
@@ -10,7 +13,7 @@ case $target in /*) socket=$target ;; esac
 
 # owner COMMAND...: as the user whose JupyterLab it is.
 owner() {
-    if [ "$me" = 0 ]; then runuser -u "$account" -- "$@"; else "$@"; fi
+    if [ "$me" = 0 ]; then timeout -k 5 300 runuser -u "$account" -- "$@" | head -c "$most"; else "$@"; fi
 }
 
 # words COMMAND...: what it says on either stream, or nothing where there is no such command.
@@ -18,63 +21,65 @@ words() {
     ! command -v "$1" >/dev/null || "$@" 2>&1 || true
 }
 
-printf '@ntp\n'
+section ntp
 words timedatectl show -p NTP -p NTPSynchronized
-printf '@me\n%s\n' "$me"
-printf '@addresses\n'
+section me
+echo "$me"
+section addresses
 hostname -I | tr ' ' '\n'
 
 # What our visitor from outside asked, as it arrived here.
-printf '@arrived\n'
+section arrived
 for log in /var/log/nginx/*.log; do
     [ ! -r "$log" ] || tail -n 2000 -- "$log" | grep -F "jupyterlab-doctor-$nonce" || true
 done
 
 # Bytes and inodes: in all and free, and where.
-printf '@disks\n'
-disks=$(df -B1 --output=size,avail,itotal,iavail,target -- / /var /tmp "$home" "$project" "$backups" \
+section disks
+disks=$(timeout 10 df -B1 --output=size,avail,itotal,iavail,target -- / /var /tmp "$home" "$project" "$backups" \
     2>/dev/null | sed 1d | sort -u)
 printf '%s\n' "$disks"
-printf '@biggest\n'
+section biggest
 if printf '%s\n' "$disks" | awk '$2 * 20 < $1 || $4 * 20 < $3 { tight = 1 } END { exit !tight }'; then
     for folder in "$backups" "$project" "$project/.venvs" "$venv" "$project/.kernels" \
         "$home/.local/share/Trash" "$home/.cache" /var/log /var/cache/apt /tmp; do
         [ -d "$folder" ] || continue
-        printf '%s %s %s\n' "$(timeout 10 du -xsk -- "$folder" 2>/dev/null | cut -f1)" \
-            "$(df --output=target -- "$folder" | sed 1d)" "$folder"
+        case $folder in "$home"/* | "$project" | "$project"/*) by=owner ;; *) by= ;; esac
+        printf '%s %s %s\n' "$($by timeout 10 du -xsk -- "$folder" 2>/dev/null | cut -f1)" \
+            "$($by timeout 10 df --output=target -- "$folder" 2>/dev/null | sed 1d)" "$folder"
     done | sort -rn
 fi
 
 # As a user would; this wakes one that sleeps.
-printf '@proof\n'
+section proof
 if systemctl cat "$unit" >/dev/null 2>&1; then
     printf '%s\n' "$password" | owner sh -c "$proof" 2>&1
 fi
 
 for name in "$unit" "$instance.socket" nginx.service; do
-    printf '@%s\n' "$name"
+    section "$name"
     systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainStatus,NRestarts -- "$name"
 done
-printf '@journal\n'
-journalctl -q -u "$unit" -n 20 -o cat --no-pager 2>/dev/null | sed 's/^@/ @/'
-printf '@memory\n'
+section journal
+journalctl -q -u "$unit" -n 20 -o cat --no-pager 2>/dev/null
+section memory
 journalctl -q -u "$unit" --since -1day -o short-iso --no-pager 2>/dev/null \
     | grep -i 'OOM killer\|oom-kill' | tail -n 1
 
-printf '@nginx\n'
+section nginx
 words nginx -t
-printf '@site\n'
+section site
 dump=$(nginx -T 2>/dev/null)
-printf '%s\n' "$dump" | sed 's/^@/ @/'
-printf '@enabled\n'
+printf '%s\n' "$dump"
+section enabled
 ls -d /etc/nginx/sites-enabled/*jupyterlab* 2>/dev/null
-printf '@listening\n'
+section listening
 words ss -Hltnp "( sport = :$port or sport = :$http_port )"
-printf '@certificate\n'
+section certificate
 [ "$scheme" = http ] || { show_served "$domain" "$port"; echo; }
 
 # What Nginx would meet at the socket.
-printf '@socket\n'
+section socket
 if [ -n "$socket" ]; then
     stat -c '%A %U:%G %n' -- "${socket%/*}" "$socket" 2>/dev/null
     www=$(printf '%s\n' "$dump" | sed -n 's/^user  *\([^ ;]*\).*/\1/p' | head -n 1)
@@ -86,23 +91,24 @@ if [ -n "$socket" ]; then
 fi
 
 # A piece of a file as large as JupyterLab sends it, to a place that takes none: 405 if it gets there.
-printf '@body\n'
+section body
 trust=
 [ "$scheme" = http ] || trust=-k # whose certificate it is, is asked elsewhere
-token=$(owner cat -- "$token_file" 2>/dev/null)
+token=$(owner sh -c '[ ! -f "$1" ] || exec head -c 4096 -- "$1"' sh "$token_file" 2>/dev/null)
+case $token in *[[:cntrl:]]*) token= ;; esac # it is for one header, and for nothing else
 if command -v curl >/dev/null; then # the token in no argument, and nothing on a disk that may be full
     head -c 1398205 /dev/zero | curl -s $trust -o /dev/null --max-time 20 --noproxy '*' \
         -w '%{http_code}\n' --resolve "$domain:$port:127.0.0.1" -X PUT --data-binary @- \
-        -K /dev/fd/3 "$scheme://$domain:$port$base/api/me" 3<<END
-header = "Authorization: token $token"
+        -H @/dev/fd/3 "$scheme://$domain:$port$base/api/me" 3<<END
+Authorization: token $token
 END
 fi
 
 # Who drops or rejects what comes from outside.
-printf '@firewall\n'
+section firewall
 words ufw status | sed -n 's/^Status: /ufw /p'
 words nft list ruleset | sed -n '/f2b/!{/policy drop\|[ ]drop\|[ ]reject/s/^[ \t]*/nft /p;}' | head -n 20
 command -v nft >/dev/null || words iptables -S | sed -n '/f2b/!{/DROP\|REJECT/s/^/iptables /p;}' | head -n 20
-printf '@banned\n'
+section banned
 words fail2ban-client status "$instance" | sed -n 's/.*Banned IP list:[ \t]*\(.\)/\1/p'
-printf '@end\n'
+section end

@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
 
 from ..render import shell
 from .base import Item, here, look
+
+
+class Use(msgspec.Struct):
+    """What some processes take: bytes, and percent of one processor."""
+
+    memory: int
+    cpu: float
+
+
+class Unit(msgspec.Struct):
+    """The same of the whole unit, as systemd counts it, with its limit."""
+
+    memory: int | None
+    memory_limit: int | None
+    cpu: float | None
+    tasks: int | None
+
+
+class Running(Use, kw_only=True):
+    """A kernel, as JupyterLab tells of it: any of its words may be a notebook's."""
+
+    id: str
+    name: str
+    notebook: str | None
+    state: str | None
+    since: datetime | None
+
+
+class Told(msgspec.Struct):
+    """What status.py prints."""
+
+    now: float
+    service: Unit
+    server: Use | None
+    kernels: list[Running] | None
+    terminals: int | None
+    newest: dict[str, str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +81,9 @@ class Live(Item):
         return {"path": words[2], "free": int(words[0]), "total": int(words[1])}
 
     def told(self, lines: list[str]) -> dict:
-        """What Python found; nothing where there is none."""
-        answer = next((line for line in lines[1:] if line.startswith("{")), "{}")
-        return json.loads(answer)
+        """Return what Python found; nothing where there is none, or what is of another shape."""
+        answer = next((line for line in lines[1:] if line.startswith("{")), "")
+        try:
+            return msgspec.to_builtins(msgspec.json.decode(answer, type=Told))
+        except msgspec.DecodeError:
+            return {}

@@ -1,6 +1,7 @@
 """What status and logs make of what a server told: lines for eyes."""
 
 import importlib.util
+import json
 import time
 
 import pytest
@@ -98,6 +99,16 @@ def test_what_ends_with_a_service():
     assert told == "2 kernels end with it: a.ipynb (busy), ir (unknown)"
 
 
+IR = {"id": "1", "name": "ir", "notebook": None, "state": "idle", "since": None}
+WHOLE = {
+    "now": 1.0,
+    "service": {"memory": 1, "memory_limit": None, "cpu": 0.5, "tasks": 3},
+    "server": {"memory": 1, "cpu": 0.5},
+    "kernels": [IR | {"memory": 1, "cpu": 0.5}],
+    "terminals": 0,
+    "newest": {"jupyterlab": None},
+}
+WHOLE_TEXT = json.dumps(WHOLE)
 LIVE = Live(target="/s", unit="u", token="~/t", project="~/p", venv="~/p/venv")
 
 
@@ -106,8 +117,11 @@ LIVE = Live(target="/s", unit="u", token="~/t", project="~/p", venv="~/p/venv")
     [
         ([], None, {}),
         (["5 10 /a b"], {"path": "/a b", "free": 5, "total": 10}, {}),
-        (["5 10 /", "Traceback", '{"now": 1}'], {"path": "/", "free": 5, "total": 10}, {"now": 1}),
-        (["df: no", '{"now": 1}'], None, {"now": 1}),
+        (["5 10 /", "Traceback", WHOLE_TEXT], {"path": "/", "free": 5, "total": 10}, WHOLE),
+        (["df: no", WHOLE_TEXT], None, WHOLE),
+        (["", '{"now": 1}'], None, {}),
+        (["", json.dumps(WHOLE | {"kernels": [IR | {"memory": 1, "cpu": {}}]})], None, {}),
+        (["", json.dumps(WHOLE | {"kernels": [IR | {"name": [], "memory": 1}]})], None, {}),
     ],
 )
 def test_what_was_read(lines, disk, told):
