@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from invoke import Exit
 
-from . import channel, floors, jupyter, remote, wire
+from . import channel, floors, jupyter, remote, specs, wire
 from .converge import read
 from .items import assigned
 from .output import count, say
@@ -15,6 +16,7 @@ from .render import shell
 from .settings import Settings, load
 from .troubles import name_of
 
+ROW = re.compile(r"audit\|(\w+)\|(closed|open)\|(.*)")
 EXPOSED = {"standard": "6.6", "strict": "1.4"}  # of 10, as systemd-analyze security counts
 
 
@@ -50,7 +52,7 @@ def by_site(settings: Settings) -> str:
 
 @dataclass(frozen=True)
 class Threat:
-    """What may happen, and what ends it: a task.
+    """What may happen, and what ends it: a task, with what follows it.
 
     :param chosen: gives the setting that leaves it open on purpose, or nothing.
     """
@@ -58,11 +60,17 @@ class Threat:
     what: str
     remedy: str
     chosen: Callable[[Settings], str] = lambda _: ""
+    more: str = ""
 
 
 THREATS = {
     "running": Threat("nothing runs that could be tried", "full"),
     "beside": Threat("another user of the server gets past Nginx to a port", "full", by_port),
+    "ports": Threat(
+        "another user of the server reaches a program of JupyterLab's user at a port",
+        "packages",
+        more=" --remove what starts it, or end it in its notebook",
+    ),
     "socket": Threat("another user of the server gets past Nginx to the socket", "systemd"),
     "squat": Threat("another user takes JupyterLab's place, and the password", "full", by_port),
     "kernels": Threat("another user reads what a kernel computes", "full"),
@@ -71,6 +79,8 @@ THREATS = {
     "names": Threat("JupyterLab answers to names that are not its own", "nginx"),
     "logs": Threat("a token is read in a log", "full"),
     "version": Threat("a stranger learns which versions run", "nginx"),
+    "pages": Threat("a token is guessed from the length of a compressed page", "nginx"),
+    "proxy": Threat("another user's server is shown under JupyterLab's name", "nginx"),
     "headers": Threat("another site frames the pages, or code is smuggled into them", "nginx"),
     "cookies": Threat("another site, or a script, uses the cookie of a session", "nginx"),
     "clear": Threat("the password is read on the way", "full", by_tls),
@@ -83,8 +93,11 @@ THREATS = {
 }
 
 
-def script(settings: Settings, host) -> str:
-    """The shell that tries, on the server, as root."""
+def script(settings: Settings, host, login: str) -> str:
+    """Return the shell that tries, on the server, as root.
+
+    :param login: the user who logs in.
+    """
     values = {
         "instance": host.instance,
         "account": host.user,
@@ -92,6 +105,9 @@ def script(settings: Settings, host) -> str:
         "project": host.under(settings.project),
         "runtime": jupyter.runtime(settings, host) or host.under(jupyter.USUAL),
         "venv": host.under(settings.venv),
+        "target": jupyter.target(settings),
+        "login": login,
+        "ports": specs.proxied(settings, host) or "",
         "socket": "" if settings.port else settings.instance.socket,
         "domain": settings.domain,
         "base": settings.base_path,
@@ -101,6 +117,7 @@ def script(settings: Settings, host) -> str:
         "http_port": settings.http_port,
         "exposed": EXPOSED[settings.sandbox],
         "publishers": shell("publishers.py"),
+        "impostor": shell("impostor.py"),
         "floor": floors.floors()[floors.SERVER][0].partition(">=")[2],
     }
     return assigned(values) + shell("audit.sh")
@@ -120,8 +137,9 @@ def audit(c):
         return
     wire.open_connection(c, settings)
     host, _ = read(c, [], settings)
-    words = list(channel.apply(c, script(settings, host), host.root))
-    rows = [word.split("|", 3)[1:] for word in words if word.startswith("audit|")]
+    words = list(channel.apply(c, script(settings, host, c.user), host.root))
+    told = [row.groups() for row in map(ROW.fullmatch, words) if row]
+    rows = [row for row in told if row[0] in THREATS]
     if not rows:
         raise Exit(f"{name_of(c)}: nothing was tried; it said: {' '.join(words[-3:]) or 'nothing'}")
     number = {"closed": 0, "OPEN": 0, "chosen": 0}
@@ -135,7 +153,9 @@ def audit(c):
         if state == "chosen":
             say(f"          as {chosen} says")
         elif state == "OPEN":
-            say(f"          remedy: fab -H {name_of(c)} {threat.remedy}")
+            say(f"          remedy: fab -H {name_of(c)} {threat.remedy}{threat.more}")
+    for note in (word.removeprefix("note|") for word in words if word.startswith("note|")):
+        say(f"  note    {note}")
     told = f"{number['closed']} of {count(len(rows), 'threat')} closed"
     told += f", {number['chosen']} open as chosen" if number["chosen"] else ""
     if number["OPEN"]:

@@ -1,6 +1,8 @@
 # Try on the running server what an attacker would: a line `audit|threat|closed or open|proof` each.
 # Runs as root, to become another user (nobody) and to search the logs; changes nothing.
 export LC_ALL=C.UTF-8
+cd /
+ulimit -f 65536 # blocks of 512 bytes: what JupyterLab answers may have no end
 unit=$instance.service
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
@@ -41,11 +43,33 @@ shown() {
     openssl s_client "$@" -connect "127.0.0.1:$port" -servername "$domain" </dev/null 2>/dev/null
 }
 
-# listening: the TCP ports at which its user listens.
-listening() {
-    awk -v own="$(id -u -- "$account")" '$4 == "0A" && $8 == own { print $2 }' \
+# owner COMMAND...: as the one whose JupyterLab it is, for a while.
+owner() {
+    timeout -k 2 10 runuser -u "$account" -- "$@"
+}
+
+# sockets: the TCP ports at which its user listens, each with its inode.
+sockets() {
+    awk -v own="$(id -u -- "$account")" '$4 == "0A" && $8 == own { print $2, $10 }' \
         /proc/net/tcp /proc/net/tcp6 \
-        | while IFS=: read -r address number; do printf '%d\n' "0x$number"; done | sort -u
+        | while read -r place inode; do printf '%d %s\n' "0x${place##*:}" "$inode"; done | sort -u
+}
+
+# listening: these ports alone.
+listening() {
+    sockets | cut -d' ' -f1 | sort -u
+}
+
+# program INODE: the command line of who listens there.
+program() {
+    owner find /proc -maxdepth 3 -path '/proc/[0-9]*/fd/*' -lname "socket:\[$1\]" 2>/dev/null | head -n 1 \
+        | sed 's,/fd/.*,/cmdline,' | while read -r file; do owner head -c 400 -- "$file" | tr '\0' ' '; done
+}
+
+# header_of TOKEN: a file with the header that logs in; one of several lines is none of ours.
+header_of() {
+    case $1 in *[[:cntrl:]]*) set -- none ;; esac
+    (umask 077; printf 'Authorization: token %s\n' "$1" >"$work/token")
 }
 
 # stranger: without the cookies of before.
@@ -68,6 +92,21 @@ if [ "$status" != 200 ]; then
 fi
 
 # --- another user of this server -------------------------------------------------------------
+
+# Programs of theirs that listen, such as an extension's own server: nobody knows whether they ask for a
+# login. What a kernel has is known: it takes messages only from who knows its secret.
+found=
+while read -r number inode; do
+    by=$(program "$inode")
+    case $by in
+        *ipykernel_launcher*) ;;
+        *) [ "$number" = "$target" ] || found="$found $number (${by:-unknown}),"
+    esac
+done <<END
+$(sockets | sed '/^$/d')
+END
+found=${found%,}
+judged ports "${found# }" "no program of $account listens at a TCP port, but for kernels"
 
 door=
 for number in $(listening); do
@@ -92,25 +131,27 @@ fi
 
 # A kernel, asked for with the token that the server itself keeps for its user.
 # Read as that user: what is in their folders could lead root elsewhere.
-token=$(runuser -u "$account" -- timeout 5 \
-    sed -n 's/.*"token": "\([^"]*\)".*/\1/p' "$runtime/jpserver-$pid.json" 2>/dev/null)
-(umask 077; printf 'header = "Authorization: token %s"\n' "$token" >"$work/token")
-if [ "$(ask -K "$work/token" -X POST "$site/api/kernels")" = 201 ]; then
+token=$(owner head -c 65536 -- "$runtime/jpserver-$pid.json" 2>/dev/null \
+    | sed -n 's/.*"token": "\([^"]*\)".*/\1/p')
+header_of "$token"
+if [ "$(ask -H "@$work/token" -X POST "$site/api/kernels")" = 201 ]; then
     kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
     sleep 2
-    found=$(other python3 -c "$publishers" $(listening))
-    ask -K "$work/token" -X DELETE "$site/api/kernels/$kernel" >/dev/null
+    found=$(other python3 -Ic "$publishers" $(listening))
+    ask -H "@$work/token" -X DELETE "$site/api/kernels/$kernel" >/dev/null
     judged kernels "${found:+as nobody: a kernel tells what it computes at port $found}" \
         "as nobody: no port of $account publishes what a kernel computes"
 else
     told kernels open "no kernel could be started to look at"
 fi
 
-found=
-for file in "$home"/.jupyter/*.json "$home"/.jupyter/*.py "$home/.jupyter/jupyterlab_token" \
-    "$runtime"/*cookie_secret "$home/.ipython/profile_default/history.sqlite"; do
-    ! other test -r "$file" 2>/dev/null || found="$found $file"
-done
+# The names of their files, from themselves; one with a line end is none of ours.
+owner sh -c 'for file in "$1"/.jupyter/*.json "$1"/.jupyter/*.py "$1/.jupyter/jupyterlab_token" \
+        "$2"/*cookie_secret "$1/.ipython/profile_default/history.sqlite"; do
+    case $file in *"
+"*) ;; *) printf "%s\n" "$file" ;; esac
+done' sh "$home" "$runtime" 2>/dev/null | head -c 65536 >"$work/files"
+found=$(other sh -c 'while read -r file; do [ ! -r "$file" ] || printf " %s" "$file"; done' <"$work/files")
 for notebook in $(other find "$project" -name venv -prune -o -name '*.ipynb' -readable -print \
     2>/dev/null | head -n 3); do
     found="$found $notebook"
@@ -143,6 +184,8 @@ judged names "${found:+JupyterLab answers to$found}" "other names and the bare a
 secret=audit$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
 ask "$site/lab?token=$secret" >/dev/null
 ask -e "$site/lab?token=$secret" "$site/no-such-page" >/dev/null
+ask -H 'Content-Type: application/csp-report' -d "{\"csp-report\": {\"referrer\": \"$site/lab?token=$secret\"}}" \
+    "$site/api/security/csp-report" >/dev/null
 sleep 1
 found=$(grep -rls "$secret" /var/log/nginx)
 ! journalctl -q --since -1min --no-pager -o cat | grep -q "$secret" || found="$found the journal"
@@ -153,8 +196,11 @@ judged logs "${found:+a token is in $found}" "a token in a URL and in a referer 
 
 stranger "$site/login" >/dev/null
 found=$(header server | grep '[0-9]')
-stranger "$site/api" >/dev/null
-found="$found $(grep -o '"version": *"[^"]*"' "$work/body")"
+for file in api static/lab/package.json static/lab/package.json/ static/lab/package.json.orig; do
+    stranger "$site/$file" >/dev/null
+    found="$found $(grep -m 1 -o '"version": *"[^"]*"' "$work/body")"
+done
+found=$(echo $found)
 judged version "${found# }" "neither Nginx nor JupyterLab says it"
 
 stranger "$site/login" >/dev/null
@@ -168,7 +214,32 @@ done
     || found="$found strict-transport-security"
 judged headers "${found:+missing:$found}" "all headers are there"
 
-stranger -K "$work/token" "$site/lab" >/dev/null
+# A page that says what its address says must not be compressed: its length would tell what else it says.
+found=
+for path in static/no-such-page lab/extensions/no/static/such-page lab/api/themes/no/such.css; do
+    stranger -H 'Accept-Encoding: gzip' "$site/$path" >/dev/null
+    ! header content-encoding | grep -qi gzip || ! header content-type | grep -qi html || found="$found /$path"
+done
+judged pages "${found:+compressed error pages:$found}" "no error page is compressed"
+
+# A server of nobody's, for a moment: is it to be had under our name, by a crooked address?
+if [ -z "$ports" ]; then
+    other python3 -Ic "$impostor" >"$work/impostor" 2>/dev/null &
+    impostor_pid=$!
+    tries=50
+    until [ -s "$work/impostor" ] || [ "$tries" = 0 ]; do sleep 0.1; tries=$((tries - 1)); done
+    read -r number <"$work/impostor" || number=0
+    found=
+    for path in "proxy/$number/" "proxy/$number/..%2f..%2flab" "proxy/$number/%2e%2e/%2e%2e/lab" \
+        "static/..%2fproxy/$number/"; do
+        stranger --path-as-is -H "@$work/token" "$site/$path" >/dev/null
+        ! grep -q '^impostor$' "$work/body" || found="$found /$path"
+    done
+    kill "$impostor_pid" 2>/dev/null
+    judged proxy "${found:+a server of nobody answered at$found}" "a server of nobody did not answer under /proxy/"
+fi
+
+stranger -H "@$work/token" "$site/lab" >/dev/null
 cookies=$(header set-cookie)
 # lacking WORD [NAME]: the cookies, or those whose names begin so, that are set without it.
 lacking() {
@@ -208,6 +279,9 @@ exposure=$(systemd-analyze security --no-pager "$unit" 2>/dev/null \
 more=$(awk -v a="${exposure:-10}" -v b="$exposed" 'BEGIN { if (a + 0 > b + 0) print "too much" }')
 judged sandbox "${more:+exposure ${exposure:-unknown} by systemd-analyze security}" \
     "exposure $exposure by systemd-analyze security, at most $exposed"
+if [ "$login" = "$account" ] && sudo -n -l -U "$account" 2>/dev/null | grep -q 'may run the following'; then
+    echo "note|$account logs in and may use sudo: what a notebook writes into ~/.bashrc runs in the next task"
+fi
 if grep -q '^NoNewPrivs:\s*1' "/proc/$pid/status"; then
     told root closed "no new privileges: sudo does nothing there"
 else
@@ -220,8 +294,6 @@ case $limit in
     *) told memory closed "a kernel is killed before JupyterLab takes more than $((limit / 1048576)) MB" ;;
 esac
 
-for info in "$venv"/lib/python3*/site-packages/jupyter_server-*.dist-info; do
-    version=${info##*/jupyter_server-}
-    version=${version%.dist-info}
-done
+version=$(owner sh -c 'ls -d -- "$1"/lib/python3*/site-packages/jupyter_server-*.dist-info' sh "$venv" \
+    | sed -n 's/.*\/jupyter_server-\([0-9][A-Za-z0-9.+!]*\)\.dist-info$/\1/p' | tail -n 1)
 judged hole "$(printf '%s\n' "$floor" "$version" | sort -V -C || echo "jupyter_server $version")" "jupyter_server $version"
