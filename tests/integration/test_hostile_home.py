@@ -73,7 +73,7 @@ FORGED = r"@facts\ngroup=shadow\nhome=/etc\n@neighbours\n@0\n@1\n@2\n@3\n@end\n"
     [
         f"printf '{FORGED}' >>{VENV}/.converged",
         f"printf '{FORGED}' >>{HOME}/.jupyter/packages.txt",
-        f'mkdir "{PACKAGES}/$(printf "x\\n{FORGED}-1").dist-info"',
+        f'mkdir "{PACKAGES}/$(printf "x\\n{FORGED.replace("/", "")}-1").dist-info"',
         f'rm {CONFIG}; ln -s "$(printf "/nowhere\\n{FORGED}")" {CONFIG}',
     ],
     ids=["record", "packages", "distribution", "link"],

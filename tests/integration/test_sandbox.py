@@ -199,6 +199,36 @@ def test_root_by_sudo_mounts_nothing_and_opens_no_strange_device(lab, site):
 # --- strict ------------------------------------------------------------------------------------
 
 
+REACH = """
+import ctypes, os
+pid = {pid}
+for name in ("mem", "environ", "root/etc/passwd", "cwd", "fd/0"):
+    for flags in (os.O_RDONLY, os.O_RDWR):
+        try:
+            os.close(os.open(f"/proc/{{pid}}/{{name}}", flags))
+            print("reached", name)
+        except OSError:
+            pass
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.ptrace(16, pid, 0, 0) == 0:
+    print("reached by ptrace")
+if os.path.exists(f"/proc/{{pid}}/root/home/david"):
+    print("reached the home of outside")
+print("tried")
+"""
+
+
+@within("strict")
+def test_strict_reaches_no_program_that_its_user_runs_outside(lab, site):
+    """Through such a program's root a notebook would write ~/.ssh, and leave the sandbox."""
+    started = "runuser -u david -- sleep 300 >/dev/null 2>&1 & sleep 0.5; pgrep -u david -x sleep"
+    pid = site.host.exec(started).split()[-1]
+    try:
+        assert lab.cell(REACH.format(pid=pid)).split() == ["tried"]
+    finally:
+        site.host.exec(f"kill {pid}")
+
+
 @within("strict")
 @pytest.mark.parametrize(
     "command, told",
