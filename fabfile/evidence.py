@@ -107,7 +107,8 @@ class Evidence:
 
     def biggest(self, path: str) -> str:
         """What of ours takes most on a file system, in words."""
-        rows = (line.split(None, 2) for line in self.lines("biggest"))
+        lines = (line.split(None, 2) for line in self.lines("biggest"))
+        rows = (row for row in lines if len(row) == 3 and row[0].isdigit())
         found = [f"{int(kb) // 1024} MB in {one}" for kb, where, one in rows if where == path]
         return f"; most: {', '.join(found[:2])}" if found else ""
 

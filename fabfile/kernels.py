@@ -6,6 +6,7 @@ kernel that leaves the setting is removed, and one that somebody else registered
 
 import json
 
+import msgspec
 from invoke import Exit
 
 from . import channel, remote
@@ -119,9 +120,25 @@ def show(c) -> None:
     python = f"{host.under(settings.venv)}/bin/python"
     asked = call("env", f"HOME={host.home}", python, "-", text=shell("kernels.py"))
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=600)
-    rows = [json.loads(line) for line in told if line.startswith("{")]
+    rows = list(filter(None, map(offered, told)))
     if not rows:
         raise Exit(f"no JupyterLab there yet: first run fab -H {name_of(c)} jupyter")
-    wide = max(len(row["name"]) for row in rows)
+    wide = max(len(row.name) for row in rows)
     for row in rows:
-        say(f"  {row['name']:<{wide}}  {row['title']}: {row['what']}")
+        say(f"  {row.name:<{wide}}  {row.title}: {row.what}")
+
+
+class Offered(msgspec.Struct):
+    """A kernel that JupyterLab offers: its name, its title, and what it runs with."""
+
+    name: str
+    title: str
+    what: str
+
+
+def offered(line: str) -> Offered | None:
+    """Return what a line of kernels.py tells; None when it is none."""
+    try:
+        return msgspec.json.decode(line, type=Offered)
+    except msgspec.DecodeError:
+        return None

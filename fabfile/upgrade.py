@@ -147,7 +147,7 @@ def roots(c, settings: Settings) -> tuple[set[str], set[str]]:
     """Ask for what somebody installed by name, by our hand or their own, and what from no index."""
     python = f"{quote(settings.venv)}/bin/python - roots 2>/dev/null"
     lines = ask_user(c, settings, f"{python} {here(shell('needs.py'))}")
-    rows = [line.split() for line in lines]
+    rows = [line.split() for line in lines if line.count(" ") == 1]
     named = {kind: {row[1] for row in rows if row[0] == kind} for kind in ("root", "elsewhere")}
     return named["root"], named["elsewhere"]
 

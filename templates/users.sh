@@ -1,6 +1,8 @@
 # Programs and files of the user's are for that user alone: root runs none of them, and opens nothing by
 # their paths, where a link of theirs could lead it anywhere. Before every script of root's.
 
+longest=3600 # seconds that a program of theirs may take: others wait for this run to end
+
 # What a program of theirs could type into, as if the operator did (TIOCSTI).
 detach=
 if { true </dev/tty; } 2>/dev/null; then detach='setsid -w'; fi
@@ -13,7 +15,7 @@ owner_does() {
     if [ "$owner" = "$(id -un)" ]; then
         (cd / && "$@")
     else
-        (cd / && $detach runuser -u "$owner" -- "$@" 8>&- 9>&-; exit)
+        (cd / && $detach timeout -k 10 "$longest" runuser -u "$owner" -- "$@" 8>&- 9>&-; exit)
     fi
 }
 

@@ -1,8 +1,9 @@
 # Ask the finished thing, as its users do: a line `hop|check|ok or FAIL|seconds|detail` each.
 # Runs as the login user; the password to try, if any, comes as the first line of the input.
 export LC_ALL=C.UTF-8
+ulimit -f 65536 # blocks of 512 bytes: what JupyterLab answers may have no end
 IFS= read -r password || password=
-token=$(cat -- "$token_file" 2>/dev/null)
+token=$([ ! -f "$token_file" ] || head -c 4096 -- "$token_file" 2>/dev/null)
 [ -n "$password" ] || password=$token
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
@@ -69,16 +70,16 @@ told nginx "$what is accepted" "302 *$base/lab *" "$(log_in "$password")"
 told nginx '/lab opens' '200 *' "$(ask "$site/lab")"
 
 # The kernel and its websocket, with the token in a header that no process list shows.
-printf 'header = "Authorization: token %s"\n' "$token" >"$work/token"
-told nginx 'a kernel starts' '201 *' "$(ask -K "$work/token" -X POST "$site/api/kernels")"
+printf 'Authorization: token %s\n' "$token" >"$work/token"
+told nginx 'a kernel starts' '201 *' "$(ask -H "@$work/token" -X POST "$site/api/kernels")"
 kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
 remove() {
-    ask -K "$work/token" -X DELETE "$site/api/kernels/$kernel"
+    ask -H "@$work/token" -X DELETE "$site/api/kernels/$kernel"
 }
 trap 'remove >/dev/null; rm -rf -- "$work"' EXIT
 
 # curl stays in an upgraded connection: its first header is enough.
-curl -sS -N -o /dev/null -D "$work/upgrade" --max-time 20 --noproxy '*' --http1.1 -K "$work/token" \
+curl -sS -N -o /dev/null -D "$work/upgrade" --max-time 20 --noproxy '*' --http1.1 -H "@$work/token" \
     --resolve "$domain:$port:127.0.0.1" $trust -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
     -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \
     -H "Origin: $origin" "$site/api/kernels/$kernel/channels" 2>/dev/null &
