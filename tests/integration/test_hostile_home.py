@@ -119,10 +119,13 @@ TASKS = (
     ("--dry", "upgrade"),
     ("--dry", "cluster", "--workers", "david@127.0.0.1"),
     ("backup", "--there"),
+    ("--dry", "uninstall"),
+    ("packages",),
 )
 
 
-def test_root_imports_and_runs_nothing_of_the_users(site, fab):
+def test_root_runs_nothing_of_the_users_and_nothing_steers_the_terminal(site, fab):
+    odd = f"$(printf '{ESCAPE}')"
     plant = f"""
         cd {HOME}
         for name in {MODULES}; do printf '%s' "{AS_ROOT}" >$name.py; done
@@ -132,27 +135,16 @@ def test_root_imports_and_runs_nothing_of_the_users(site, fab):
         done
         mv {VENV}/bin/python {VENV}/bin/python.kept
         printf '#!/bin/sh\\n%s\\nexec {VENV}/bin/python.kept "$@"\\n' '{PROGRAM}' >{VENV}/bin/python
-        chmod +x {VENV}/bin/python"""
+        chmod +x {VENV}/bin/python
+        cp {TOKEN} kept; printf '{ESCAPE}' >>{TOKEN}
+        printf '# {ESCAPE}\\n' >>{CONFIG}
+        printf 'numpy # {ESCAPE}\\n' >.jupyter/packages.txt
+        mkdir -p ".jupyter/{odd}" "project/.kernels/{odd}" "{PACKAGES}/odd{odd}-1.dist-info" """
     undo = f"""
         cd {HOME}; for name in {MODULES}; do rm -f $name.py; done; rm -rf bin __pycache__
-        mv {VENV}/bin/python.kept {VENV}/bin/python"""
-    with left(site, plant, undo):
-        for task in TASKS:
-            fab(*task)
-            assert owned(site) == "", task
-
-
-def test_what_is_shown_steers_no_terminal(site, fab):
-    odd = f"$(printf '{ESCAPE}')"
-    plant = f"""
-        cp {TOKEN} {HOME}/kept; printf '{ESCAPE}' >>{TOKEN}
-        printf '# {ESCAPE}\\n' >>{CONFIG}
-        printf 'numpy # {ESCAPE}\\n' >{HOME}/.jupyter/packages.txt
-        mkdir -p "{HOME}/.jupyter/{odd}" "{HOME}/project/.kernels/{odd}"
-        mkdir -p "{PACKAGES}/odd{odd}-1.dist-info" """
-    undo = f"""
-        mv {HOME}/kept {TOKEN}; rm -rf {PACKAGES}/odd*-1.dist-info {HOME}/.jupyter/packages.txt
-        rm -rf {HOME}/.jupyter/*owned* {HOME}/project/.kernels; systemctl restart jupyterlab
+        mv {VENV}/bin/python.kept {VENV}/bin/python
+        mv kept {TOKEN}; rm -rf {PACKAGES}/odd*-1.dist-info .jupyter/packages.txt
+        rm -rf .jupyter/*owned* project/.kernels; systemctl restart jupyterlab
         sed -i '/PRETTY/d' /etc/os-release; cat /root/pretty >>/etc/os-release"""
     site.host.exec(
         "grep PRETTY /etc/os-release >/root/pretty; cp -L /etc/os-release /root/release\n"
@@ -160,8 +152,9 @@ def test_what_is_shown_steers_no_terminal(site, fab):
         f"printf 'PRETTY_NAME=\"Debian{ESCAPE}\"\\n' >>/etc/os-release"
     )
     with left(site, plant, undo):
-        for task in (*TASKS, ("--dry", "uninstall"), ("packages",)):
+        for task in TASKS:
             done = fab(*task)
+            assert owned(site) == "", task
             assert not STEERS.search(done.stdout + done.stderr), (task, done.stdout, done.stderr)
     lab.wait_up(site)
 
