@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from .host import ADDED, Host
 from .items import Change, Item, Needs, Packages, Service, assigned, call, here, look, quote
+from .output import printable
 from .render import HOME, shell
 from .settings import Settings
 
@@ -183,7 +184,8 @@ def apply_script(host: Host, items: list[Item], changes: list[Change], operator:
             parts.append(f'cat >"$run/{tool}" {here(shell(tool))}\n')
     if "take_away" in calls or "close_ledger" in calls:
         parts.append(shell("uninstall.sh"))
-    parts += [f"step_{n}() {{ # {c.say}\n{c.shell}\n}}\n" for n, c in enumerate(changes)]
+    for n, c in enumerate(changes):  # a comment ends with its line, whatever a name in it holds
+        parts.append(f"step_{n}() {{ # {' '.join(printable(c.say).split())}\n{c.shell}\n}}\n")
     look = f"answer\n{look_as_root(items, assigned(values), host.home)}section end\n"
     end = "settle\n" if items else "settle_deed\n"
     return "".join([*parts, schedule(changes), end, look if items else "answer\nsection end\n"])

@@ -10,6 +10,7 @@ from invoke import Exit
 from ..render import shell
 from .base import Change, Item, call, look, unpacked
 
+FILLED = re.compile(r"\+[A-Za-z0-9._-]+")  # the name of one that a run of ours has installed
 DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+-[A-Za-z0-9._+!]+")  # as in NAME-VERSION.dist-info
 
 
@@ -95,7 +96,7 @@ class Venv(Item):
     def compare(self, lines, touched):
         record, there = self.parse(lines)
         kept = [row for row in record.splitlines() if not row.startswith(("# ", "+"))]
-        filled = [row[1:] for row in record.splitlines() if row.startswith("+")]
+        filled = [row[1:] for row in record.splitlines() if FILLED.fullmatch(row)]
         short = self.lacking(there, kept)
         short += [name for name in map(canonical, filled) if name not in there]
         repair = {"filling": "anew", "changing": "again"}.get(record.strip(), "")

@@ -200,3 +200,10 @@ def test_only_the_tools_that_are_used_travel():
     changes, items = planned(*FULL)
     script = plan.apply_script(HOST, items, changes, "it's me")
     assert all(f'cat >"$run/{tool}" <<' in script for tool in ("install.py", "answers.py"))
+
+
+def test_what_a_step_says_is_no_shell():
+    change = Change("install x\ngotcha\x1b[2J\r\u2028gotcha", ":")
+    script = plan.apply_script(HOST, [], [change], "me")
+    (line,) = [line for line in script.splitlines() if "gotcha" in line]
+    assert line.startswith("step_0() { # install x gotcha")
