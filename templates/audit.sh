@@ -9,7 +9,8 @@ trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 site=$scheme://$domain:$port$base
 # One that sleeps is woken.
-[ -z "$socket" ] || curl -s -o /dev/null --max-time 60 --unix-socket "$socket" http://localhost/api
+[ -z "$socket" ] || runuser -u "$account" -- curl -s -o /dev/null --max-time 60 --unix-socket "$socket" \
+    http://localhost/api
 pid=$(systemctl show -p MainPID --value "$unit")
 
 # told THREAT STATE PROOF: tell what came of it.
