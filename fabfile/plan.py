@@ -12,10 +12,11 @@ from .settings import Settings
 
 Step = Callable[[Settings, Host], list[Item]]
 # The functions that change a server.
-SHELL = "apply", "ledger", "files", "packages", "services", "upgrade", "restore"
+SHELL = "apply", "places", "ledger", "files", "packages", "services", "upgrade", "restore"
 # What runs on the server beside the shell -> the part of a step's name that needs it.
 TOOLS = {
     "install.py": "fill_venv",
+    "members.py": "check_backup",
     "needs.py": "drop_packages",
     "assets.py": "fill_assets",
     "answers.py": "start_service",

@@ -13,6 +13,7 @@ from dash import GROUP, ME, applying, dash, tree
 
 from fabfile import archives, contents
 from fabfile.items import assigned, call
+from fabfile.items.base import here
 from fabfile.receiver import Receiver
 from fabfile.render import shell
 
@@ -27,6 +28,7 @@ NOTEBOOKS = {
     "sub/venv/x": "x\n",
 }
 LEFT_OUT = ("venv/big", ".venvs/1/big", ".kernels/r/big", "Übung/__pycache__/x.pyc")
+ACME = "https://s/directory"
 CERTIFICATES = {"lab.example.org.pem": "chain\n", "lab.example.org.key": "key\n"}
 # Every command that changes something, which dies with its shell the N-th time that one is called.
 DIES = """#!/bin/sh
@@ -86,7 +88,7 @@ class Place:
                   "cookie": self.cookie, "domain": "lab.example.org",
                   "folder": self.backups}  # fmt: skip
         (self.folder / "run").mkdir(exist_ok=True)
-        text = self.own(shell("backup.sh")).replace("/run/jupyterlab-fab", f"{self.folder}/run/fab")
+        text = shell("places.sh") + self.own(shell("backup.sh")).replace("/run/jupyterlab-fab", f"{self.folder}/run/fab")
         return dash(f"{assigned(values)}{text}\n{before}\n{act}\n", timeout=30)
 
     def archive(self) -> Path:
@@ -101,14 +103,15 @@ class Place:
         for theirs in ("/etc/nginx/$instance", "/etc/letsencrypt"):
             functions = functions.replace(theirs, str(self.folder / theirs[1:]))
         return (
-            f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}{before}set -e\n{act}\n"
+            f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}"
+            f'cat >"$run/members.py" {here(shell("members.py"))}\n{before}set -e\n{act}\n'
         )
 
     def restoring(self, file: Path) -> str:
         words = file, ME, self.home, self.project
         return "\n".join(
             [
-                call("check_archive", file),
+                call("check_archive", file, ACME),
                 call("unpack_archive", *words),
                 call("place_archive", *words, self.cookie),
             ]
@@ -263,7 +266,10 @@ def test_what_stood_there_stands_beside_it_and_its_venvs_come_over(place):
 def test_certbot_goes_on_with_its_lineage(place, bare):
     kinds = ("cert", "chain", "fullchain", "privkey")
     lineage = {f"archive/jupyterlab-fab/{k}{n}.pem": f"{k}{n}\n" for k in kinds for n in (9, 10)}
-    conf = "account = abc\n[renewalparams]\nrenew_hook = /usr/local/sbin/jupyterlab-certificate\n"
+    conf = (
+        f"account = abc\n[renewalparams]\nserver = {ACME}\n"
+        "renew_hook = /usr/local/sbin/jupyterlab-certificate\n"
+    )
     others = {"archive/other/cert1.pem": "x\n", "accounts/s/directory/def/meta.json": "x\n"}
     ours = {"renewal/jupyterlab-fab.conf": conf, "accounts/s/directory/abc/meta.json": "{}\n"}
     write(place.folder / "etc/letsencrypt", {**lineage, **ours, **others})
