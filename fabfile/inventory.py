@@ -98,9 +98,9 @@ def parse(lines: list[str]) -> Inventory:
             found.others.append(rest)
         elif kind == "uses":
             found.uses[word].append(value)
-        elif kind == "work":
-            found.work = int(rest)
-        elif kind == "package":
+        elif kind == "work" and rest.isdecimal():
+            found.work = int(rest[:9])
+        elif kind == "package" and rest.count("\t") == 4:
             name, status, depends, recommends, provides = rest.split("\t")
             found.packages[name] = Package(
                 status, groups(depends), groups(recommends), sum(groups(provides), ())
