@@ -1,8 +1,10 @@
-"""What may be in a backup: one reading of it, here and on the server, so that both refuse the same.
+"""What may be in a backup: read in one way here and on the server, so that both refuse the same.
 
-It reads a tar as backup.sh has GNU tar write it, and nothing that another program could read in another
-way. Root's part comes out as values that were checked one by one; certbot's settings are written anew
-from those that are known. Usage on the server: members.py INSTANCE SERVER FOLDER <tar
+It reads a tar as backup.sh has GNU tar write it, and nothing that another program could take for
+something else. Root's part comes out as values that were checked one by one; certbot's settings are
+written anew from those that are known.
+
+Usage: members.py INSTANCE SERVER FOLDER <tar     (runs on the server, as root)
 """
 
 from __future__ import annotations
@@ -196,8 +198,8 @@ def examine(read: Callable[[int], bytes], instance: str, server: str) -> Found:
         raise Refused("it has no notebooks")
     written = facts(found.files["manifest"]).get("format")
     if written != FORMAT:
-        raise Refused(f"it is of format {written}, and this program reads {FORMAT}: use the version "
-                      "that made it")  # fmt: skip
+        raise Refused(f"it is of format {written}, and this program reads {FORMAT}: use the "
+                      "version that made it")  # fmt: skip
     take_lineage(found, instance, server)
     return found
 
@@ -215,7 +217,7 @@ def facts(manifest: bytes) -> dict[str, str]:
 
 
 def take_lineage(found: Found, instance: str, server: str) -> None:
-    """Leave of certbot's what belongs to this JupyterLab and this ACME server; else nothing of it."""
+    """Leave certbot's part in when it is of this JupyterLab and this ACME server, else none of it."""
     certbots = [name for name in found.files if name.startswith("letsencrypt/")]
     if not certbots:
         return
@@ -229,10 +231,14 @@ def take_lineage(found: Found, instance: str, server: str) -> None:
     where = {fit["account"] for fit in fits} - {None}
     own = given and f"{given['server'].partition('://')[2].strip('/')}/{given.get('account')}/"
     if not given or not where <= {own}:
-        raise Refused("it has accounts or certificates of an ACME server that do not belong together")
+        raise Refused(
+            "it has accounts or certificates of an ACME server that do not belong together"
+        )
     if whose != instance or given["server"] != server:
         what = "another name on its server" if whose != instance else f"{given['server']}"
-        found.notes.append(f"its certificate of an ACME server was of {what}: a new one is asked for")
+        found.notes.append(
+            f"its certificate of an ACME server was of {what}: a new one is asked for"
+        )
         for name in certbots:
             del found.files[name]
         return
@@ -274,7 +280,12 @@ def settings(raw: bytes, name: str, whose: str) -> dict[str, object]:
             if not HOST.fullmatch(key) or value != webroot:
                 raise Refused(f"{name}: {key} does not belong there")
             told["domains"].append(key)
-        elif value is not None and key in right and key not in told and re.fullmatch(right[key], value):
+        elif (
+            value is not None
+            and key in right
+            and key not in told
+            and re.fullmatch(right[key], value)
+        ):
             told[key] = value
         elif HOOKS.fullmatch(key) or key == "authenticator":
             raise Refused("it would have certbot run a program of its own")
@@ -291,7 +302,8 @@ def renewal(told: dict[str, object], instance: str) -> bytes:
     lineage = f"{instance}-fab"
     first = {"version": told.get("version"), "archive_dir": f"{place}/archive/{lineage}"}
     first |= {
-        kind: f"{place}/live/{lineage}/{kind}.pem" for kind in ("cert", "privkey", "chain", "fullchain")
+        kind: f"{place}/live/{lineage}/{kind}.pem"
+        for kind in ("cert", "privkey", "chain", "fullchain")
     }
     then = {
         "account": told.get("account"),
@@ -316,7 +328,7 @@ def shown(words: object) -> str:
 
 
 def main(instance: str, server: str, folder: str) -> int:
-    """Write root's part into a folder; print where the user's begins, and the bytes that it takes."""
+    """Write root's part into a folder; print where the user's begins, and how many bytes it has."""
     try:
         found = examine(sys.stdin.buffer.read, instance, server)
     except Refused as problem:

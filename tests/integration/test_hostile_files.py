@@ -1,7 +1,6 @@
 """What a user leaves in places where root puts, keeps, reads or removes something.
 
-The user has no sudo, root logs in for them, and each attack is one that became root, or acted as root,
-on a server of before.
+The user has no sudo, and the operator logs in as root for them.
 """
 
 from __future__ import annotations
@@ -125,10 +124,13 @@ def test_a_link_leads_root_to_no_place_of_the_systems(host, root, archive, elsew
 def packed(host, files: dict[str, str]) -> str:
     """A backup with these files of root's among the server's own; its name there."""
     name = "jupyterlab-2099-01-01T000000Z.tar.zst"
-    facts = "format=1\nmade=x\nhost=x\nuser=david\nhome=x\nproject=x\ndomain=x\nby=x\njupyterlab=x\n"
+    facts = (
+        "format=1\nmade=x\nhost=x\nuser=david\nhome=x\nproject=x\ndomain=x\nby=x\njupyterlab=x\n"
+    )
     texts = {"manifest": facts, "lock.txt": "", **files, "project/x": "x"}
     lines = [
-        f"mkdir -p $(dirname {path}); printf %s {quote(text)} >{path}" for path, text in texts.items()
+        f"mkdir -p $(dirname {path}); printf %s {quote(text)} >{path}"
+        for path, text in texts.items()
     ]
     host.exec(
         "cd $(mktemp -d)\n" + "\n".join(lines) + f"\ntar -c {' '.join([*texts])} | zstd -q >x\n"
@@ -151,7 +153,8 @@ def test_certbot_gets_no_settings_but_those_that_are_known(
     host, root, archive, name, authenticator, more
 ):
     text = CONF.format(name=name, authenticator=authenticator, more=more)
-    evil = packed(host, {f"letsencrypt/renewal/{name}-fab.conf": text})
+    own = "letsencrypt/archive/jupyterlab-fab/cert1.pem"
+    evil = packed(host, {f"letsencrypt/renewal/{name}-fab.conf": text, own: "x"})
     done = root("restore", evil, "--there")
     host.exec(f"rm {ARCHIVES}/{evil}*")
     refused(done, "nothing was touched")
@@ -179,14 +182,28 @@ def test_an_endless_file_does_not_keep_anybody_waiting(host, root, as_david):
     assert task.returncode == 0 and "goes   " in out
 
 
-def test_links_lead_an_uninstall_to_nothing_of_anybody_elses(host, root, as_david):
-    host.exec("runuser -u anna -- sh -c 'mkdir -p ~anna/project/venv; echo x >~anna/project/venv/x'")
-    host.exec("chmod 0755 ~anna ~anna/project ~anna/project/venv; echo mine >/var/log/mine")
-    as_david("cd; mv .ipython/profile_default kept_profile; ln -s /var .ipython/profile_default")
-    as_david("cd; mv project kept; ln -s ~anna/project project")
-    root("uninstall")
-    assert host.exec("cat ~anna/project/venv/x /var/log/mine") == "x\nmine\n"
-    as_david("cd; rm -f project .ipython/profile_default; mv kept project")
+@pytest.fixture(scope="module")
+def others(host):
+    """What is not david's: a log of the system's, and another user's project."""
+    host.exec(
+        "runuser -u anna -- sh -c 'mkdir -p ~anna/project/venv; echo x >~anna/project/venv/x'\n"
+        f"chmod 0755 ~anna {HOME}; echo x >/var/log/theirs"
+    )
+    return "/var/log/theirs /home/anna/project/venv/x"
+
+
+@pytest.mark.parametrize(
+    "link, target", [(".ipython/profile_default", "/var"), ("project", "/home/anna/project")]
+)
+def test_no_link_leads_an_uninstall_to_what_is_anothers(host, root, as_david, others, link, target):
+    as_david(f"mv {link} aside; ln -s {target} {link}")
+    done = root("uninstall")
+    as_david(f"rm {link}; mv aside {link}")
+    assert host.exec(f"cat {others}") == "x\nx\n"
+    assert "Traceback" not in done.stderr
+
+
+def test_without_the_links_all_of_it_goes(host, root, as_david, others):
     well(root("uninstall"))
-    assert host.exec("cat ~anna/project/venv/x /var/log/mine") == "x\nmine\n"
-    assert host.exec(f"ls {PROJECT}/venv 2>/dev/null", check=False) == ""
+    assert host.exec(f"cat {others}") == "x\nx\n"
+    assert host.exec(f"ls {PROJECT}/venv {LEDGER} 2>/dev/null", check=False) == ""

@@ -104,7 +104,9 @@ def test_nothing_with_a_control_character_gets_into_the_ledger(base, run, tmp_pa
     for act in ("intend path", "remember", "keep"):
         done = run(f"{act} {call('', path).strip()}")
         assert done.returncode != 0 and b"line end or a control character" in done.stdout
-    assert all(line.endswith(str(base / "home")) or not line for line in ledger(tmp_path).split("\n"))
+    assert all(
+        line.endswith(str(base / "home")) or not line for line in ledger(tmp_path).split("\n")
+    )
 
 
 # --- what is kept, and comes back ----------------------------------------------------------------
@@ -345,6 +347,8 @@ def test_the_inventory_waits_for_no_file_of_a_users(base, kind):
     else:
         path.touch()
         os.truncate(path, 10**9)
-    asked = f"instance=x\nme=0 account=nobody\n{shell('inventory.sh')}{call('show_inventory', path)}"
+    asked = (
+        f"instance=x\nme=0 account=nobody\n{shell('inventory.sh')}{call('show_inventory', path)}"
+    )
     done = subprocess.run(["dash", "-c", asked], capture_output=True, timeout=15)
     assert b"written" not in done.stdout
