@@ -217,7 +217,7 @@ def facts(manifest: bytes) -> dict[str, str]:
 
 
 def take_lineage(found: Found, instance: str, server: str) -> None:
-    """Leave certbot's part in when it is of this JupyterLab and this ACME server, else none of it."""
+    """Leave certbot's part in when it is of this JupyterLab and this server, else none of it."""
     certbots = [name for name in found.files if name.startswith("letsencrypt/")]
     if not certbots:
         return
