@@ -33,7 +33,8 @@ as_them() {
     else # with nothing of root's: no lock that they could keep, no endless log, no terminal
         (
             cd / && ulimit -f 40960
-            exec setsid -w runuser -u "$account" -- env -i "PATH=$PATH" "LC_ALL=$LC_ALL" "HOME=$home" "$@" 8>&- 9>&-
+            exec setsid -w runuser -u "$account" -- env -i "PATH=$PATH" "LC_ALL=$LC_ALL" "HOME=$home" \
+                ${limit:+timeout "$limit"} "$@" 8>&- 9>&-
         )
     fi
 }
@@ -55,7 +56,7 @@ theirs() {
         [ "$try" = 1 ] || sleep 1
         cat -- "$work/said" >>"$work/before"
         : >"$work/said"
-        piece as_them ${limit:+timeout "$limit"} tar -b1 -c --quoting-style=literal -C "$from" --transform "s,^\\.,$name,S" "$@" <"$work/names"
+        piece as_them tar -b1 -c --quoting-style=literal -C "$from" --transform "s,^\\.,$name,S" "$@" <"$work/names"
         sed -n 's/^tar: \(.*\): \(file changed as we read it\|File shrank by .*\)$/\1/p' \
             "$work/said" >"$work/names"
         [ -s "$work/names" ] || return 0
@@ -121,21 +122,20 @@ write_archive() {
     as_them test -d "$project" || stop "there is no $project here: nothing to back up"
     (
         flock -s -w "$patience" 9 || stop 'a run on this server is still at work'
+        limit=120 # seconds for each look at what is the user's: whoever changes the server waits
         locks
         manifest >"$work/manifest"
         [ -s "$work/manifest" ] || stop "there is no room in $work"
         (cd "$work" && ls manifest lock.txt locks/*.txt 2>/dev/null | sort -r) | piece tar -b1 -c --no-recursion --owner=root:0 --group=root:0 \
             -C "$work" -T -
         certificates
-        limit=120 # seconds: whoever changes the server waits
         theirs "$home/.jupyter" jupyter --exclude=./cookie_secret
         theirs "$home/.local/share/jupyter/kernels" kernels
         if as_them test -f "$cookie"; then # the sessions of browsers live on
-            piece as_them timeout 120 tar -b1 -c --no-recursion -C "${cookie%/*}" \
+            piece as_them tar -b1 -c --no-recursion -C "${cookie%/*}" \
                 --transform "s,.*,cookie_secret,S" "./${cookie##*/}"
         fi
     ) 9>>"$lock" || return 1
-    limit=
     theirs "$project" project --exclude=./venv --exclude=./.venvs --exclude=./.kernels \
         --no-anchored --exclude=__pycache__
     head -c 1024 /dev/zero

@@ -109,7 +109,9 @@ accept() {
 
 # clear_away PATH: what a run that was killed has left beside it.
 clear_away() {
-    rm -f -- "$(dirname -- "$1")"/.new.??????
+    local hand
+    hand=$(whose "$1")
+    [ -z "$hand" ] || owner_does "$hand" sh -c 'rm -f -- "$(dirname -- "$1")"/.new.??????' sh "$1" </dev/null
 }
 
 # remove_theirs PATH: a file or a link, as whose it is.
@@ -174,8 +176,13 @@ touch_as() {
 
 # put_link PATH TARGET: for root's folders.
 put_link() {
+    local hand
     keep "$1"
-    [ "$(whose "$1")" = root ] || [ "$(whose "$1")" = "$(id -un)" ] || { echo "$1 is in a user's folder"; return 1; }
+    hand=$(whose "$1")
+    if [ "$hand" != root ] && [ "$hand" != "$(id -un)" ]; then
+        echo "$1 is in a folder of $hand's, where root puts no link"
+        return 1
+    fi
     clear_away "$1"
     new=$(dirname -- "$1")/.new.linked # no dot at its start, and Nginx would read it
     trap 'rm -f -- "$new"' EXIT

@@ -146,6 +146,7 @@ unpack_archive() {
     unpack "$1" "$home/.jupyterlab.restoring" --exclude=project
     unpack "$1" "$project.restoring" project
     owner_does "$account" chmod u+rwx -- "$project.restoring/project"
+    printf '%s\n' "$project" "$by" >"$run/place" # whatever its links are by then
     well=yes
 }
 
@@ -166,8 +167,7 @@ unpack() {
 # place_archive FILE ACCOUNT HOME PROJECT COOKIE: from here on it will be, whoever is killed. What is to
 # be done is written down with its values, and root's part of it lies in root's own folder.
 place_archive() {
-    account=$2 home=$3
-    find_place "$4"
+    { read -r project; read -r by; } <"$run/place"
     for path in "$4" "$3/.jupyter" "$3/.local/share/jupyter/kernels" \
         "$3/.jupyter/jupyterlab_token" "$3/.jupyter/jupyter_server_config.json" \
         "$3/.jupyter/jupyter_lab_config.py" "$3/.jupyter/packages.txt" "$5"; do
