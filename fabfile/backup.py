@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import shutil
 from pathlib import Path
 
 from fabric import Connection
@@ -20,6 +22,7 @@ from .converge import converge, look
 from .host import Host
 from .items import Item, Packages, assigned
 from .meter import meter, size
+from .plan import Step
 from .receiver import Receiver
 from .render import shell
 from .settings import Settings, load
@@ -49,14 +52,14 @@ def script(settings: Settings, host: Host, act: str) -> str:
         "folder": settings.archives,
         "keep": settings.backup_keep,
     }
-    return f"{assigned(values)}\n{shell('backup.sh')}\n{act}\n"
+    return f"{assigned(values)}\n{shell('places.sh')}{shell('backup.sh')}\n{act}\n"
 
 
-def ready(c: Connection, settings: Settings) -> Host:
+def ready(c: Connection, settings: Settings, needed: Step = tools) -> Host:
     """Connect, and see to it that the server has what backups need."""
-    host, _, _, changes = look(c, settings, (tools,))
+    host, _, _, changes = look(c, settings, (needed,))
     if changes:
-        converge(c, tools, chosen=settings)
+        converge(c, needed, chosen=settings)
     return host
 
 
@@ -68,7 +71,7 @@ def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
         part = path.with_name(f"{path.name}.part")
         try:
             with open(part, "xb", opener=private) as file, meter("backing up") as told:
-                receiver = Receiver(file, told.add)
+                receiver = Receiver(file, told.add, room_for(folder))
                 whole = script(settings, host, "stream")
                 for _ in channel.apply(c, whole, host.root, sink=receiver):
                     pass
@@ -88,6 +91,12 @@ def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
     output.say(f"  note          it holds keys and the login: whoever reads {folder} can log in")
     for former in gone:
         output.say(f"  note          removed {former.name}: {settings.backup_keep} are kept")
+
+
+def room_for(folder: Path) -> int:
+    """The bytes that a server may send: a little of the disk stays free, whatever it sends."""
+    disk = shutil.disk_usage(folder)
+    return disk.free - disk.total // 50
 
 
 def private(path: str, flags: int) -> int:
@@ -118,7 +127,7 @@ def store(c: Connection, settings: Settings, host: Host) -> None:
     talk = channel.apply(c, script(settings, host, "store"), host.root)
     try:
         for line in talk:
-            if line.startswith("made "):
+            if re.fullmatch(r"made \d{1,18} /.*", line):
                 made = line[5:]
             elif line != "go":
                 words.append(line)
@@ -163,7 +172,7 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
     timer = None
     for line in channel.apply(c, script(settings, host, "list"), host.root):
         kind, *words = line.split("|")
-        if kind == "archive" and len(words) == 4:
+        if kind == "archive" and len(words) == 4 and re.fullmatch(r"\d{1,18}", words[1]):
             rows.append(("there", words[0], int(words[1]), words[2], words[3]))
         elif kind == "timer" and len(words) == 3:
             timer = words

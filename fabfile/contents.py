@@ -8,8 +8,9 @@ templates/backup.sh writes it.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
-import tarfile
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +18,24 @@ from pathlib import Path
 from invoke import Exit
 
 from .archives import PIECE, beside, pieces
+from .render import TEMPLATES
+from .settings import Settings
 
-FORMAT = "1"
-ROOTS = re.compile(
-    r"manifest|lock\.txt|locks/[\w.-]+\.txt|nginx/[\w.-]+\.(pem|key)"
-    r"|letsencrypt/(renewal/jupyterlab[a-z0-9-]*-fab\.conf"
-    r"|archive/jupyterlab[a-z0-9-]*-fab/(cert|chain|fullchain|privkey)\d+\.pem"
-    r"|accounts/([\w.-]+/)+(meta|private_key|regr)\.json)"
-)
-USERS = re.compile(r"(project|jupyter|kernels)(/.*)?|cookie_secret", re.DOTALL)
-VERSION = re.compile(r"[A-Za-z0-9][\w.-]*==[\w.!+-]+")
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==[A-Za-z0-9_.!+-]+")
+LOCK_SIZE = 1 << 20
 DAMAGED = "{}: not a whole backup ({}): nothing was touched; take another one"
+
+
+def reader():
+    """The reading of a backup that the server has, too: members.py, which is sent there."""
+    spec = importlib.util.spec_from_file_location("fabfile.members", TEMPLATES / "members.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+members = reader()
 
 
 @dataclass(frozen=True)
@@ -92,8 +100,19 @@ class Unpacked:
 
 
 def facts_in(text: str) -> dict[str, str]:
-    """The manifest's lines, as key and value."""
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    """The manifest's lines, as key and value; nothing of one that is not as `backup` writes it."""
+    try:
+        return members.facts(text.encode())
+    except members.Refused:
+        return {}
+
+
+def locked(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The `name==version` lines of a lock, and those of what came from no index."""
+    lines = text.split("\n")
+    lock = tuple(line for line in lines if VERSION.fullmatch(line))
+    elsewhere = (line[2:] for line in lines if line.startswith("# "))
+    return lock, tuple(line for line in elsewhere if VERSION.fullmatch(line))
 
 
 def version(path: Path) -> str:
@@ -101,64 +120,36 @@ def version(path: Path) -> str:
     import zstandard
 
     try:
-        with tarfile.open(fileobj=Unpacked(path), mode="r|") as archive:
-            first = archive.next()
-            text = archive.extractfile(first).read(PIECE).decode()
-    except (OSError, EOFError, ValueError, AttributeError, tarfile.TarError, zstandard.ZstdError):
+        tar = members.Tar(Unpacked(path).read)
+        first = next(tar.members())
+        told = members.facts(tar.content(first, LOCK_SIZE)) if first.name == "manifest" else {}
+    except (OSError, EOFError, ValueError, StopIteration, zstandard.ZstdError):
         return ""
-    return facts_in(text).get("jupyterlab", "")
+    return told.get("jupyterlab", "")
 
 
-def refuse_member(member: tarfile.TarInfo, users: bool) -> None:
-    """Refuse what a backup of ours does not have.
-
-    :param users: whether something of the user's came before.
-    """
-    name = member.name
-    if name.startswith("/") or ".." in name.split("/"):
-        raise ValueError(f"it names {name}")
-    if USERS.fullmatch(name):
-        if not (
-            member.isreg() or member.isdir() or member.issym() or member.islnk() or member.isfifo()
-        ):
-            raise ValueError(f"{name} is no file, folder or link")
-    elif users or not member.isreg() or not ROOTS.fullmatch(name):
-        raise ValueError(f"{name} does not belong there")
-
-
-def examine(path: Path, told: Callable[[int], None] = lambda count: None) -> Backup:
+def examine(
+    path: Path, told: Callable[[int], None] = lambda count: None, settings: Settings | None = None
+) -> Backup:
     """Look through the whole of it.
 
     :param told: is told each number of bytes that were read.
+    :param settings: those of the JupyterLab into whose place it goes.
     :raises Exit: when it is damaged, cut off, or holds what no backup of ours does.
     """
     import zstandard
 
+    settings = settings or Settings()
     stream = Unpacked(path, told)
-    texts, room, users = {}, 0, False
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            while (member := archive.next()) is not None:
-                archive.members.clear()  # it would remember them all
-                refuse_member(member, users)
-                users = users or bool(USERS.fullmatch(member.name))
-                room += member.size + 4096
-                if member.name in ("manifest", "lock.txt") and member.size < PIECE:
-                    texts[member.name] = archive.extractfile(member).read().decode()
+        found = members.examine(stream.read, settings.instance.called, settings.acme_server)
         digest = stream.finish()
-        facts = facts_in(texts["manifest"])
-        lines = texts["lock.txt"].splitlines()
-    except KeyError as missing:
-        raise Exit(DAMAGED.format(path, f"it has no {missing.args[0]}")) from None
     except OSError as problem:
         raise Exit(f"{path}: {problem.strerror or problem}") from None
-    except (EOFError, ValueError, tarfile.TarError, zstandard.ZstdError) as problem:
-        raise Exit(DAMAGED.format(path, problem)) from None
+    except (EOFError, ValueError, zstandard.ZstdError) as problem:
+        raise Exit(DAMAGED.format(path, members.shown(problem))) from None
     if beside(path).exists() and beside(path).read_text(errors="replace").split()[:1] != [digest]:
         raise Exit(DAMAGED.format(path, f"its checksum is not that in {beside(path).name}"))
-    if facts.get("format") != FORMAT:
-        raise Exit(f"{path}: of format {facts.get('format')}, and this program reads {FORMAT}: "
-                   "use the version that made it")  # fmt: skip
-    lock = tuple(line for line in lines if VERSION.fullmatch(line))
-    elsewhere = tuple(line[2:] for line in lines if line.startswith("# "))
-    return Backup(path, digest, facts, lock, elsewhere, room)
+    lock, elsewhere = locked(found.files["lock.txt"].decode(errors="replace"))
+    facts = members.facts(found.files["manifest"])
+    return Backup(path, digest, facts, lock, elsewhere, found.room)

@@ -6,9 +6,12 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from invoke import Exit
+
 from .items import Item, look
 from .render import shell
 
+PLACES = "path", "tree", "replaced", "rights"
 SUFFIX = re.compile(r"[\s(:\[<].*")  # a version, an architecture
 
 
@@ -63,6 +66,20 @@ class Inventory:
         return list(dict.fromkeys(value for kind, value in self.made if kind in kinds))
 
 
+def entry(kind: str, value: str) -> tuple[str, str]:
+    """An entry of the ledger, which root will act by: a place in it is a plain one.
+
+    :raises Exit: for one that no run of ours wrote.
+    """
+    path = value.rsplit("|", 2)[0] if kind == "rights" else value
+    names = path.split("/")
+    odd = not path.startswith("/") or {"", ".", ".."} & set(names[1:])
+    if not value.isprintable() or (kind in PLACES and odd):
+        raise Exit(f"the ledger on the server names {value!r}, which is no path that a run of ours "
+                   "made: remove that line there, after a look at who wrote it")  # fmt: skip
+    return kind, value
+
+
 def parse(lines: list[str]) -> Inventory:
     """Sort the lines of show_inventory and show_work."""
     found = Inventory()
@@ -72,7 +89,7 @@ def parse(lines: list[str]) -> Inventory:
         if kind == "ledger":
             found.ledger = True
         elif kind == "made":
-            found.made.append((word, value))
+            found.made.append(entry(word, value))
         elif kind in ("there", "present"):
             getattr(found, kind).add(rest)
         elif kind == "written":
@@ -81,9 +98,9 @@ def parse(lines: list[str]) -> Inventory:
             found.others.append(rest)
         elif kind == "uses":
             found.uses[word].append(value)
-        elif kind == "work":
-            found.work = int(rest)
-        elif kind == "package":
+        elif kind == "work" and rest.isdecimal():
+            found.work = int(rest[:9])
+        elif kind == "package" and rest.count("\t") == 4:
             name, status, depends, recommends, provides = rest.split("\t")
             found.packages[name] = Package(
                 status, groups(depends), groups(recommends), sum(groups(provides), ())

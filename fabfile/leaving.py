@@ -81,7 +81,7 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
     plan_packages(out, found)
     nginx_is_new = "nginx-common" in found.values("package")
     out.back = [path for path in before if path != nginx.WELCOME or not nginx_is_new]
-    out.rights = [value.split("|") for value in found.values("rights")]
+    out.rights = [value.rsplit("|", 2) for value in found.values("rights")]
     for unit in (value.split("|") for value in found.values("unit")):
         name = unit[0].partition(".")[0]
         ours = f"/etc/systemd/system/{unit[0]}" in paths or name in out.remove

@@ -16,11 +16,14 @@ Step = Callable[[Settings, Host], list[Item]]
 MARK = re.compile("@[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MORE = f"section added\n{look('show_added', ADDED)}\n"  # a fact that is the user's
 # The functions that change a server.
-SHELL = "users", "apply", "ledger", "files", "packages", "services", "upgrade", "restore"
+SHELL = (
+    "users", "apply", "places", "ledger", "files", "packages", "services", "upgrade", "restore",
+)  # fmt: skip
 # What runs on the server beside the shell -> the part of a step's name that needs it.
 TOOLS = {
     "read.sh": "fill_",
     "install.py": "fill_venv",
+    "members.py": "check_backup",
     "needs.py": "drop_packages",
     "assets.py": "fill_assets",
     "answers.py": "start_service",

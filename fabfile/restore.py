@@ -7,6 +7,7 @@ beside it afterwards, as NAME.before-DATE. Then `full` does the rest, and proves
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from .contents import Backup
 from .converge import converge, look
 from .deeds import carry_out
 from .host import Host
-from .items import Change, Venv, below, call, canonical
+from .items import Change, Item, Packages, Venv, below, call, canonical
 from .meter import meter, size
 from .render import shell
 from .settings import Settings, load
@@ -61,7 +62,12 @@ def pinned(settings: Settings, lock: tuple[str, ...]) -> tuple[Settings, list[st
     return msgspec.structs.replace(settings, **exact), odd
 
 
-def chosen_here(file: str, folder: Path) -> Backup:
+def tools(settings: Settings, host: Host) -> list[Item]:
+    """What a restore needs on the server: Python looks through the backup."""
+    return [Packages(step="restore", names=("zstd", "python3"))]
+
+
+def chosen_here(file: str, folder: Path, settings: Settings) -> Backup:
     """The backup that is meant, looked through to its end."""
     path = Path(file).expanduser()
     if file == "latest":
@@ -71,13 +77,14 @@ def chosen_here(file: str, folder: Path) -> Backup:
     if not path.is_file():
         raise Exit(f"{path}: no such file; fab backup --list shows the backups")
     with meter("checking") as told:
-        return contents.examine(path, told.add)
+        return contents.examine(path, told.add, settings)
 
 
 def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Backup:
     """The same of one on the server, which looks through it once more later."""
     rows = list(channel.apply(c, backup.script(settings, host, "list"), host.root))
     names = [row.split("|")[1] for row in rows if row.startswith("archive|")]
+    names = list(filter(archives.NAME.fullmatch, names))
     if name == "latest" and names:
         name = names[0]
     if name not in names:
@@ -87,9 +94,9 @@ def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Ba
     refused = [line for line in lines if line.startswith("refused: ")]
     if refused:
         raise Exit(f"{name_of(c)}: {refused[0].removeprefix('refused: ')}: nothing was touched")
-    lock = tuple(line for line in lines if contents.VERSION.fullmatch(line))
-    elsewhere = tuple(line[2:] for line in lines if line.startswith("# "))
-    facts = contents.facts_in("\n".join(line for line in lines if line not in lock))
+    manifest = list(itertools.takewhile(lambda line: "=" in line and "==" not in line, lines))
+    facts = contents.facts_in("\n".join(manifest))
+    lock, elsewhere = contents.locked("\n".join(lines[len(manifest) :]))
     return Backup(Path(settings.archives) / name, "", facts, lock, elsewhere, 0)
 
 
@@ -101,7 +108,8 @@ def send(c: Connection, settings: Settings, host: Host, chosen: Backup) -> str:
     count = chosen.path.stat().st_size
     name = f"{chosen.sum}-{secrets.token_hex(4)}"  # another run's may be on its way, too
     taking = call("receive", count, chosen.sum, name)
-    script = f"instance={host.instance}\n{shell('restore.sh')}{taking}\n"
+    functions = shell("places.sh") + shell("restore.sh")
+    script = f"instance={host.instance}\n{functions}{taking}\n"
     with meter("sending") as told:
 
         def source():
@@ -145,7 +153,7 @@ def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Cha
     project, name = host.under(settings.project), chosen.path.name
     words = path, host.user, host.home, project
     return [
-        Change(f"check {name}", call("check_backup", path)),
+        Change(f"check {name}", call("check_backup", path, settings.acme_server)),
         Change("unpack it beside what is there", call("unpack_archive", *words)),
         Change(
             f"put it in place of {project}, ~/.jupyter and the certificates",
@@ -167,9 +175,9 @@ def restore(c, file, there=False, to="backups"):
     """
     settings = load(c.config)
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
-    chosen = None if there else chosen_here(file, folder)
+    chosen = None if there else chosen_here(file, folder, settings)
     dry = c.config.run.dry
-    host = look(c, settings, (backup.tools,))[0] if dry else backup.ready(c, settings)
+    host = look(c, settings, (tools,))[0] if dry else backup.ready(c, settings, tools)
     chosen = chosen or chosen_there(c, settings, host, file)
     with_lock, odd = pinned(settings, chosen.lock)
     tell(c, chosen, settings, host, odd)

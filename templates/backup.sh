@@ -28,7 +28,15 @@ stop() {
 
 # as_them COMMAND...: as the one whose JupyterLab it is.
 as_them() {
-    if [ "$account" = "$(id -un)" ]; then "$@"; else (cd / && exec runuser -u "$account" -- "$@"); fi
+    if [ "$account" = "$(id -un)" ]; then
+        "$@"
+    else # with nothing of root's: no lock that they could keep, no endless log, no terminal
+        (
+            cd / && ulimit -f 40960
+            exec setsid -w runuser -u "$account" -- env -i "PATH=$PATH" "LC_ALL=$LC_ALL" "HOME=$home" \
+                ${limit:+timeout "$limit"} "$@" 8>&- 9>&-
+        )
+    fi
 }
 
 # piece COMMAND...: the tar that it writes, without its end, so that another may follow.
@@ -86,16 +94,17 @@ lock() {
         for info in "$1"/lib/python3*/site-packages/*.dist-info; do
             [ -e "$info" ] || continue
             name=${info##*/} name=${name%.dist-info}
+            case $name in *[!A-Za-z0-9_.+!-]* | -* | *- | [!A-Za-z0-9]*) continue ;; esac # no line but name==version
             if [ -e "$info/direct_url.json" ]; then printf "# "; fi
             printf "%s==%s\n" "${name%-*}" "${name##*-}"
-        done' sh "$1" 2>/dev/null
+        done' sh "$1" 2>/dev/null </dev/null | head -c 1000000
 }
 
 # locks: that of JupyterLab's venv, and of each kernel that has one.
 locks() {
     mkdir -- "$work/locks"
     lock "$venv" >"$work/lock.txt"
-    as_them ls -- "$project/.kernels" 2>/dev/null | grep -x '[A-Za-z0-9._-]*' | while read -r kernel; do
+    as_them ls -- "$project/.kernels" 2>/dev/null </dev/null | grep -x '[A-Za-z0-9_-][A-Za-z0-9._-]*' | head -n 200 | while read -r kernel; do
         lock "$project/.kernels/$kernel" >"$work/locks/$kernel.txt"
     done
 }
@@ -104,7 +113,7 @@ locks() {
 manifest() {
     printf '%s\n' format=1 "made=$(date -u +%Y-%m-%dT%H:%M:%SZ)" "host=$(uname -n)" "user=$account" \
         "home=$home" "project=$project" "domain=$domain" "by=$by" \
-        "jupyterlab=$(sed -n 's/^jupyterlab==//p' "$work/lock.txt")"
+        "jupyterlab=$(sed -n 's/^jupyterlab==//p' "$work/lock.txt" | head -n 1)"
 }
 
 # write_archive: to the standard output. Who changes the server waits while the small parts are read,
@@ -113,6 +122,7 @@ write_archive() {
     as_them test -d "$project" || stop "there is no $project here: nothing to back up"
     (
         flock -s -w "$patience" 9 || stop 'a run on this server is still at work'
+        limit=120 # seconds for each look at what is the user's: whoever changes the server waits
         locks
         manifest >"$work/manifest"
         [ -s "$work/manifest" ] || stop "there is no room in $work"
@@ -172,14 +182,9 @@ stream() {
 store() {
     by=${1:-fab}
     begin_backup
-    above=$folder
-    while above=$(dirname -- "$above") && [ "$above" != / ]; do
-        if [ -e "$above" ] && [ "$(stat -c %u -- "$above")" != 0 ]; then
-            stop "$above is not root's: choose another lab.backup_folder"
-        fi
-    done
+    roots_folder
     [ -d "$folder" ] || mkdir -p -- "$folder"
-    [ "$(stat -c %U -- "$folder")" = root ] || stop "$folder is not root's: choose another lab.backup_folder"
+    roots_folder
     chmod 0700 -- "$folder"
     rm -f -- "$folder"/jupyterlab-*.part
     while :; do
@@ -195,6 +200,14 @@ store() {
     printf '%s  %s\n' "${sum%% *}" "$name" >"$folder/$name.sha256" && mv -f -- "$part" "$folder/$name" || exit 1
     prune
     printf 'made %s %s\n' "$(stat -c %s -- "$folder/$name")" "$folder/$name"
+}
+
+# roots_folder: stop where somebody else could put archives, or links, or take them away.
+roots_folder() {
+    if ! only_roots "$folder/x" >/dev/null; then
+        [ "$way_hand" = root ] && stop "$folder: others may write in $way_shared: choose another lab.backup_folder"
+        stop "$folder is not root's alone, but $way_hand's: choose another lab.backup_folder"
+    fi
 }
 
 # archives: the names of those here, the newest first.
@@ -222,17 +235,19 @@ prune() {
 
 # show NAME: the manifest and the lock of one that is sound.
 show() {
+    roots_folder
     sound "$1" || stop "refused: $folder/$1 is damaged, or not there"
     zstd -dcq -- "$folder/$1" 2>/dev/null | tar -xO --occurrence=1 manifest lock.txt
 }
 
 # list: name, size, version of JupyterLab and soundness of each; how the timer is doing.
 list() {
+    [ ! -e "$folder" ] || roots_folder
     for name in $(archives); do
         state=damaged
         ! sound "$name" || state=sound
         version=$(zstd -dcq -- "$folder/$name" 2>/dev/null | tar -xO --occurrence=1 manifest 2>/dev/null \
-            | sed -n 's/^jupyterlab=//p')
+            | sed -n 's/^jupyterlab=//p' | head -n 1 | tr -cd 'A-Za-z0-9.+!-')
         printf 'archive|%s|%s|%s|%s\n' "$name" "$(stat -c %s -- "$folder/$name")" "$version" "$state"
     done
     unit=$instance-backup

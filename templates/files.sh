@@ -12,26 +12,84 @@ keep() {
         (umask 077; mkdir -p -- "$kept/now$(dirname -- "$1")")
         : >"$kept/now$1.absent"
     fi
+    if [ ! -e "$kept/now$1" ] && [ ! -L "$kept/now$1" ]; then
+        : >"$kept/now$1.absent" # a pipe, a socket: there was nothing to keep
+    fi
 }
 
-# set_aside PATH COPY: whole or not at all.
+# set_aside PATH COPY: whole or not at all. What is in a user's folder is read as that user.
 set_aside() {
+    local hand
+    hand=$(whose "$1")
     (umask 077; mkdir -p -- "$(dirname -- "$2")")
-    cp -a -- "$1" "$2.part"
-    mv -fT -- "$2.part" "$2"
+    if [ "$hand" = root ] || [ "$hand" = "$(id -un)" ]; then
+        cp -a -- "$1" "$2.part"
+    else
+        copy_as "$hand" "$1" "$2.part"
+    fi
+    if [ -e "$2.part" ] || [ -L "$2.part" ]; then mv -fT -- "$2.part" "$2"; fi
+}
+
+# copy_as OWNER PATH COPY: a link, or a file of at most 1 MB, as its owner reads it within 10 s; no COPY
+# of anything else, such as a pipe. The first line that is read says what it is.
+copy_as() {
+    local kind mode
+    kind='' mode=''
+    rm -f -- "$3"
+    owner_does "$1" timeout 10 sh -c '
+        if [ -L "$1" ]; then
+            echo link && readlink -n -- "$1"
+        elif [ -f "$1" ]; then
+            echo "file $(stat -c %a -- "$1")" && head -c 1000001 -- "$1"
+        else
+            echo neither
+        fi && printf .' sh "$2" </dev/null | (umask 077; head -c 1000100 >"$3.read")
+    read -r kind mode <"$3.read" || true
+    case $mode in *[!0-7]* | ?????*) kind=refused ;; ????) mode=${mode#?} ;; esac # no set-user-ID for root's copy
+    case $kind:$mode:$(tail -c 1 -- "$3.read" | tr -d '\000') in
+        link::.) ln -s -- "$(tail -n +2 -- "$3.read" | head -c -1)" "$3" ;;
+        file:[0-7]*:.) (umask 077; tail -n +2 -- "$3.read" | head -c -1 >"$3") ;;
+        neither::.) echo "note: $2 is no file: it is not kept" ;;
+        *) kind=refused ;;
+    esac
+    rm -f -- "$3.read"
+    if [ "$kind" = refused ]; then
+        echo "$2: $1 may not read it, so it cannot be kept: move it away"
+        return 1
+    elif [ "$kind" = file ] && [ "$(stat -c %s -- "$3")" -gt 1000000 ]; then
+        rm -f -- "$3"
+        echo "$2 is larger than 1 MB, so it is not kept: move it away"
+        return 1
+    fi
+    [ "$kind" != file ] || chmod -- "$mode" "$3"
+}
+
+# put_copy COPY PATH: what was set aside stands there again; in a user's folder it is that user who writes.
+put_copy() {
+    local hand new
+    hand=$(whose "$2")
+    new=$(dirname -- "$2")/.new.former
+    if [ "$hand" = root ] || [ "$hand" = "$(id -un)" ]; then
+        rm -rf -- "$new"
+        cp -a -- "$1" "$new"
+        mv -fT -- "$new" "$2"
+    elif [ -L "$1" ]; then
+        owner_does "$hand" ln -sfnT -- "$(readlink -- "$1")" "$2" </dev/null
+    else
+        put_as "$hand" "$2" "$(stat -c %a -- "$1")" <"$1"
+    fi
 }
 
 # put_back PATH...: undo this run's change, if it made one.
 put_back() {
     for path; do
         if [ -e "$kept/now$path.absent" ]; then
-            rm -f -- "$path" "$kept/now$path.absent"
+            remove_theirs "$path"
+            rm -f -- "$kept/now$path.absent"
             echo "$path is gone again"
         elif [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
             clear_away "$path"
-            again=$(dirname -- "$path")/.new.former
-            cp -a -- "$kept/now$path" "$again"
-            mv -fT -- "$again" "$path"
+            put_copy "$kept/now$path" "$path"
             rm -f -- "$kept/now$path"
             echo "$path is what it was again"
         fi
@@ -51,19 +109,33 @@ accept() {
 
 # clear_away PATH: what a run that was killed has left beside it.
 clear_away() {
-    rm -f -- "$(dirname -- "$1")"/.new.??????
+    local hand
+    hand=$(whose "$1")
+    [ -z "$hand" ] || owner_does "$hand" sh -c 'rm -f -- "$(dirname -- "$1")"/.new.??????' sh "$1" </dev/null
+}
+
+# remove_theirs PATH: a file or a link, as whose it is.
+remove_theirs() {
+    local hand
+    hand=$(whose "$1")
+    [ -z "$hand" ] || owner_does "$hand" rm -f -- "$1" </dev/null
 }
 
 # put_file PATH OWNER GROUP MODE <content: whole or not at all. The group is the owner's own.
 put_file() {
     keep "$1"
-    owner_does "$2" sh -c '
+    put_as "$2" "$1" "$4"
+}
+
+# put_as OWNER PATH MODE <content: as that user, whole or not at all.
+put_as() {
+    owner_does "$1" sh -c '
         umask 077
         rm -f -- "$(dirname -- "$1")"/.new.?????? # of a run that was killed
         new=$(mktemp -- "$(dirname -- "$1")/.new.XXXXXX") || exit
         trap "rm -f -- \"\$new\"" EXIT
         cat >"$new" && chmod -- "$2" "$new" && sync -- "$new" && mv -fT -- "$new" "$1"
-    ' sh "$1" "$4"
+    ' sh "$2" "$3"
 }
 
 # doubt PATH: for root alone until its other half is new, too; who reads it sees a run that was cut off.
@@ -71,11 +143,22 @@ doubt() {
     [ ! -e "$1" ] || chmod 0600 -- "$1"
 }
 
-# put_rights PATH OWNER GROUP MODE: of a file whose content is right.
+# put_rights PATH OWNER GROUP MODE: of a file whose content is right. In a user's folder root gives
+# nothing away, for anybody's file could have been moved there: what the owner may read is written anew.
 put_rights() {
+    local hand
     remember_rights "$1"
-    chown -h -- "$2:$3" "$1"
-    owner_does "$2" chmod -- "$4" "$1"
+    hand=$(whose "$1")
+    if [ "$hand" = root ]; then
+        chown -h -- "$2:$3" "$1"
+        owner_does "$2" chmod -- "$4" "$1"
+    elif ! owner_does "$2" sh -c '[ -f "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] && chgrp -- "$2" "$1" && chmod -- "$3" "$1"' \
+        sh "$1" "$3" "$4" </dev/null; then
+        copy_as "$2" "$1" "$run/theirs"
+        [ -f "$run/theirs" ] && [ ! -L "$run/theirs" ] || { echo "$1 is no file: move it away"; return 1; }
+        put_as "$2" "$1" "$4" <"$run/theirs"
+        rm -f -- "$run/theirs"
+    fi
 }
 
 # touch_as OWNER PATH
@@ -83,9 +166,15 @@ touch_as() {
     owner_does "$1" touch -- "$2"
 }
 
-# put_link PATH TARGET
+# put_link PATH TARGET: for root's folders.
 put_link() {
+    local hand
     keep "$1"
+    hand=$(whose "$1")
+    if [ "$hand" != root ] && [ "$hand" != "$(id -un)" ]; then
+        echo "$1 is in a folder of $hand's, where root puts no link"
+        return 1
+    fi
     clear_away "$1"
     new=$(dirname -- "$1")/.new.linked # no dot at its start, and Nginx would read it
     trap 'rm -f -- "$new"' EXIT
@@ -97,7 +186,7 @@ put_link() {
 put_absent() {
     if [ -e "$1" ] || [ -L "$1" ]; then
         keep "$1"
-        rm -f -- "$1"
+        remove_theirs "$1"
     fi
 }
 
@@ -107,6 +196,10 @@ put_directory() {
         echo "$1 is a link to what does not belong to $2: remove it"
         return 1
     fi
+    if [ "$2" = root ]; then
+        walk "$1"
+        [ "$way_hand" = root ] || { echo "$1: a folder above it is $way_hand's"; return 1; }
+    fi
     if [ -d "$1" ]; then
         remember_rights "$1"
     elif [ "$2" = root ]; then
@@ -114,27 +207,24 @@ put_directory() {
     else
         intend path "$1"
     fi
-    # Where it can be the owner who makes it and the folders above, it is. Else root does, but only
-    # where all above is root's, and nobody can put a link there.
-    if [ "$3" != "$(id -gn -- "$2")" ] || ! owner_does "$2" sh -c '
-        mkdir -p -- "$1" && [ -O "$1" ] && chmod -- "$2" "$1"
-    ' sh "$1" "$4" 2>/dev/null; then
-        [ -d "$1" ] || only_roots "$1" || return 1
-        mkdir -p -- "$1"
-        chown -h -- "$2:$3" "$1"
-        if [ "$3" = "$(id -gn -- "$2")" ]; then owner_does "$2" chmod -- "$4" "$1"; else chmod -- "$4" "$1"; fi
-    fi
-}
-
-# only_roots PATH: whether all folders above, and all links among them, are root's.
-only_roots() {
-    above=$1
-    while above=$(dirname -- "$above") && [ "$above" != / ]; do
-        if [ -e "$above" ] && [ "$(stat -c %u -- "$above")" != 0 ]; then
-            echo "$1: $above belongs to $(stat -c %U -- "$above"), who may not make it: make it by hand"
-            return 1
+    # Where it can be the owner who makes it and the folders above, it is; the group, too, when it is one
+    # of theirs. Else root does, but only where nobody else can put a link.
+    if owner_does "$2" sh -c '
+        mkdir -p -- "$1" && [ -O "$1" ] && chgrp -- "$2" "$1" && chmod -- "$3" "$1"
+    ' sh "$1" "$3" "$4" 2>/dev/null </dev/null; then
+        return 0
+    elif ! only_roots "$1" >"$run/whose"; then
+        if [ -e "$1" ]; then
+            echo "$1 is not $2's with the group $3, and stands in a user's folder, where root changes nothing:" \
+                "mend it by hand: sudo chown -h $2:$3 $1"
+        else
+            cat -- "$run/whose"
         fi
-    done
+        return 1
+    fi
+    mkdir -p -- "$1"
+    [ -L "$1" ] || chown -- "$2:$3" "$1"
+    if [ "$3" = "$(id -gn -- "$2")" ]; then owner_does "$2" chmod -- "$4" "$1"; else chmod -- "$4" "$1"; fi
 }
 
 # remove_as OWNER PATH
@@ -144,7 +234,10 @@ remove_as() {
 
 # trim_token PATH OWNER GROUP: without the blanks that an editor leaves.
 trim_token() {
-    owner_does "$2" cat -- "$1" | tr -d '[:space:]' | put_file "$1" "$2" "$3" 0600
+    copy_as "$2" "$1" "$run/theirs"
+    [ -f "$run/theirs" ] && [ ! -L "$run/theirs" ] || { echo "$1 is no file: move it away"; return 1; }
+    tr -d '[:space:]' <"$run/theirs" | put_file "$1" "$2" "$3" 0600
+    rm -f -- "$run/theirs"
 }
 
 # put_token PATH OWNER GROUP: 192 random bits that only this server has seen.

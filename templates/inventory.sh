@@ -16,10 +16,13 @@ show_inventory() {
     } | while read -r path; do
         [ ! -e "$path" ] && [ ! -L "$path" ] || echo "there $path"
     done
+    as=
+    [ "$me" != 0 ] || as="runuser -u $account --" # what is the user's may be a pipe, or endless
     for path; do
-        first=
-        [ ! -f "$path" ] || read -r first <"$path" 2>/dev/null || true
-        case $first in '# Written by `fab'*) echo "written $path" ;; esac
+        [ -f "$path" ] || continue
+        case $(cd / && $as timeout 10 head -c 17 -- "$path" 2>/dev/null </dev/null | tr -d '\000') in
+            '# Written by `fab') echo "written $path" ;;
+        esac
     done
     for site in /etc/nginx/sites-enabled/*; do
         [ ! -e "$site" ] || [ "$(readlink -f -- "$site")" = "/etc/nginx/sites-available/$instance" ] \
@@ -40,6 +43,8 @@ show_inventory() {
 
 # show_work PROJECT: how many files are in a project's folder that are not of ours.
 show_work() {
-    find "$1" \( -path "$1/venv" -o -path "$1/.venvs" -o -path "$1/.kernels" -o -name .ipynb_checkpoints \) \
-        -prune -o -type f -print 2>/dev/null | wc -l | sed 's/^/work /'
+    as=
+    [ "$me" != 0 ] || as="runuser -u $account --"
+    (cd / && $as timeout 60 find "$1" \( -path "$1/venv" -o -path "$1/.venvs" -o -path "$1/.kernels" -o -name .ipynb_checkpoints \) \
+        -prune -o -type f -printf . 2>/dev/null </dev/null) | wc -c | sed 's/^/work /'
 }

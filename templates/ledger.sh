@@ -17,8 +17,9 @@ open_ledger() {
     esac
 }
 
-# record KIND VALUE: once.
+# record KIND VALUE: once, as one line, or not at all.
 record() {
+    plain "$2" || return 1
     grep -qsxF -- "$1 $2" "$made" || printf '%s %s\n' "$1" "$2" >>"$made"
 }
 
@@ -39,6 +40,7 @@ intend() {
 # remember PATH: before it is written. What a stranger has there is copied, whole or not at all, and
 # will be put back; an older version of ours will not.
 remember() {
+    plain "$1" || return 1
     if ours "$1"; then
         return 0
     elif [ ! -e "$1" ] && [ ! -L "$1" ]; then
@@ -48,6 +50,10 @@ remember() {
         first=
         if [ -f "$ledger/former$1" ] && [ ! -L "$ledger/former$1" ]; then
             read -r first <"$ledger/former$1" || true
+        fi
+        if [ ! -e "$ledger/former$1" ] && [ ! -L "$ledger/former$1" ]; then
+            record path "$1" # a pipe, a socket: there was nothing to keep
+            return 0
         fi
         case $first in
             '# Written by `fab'*) record path "$1" ;;

@@ -27,11 +27,16 @@ room_under() {
     echo $(($(stat -f -c '%a * %S' -- "$1")))
 }
 
-# check_backup FILE: the first step; one that is refused does not stay.
+# check_backup FILE SERVER: the first step; one that is refused does not stay.
 check_backup() {
     archive=$1 well=''
     trap '[ -n "$well" ] || { forget "$archive"; exit 3; }' EXIT
-    check_archive "$1"
+    only_roots "$1" || { echo 'refused: who can write there could change it while it is read'; return 1; }
+    if [ ! -f "$1" ] || [ -L "$1" ] || [ "$(stat -c %u -- "$1")" != 0 ]; then
+        echo "refused: $1 is no file of root's"
+        return 1
+    fi
+    check_archive "$1" "$2"
     well=yes
 }
 
@@ -40,61 +45,18 @@ forget() {
     case $1 in "$incoming"/*) rm -f -- "$1" ;; esac
 }
 
-# check_archive FILE: whole, ours, with nothing in it that does not belong there, and room for it.
-# Leaves the block where the user's part begins in $run/block, and root's part in $run/root.
+# check_archive FILE SERVER: whole, ours, with nothing in it that does not belong there. Leaves the block
+# where the user's part begins, and its size, in $run/found, and root's part in $run/root. SERVER is the
+# ACME server of the settings.
 check_archive() {
     zstd -tq -- "$1" || { echo 'refused: it is damaged or cut off'; return 1; }
-    (umask 077; : >"$run/listing") # names of notebooks
-    zstd -dcq -- "$1" | tar -tvR --numeric-owner --quoting-style=escape >"$run/listing" || {
-        echo 'refused: it is no tar'
-        return 1
-    }
-    look_through <"$run/listing" >"$run/found" || { cat -- "$run/found"; return 1; }
-    read -r block size <"$run/found"
-    echo "$block" >"$run/block"
     rm -rf -- "$run/root"
     mkdir -m 0700 -- "$run/root"
-    zstd -dcq -- "$1" | head -c $((block * 512)) | tar -x --no-same-owner -C "$run/root"
-    grep -qx format=1 "$run/root/manifest" || { echo 'refused: it is of a format unknown here'; return 1; }
-    certbot=$run/root/letsencrypt/renewal/$instance-fab.conf
-    if [ -e "$certbot" ] && grep -i hook "$certbot" | grep -qvx "renew_hook = /usr/local/sbin/$instance-certificate"; then
-        echo 'refused: it would have certbot run a program of its own'
+    zstd -dcq -- "$1" | /usr/bin/python3 -I "$run/members.py" "$instance" "$2" "$run/root" >"$run/found" || {
+        cat -- "$run/found"
         return 1
-    fi
-}
-
-# look_through <listing: the block where the user's part begins, and the bytes that it takes; or a
-# refusal.
-look_through() {
-    awk '
-        function refuse(why) { print "refused: " why; failed = 1; exit 1 }
-
-        /^block [0-9]+: \*\* / { next } # its end
-        {
-            kind = substr($3, 1, 1)
-            name = $0
-            if (!sub(/^block [0-9]+: [^ ]+ +[0-9]+\/[0-9]+ +[0-9,]+ [^ ]+ [^ ]+ /, "", name)) refuse("a line like " $0)
-            if (kind == "l") sub(/ -> .*$/, "", name)
-            if (kind == "h") sub(/ link to .*$/, "", name)
-            if (name ~ /^\// || name ~ /(^|\/)\.\.(\/|$)/) refuse("it names " name)
-            if (name ~ /^(project|jupyter|kernels)(\/|$)/ || name == "cookie_secret") {
-                if (kind !~ /[-dlhp]/) refuse(name " is no file, folder or link")
-                if (!users) { users = 1; sub(/:$/, "", $2); block = $2 }
-                size += (kind == "-" ? $5 : 0) + 4096
-            } else {
-                ours = name ~ /^(manifest|lock\.txt|locks\/[A-Za-z0-9_.-]+\.txt|nginx\/[A-Za-z0-9_.-]+\.(pem|key))$/ \
-                    || name ~ /^letsencrypt\/renewal\/jupyterlab[a-z0-9-]*-fab\.conf$/ \
-                    || name ~ /^letsencrypt\/archive\/jupyterlab[a-z0-9-]*-fab\/(cert|chain|fullchain|privkey)[0-9]+\.pem$/ \
-                    || name ~ /^letsencrypt\/accounts\/([A-Za-z0-9_.-]+\/)+(meta|private_key|regr)\.json$/
-                if (users || kind != "-" || !ours) refuse(name " does not belong there")
-            }
-        }
-        END {
-            if (failed) exit 1
-            if (!users) refuse("it has no notebooks")
-            printf "%s %.0f\n", block, size
-        }
-    '
+    }
+    sed -n 's/^note: /&/p' "$run/found"
 }
 
 # refuse_no_room SIZE FOLDER: what is unpacked goes beside what is there.
@@ -106,47 +68,63 @@ refuse_no_room() {
     fi
 }
 
-# mover FOLDER: who may rename in it: its user, or root where its user can lead nobody elsewhere.
+# mover FOLDER: who may rename in it: its user, or root where nobody else can put anything in the way.
 mover() {
     if owner_does "$account" test -w "$1"; then
         echo "$account"
+    elif only_roots "$1/x" >&2; then
+        echo root
+    else
+        echo "refused: $1 is not $account's to write: restore to another lab.project" >&2
+        return 1
+    fi
+}
+
+# find_place PROJECT: sets `project` to where that is, and `by` to who may rename there. Root goes by the
+# name that the settings have, and by links of root's; where a link of a user's leads, only they go.
+find_place() {
+    walk "$1" through || { echo "refused: too many links at $1"; return 1; }
+    if [ "$way_hand" = root ] && [ -z "$way_shared" ]; then
+        project=$way_true
+        plain "$project" || return
+        by=$(mover "$(dirname -- "$project")") || return
         return 0
     fi
-    above=$1
-    while [ "$above" != / ]; do
-        above=$(dirname -- "$above")
-        if owner_does "$account" test -w "$above"; then
-            echo "refused: $1 is not $account's to write: restore to another lab.project" >&2
-            return 1
-        fi
-    done
-    echo root
+    project=$(owner_does "$account" readlink -m -- "$1" && echo .) && project=${project%??} by=$account
+    plain "$project" || return
+    parent=$(dirname -- "$project")
+    until owner_does "$account" test -d "$parent" || [ "$parent" = / ]; do parent=$(dirname -- "$parent"); done
+    if ! owner_does "$account" test -w "$parent"; then
+        echo "refused: $1 leads to $project, where $account may not write: set lab.project to where the" \
+            "notebooks are, or remove that link"
+        return 1
+    fi
 }
 
-# stage FOLDER: an empty one of the user's.
+# stage FOLDER WHO: an empty one of the user's, made by who may.
 stage() {
-    by=$(mover "$(dirname -- "$1")")
-    clear_stage "$1"
-    owner_does "$by" mkdir -m 0700 -- "$1"
-    [ "$by" = "$account" ] || chown -h -- "$account:" "$1"
+    clear_stage "$1" "$2"
+    owner_does "$2" mkdir -m 0700 -- "$1"
+    [ "$2" = "$account" ] || chown -h -- "$account:" "$1"
 }
 
-# clear_stage FOLDER: what a run that was killed left.
+# clear_stage FOLDER WHO: what a run that was killed left.
 clear_stage() {
-    [ -e "$1" ] || return 0
+    [ -e "$1" ] || [ -L "$1" ] || return 0
     owner_does "$account" chmod -R u+rwX -- "$1" 2>/dev/null || true
-    by=$(mover "$(dirname -- "$1")")
-    owner_does "$by" rm -rf -- "$1"
+    owner_does "$2" rm -rf -- "$1"
 }
 
 # unpack_archive FILE ACCOUNT HOME PROJECT: as the user, beside what is there.
 unpack_archive() {
-    archive=$1 account=$2 home=$3 well=''
-    project=$(true_place "$4")
-    trap '[ -n "$well" ] || { forget "$archive"; clear_stage "$home/.jupyterlab.restoring"; clear_stage "$project.restoring"; exit 3; }' EXIT
+    archive=$1 account=$2 home=$3 well='' project='' by='' at_home=''
+    trap '[ -n "$well" ] || { forget "$archive"; clear_stages; exit 3; }' EXIT
     read -r block size <"$run/found"
     owner_does "$account" test -d "$home"
-    if mountpoint -q -- "$project"; then
+    plain "$home"
+    at_home=$(mover "$home")
+    find_place "$4"
+    if owner_does "$account" mountpoint -q -- "$project"; then
         echo "refused: $project is a mount of its own, which cannot be exchanged: restore to another lab.project"
         return 1
     fi
@@ -154,36 +132,51 @@ unpack_archive() {
     until [ -d "$parent" ]; do parent=$(dirname -- "$parent"); done
     refuse_no_room "$size" "$parent"
     parent=$(dirname -- "$project")
-    [ -d "$parent" ] || put_directory "$parent" "$account" "$(id -gn -- "$account")" 0755
-    for folder in "$home/.jupyterlab.restoring" "$project.restoring"; do stage "$folder"; done
+    if [ ! -d "$parent" ]; then
+        intend path "$4"
+        if [ "$by" = root ]; then
+            put_directory "$parent" "$account" "$(id -gn -- "$account")" 0755
+            by=$account
+        else
+            owner_does "$account" mkdir -p -m 0755 -- "$parent"
+        fi
+    fi
+    stage "$home/.jupyterlab.restoring" "$at_home"
+    stage "$project.restoring" "$by"
     unpack "$1" "$home/.jupyterlab.restoring" --exclude=project
     unpack "$1" "$project.restoring" project
     owner_does "$account" chmod u+rwx -- "$project.restoring/project"
+    printf '%s\n' "$project" "$by" >"$run/place" # whatever its links are by then
     well=yes
 }
 
-# true_place PATH: where a link of the user's leads.
-true_place() {
-    owner_does "$account" readlink -m -- "$1"
+# clear_stages: both, as far as it is known where they are.
+clear_stages() {
+    [ -z "$at_home" ] || clear_stage "$home/.jupyterlab.restoring" "$at_home"
+    [ -z "$by" ] || clear_stage "$project.restoring" "$by"
 }
 
 # unpack FILE FOLDER OPTION...: the user's part; what is root's never gets to their processes.
 unpack() {
     from=$1 into=$2
     shift 2
-    zstd -dcq -- "$from" | tail -c "+$(($(cat -- "$run/block") * 512 + 1))" \
+    zstd -dcq -- "$from" | tail -c "+$((block * 512 + 1))" \
         | owner_does "$account" tar -x -p --no-same-owner --anchored -C "$into" "$@"
 }
 
-# place_archive FILE ACCOUNT HOME PROJECT COOKIE: from here on it will be, whoever is killed.
+# place_archive FILE ACCOUNT HOME PROJECT COOKIE: from here on it will be, whoever is killed. What is to
+# be done is written down with its values, and root's part of it lies in root's own folder.
 place_archive() {
-    account=$2
-    for path in "$(true_place "$4")" "$3/.jupyter" "$3/.local/share/jupyter/kernels" \
+    { read -r project; read -r by; } <"$run/place"
+    for path in "$4" "$3/.jupyter" "$3/.local/share/jupyter/kernels" \
         "$3/.jupyter/jupyterlab_token" "$3/.jupyter/jupyter_server_config.json" \
         "$3/.jupyter/jupyter_lab_config.py" "$3/.jupyter/packages.txt" "$5"; do
         intend path "$path"
     done
-    (umask 077; printf '%s\n' "$1" "$2" "$3" "$(true_place "$4")" "$5" "$(date +%Y-%m-%dT%H%M%S)" >"$pending.part")
+    for path in "$1" "$2" "$3" "$project" "$5" "$by"; do plain "$path"; done
+    rm -rf -- "$ledger/restored"
+    cp -a -- "$run/root" "$ledger/restored"
+    (umask 077; printf '%s\n' "$1" "$2" "$3" "$project" "$5" "$(date +%Y-%m-%dT%H%M%S)" "$by" >"$pending.part")
     sync -- "$pending.part"
     mv -fT -- "$pending.part" "$pending"
     complete_restore
@@ -191,12 +184,11 @@ place_archive() {
 
 # complete_restore: everything that is still to be exchanged; what has been stays so.
 complete_restore() {
-    { read -r file; read -r account; read -r home; read -r project; read -r cookie; read -r stamp; } <"$pending"
+    { read -r file; read -r account; read -r home; read -r project; read -r cookie; read -r stamp; read -r by; } <"$pending"
     stage=$home/.jupyterlab.restoring
     for unit in "$instance.socket" "$instance.service"; do # what it writes now would be lost
         systemctl stop -- "$unit" 2>/dev/null || true
     done
-    by=$(mover "$(dirname -- "$project")")
     exchange "$project.restoring/project" "$project" "$by"
     rebuilt=
     for inner in .venvs .kernels venv; do # which no backup has; a link leads into .venvs
@@ -210,12 +202,10 @@ complete_restore() {
     if [ -e "$stage/cookie_secret" ]; then
         owner_does "$account" sh -c 'umask 077; mkdir -p -- "${2%/*}" && mv -fT -- "$1" "$2"' sh "$stage/cookie_secret" "$cookie"
     fi
-    if [ -e "$file" ]; then
-        check_archive "$file"
-        place_ours "$run/root"
-    fi
-    clear_stage "$stage"
-    clear_stage "$project.restoring"
+    [ ! -d "$ledger/restored" ] || place_ours "$ledger/restored"
+    rm -rf -- "$ledger/restored"
+    clear_stage "$stage" "$(mover "$home")"
+    clear_stage "$project.restoring" "$by"
     rm -f -- "$pending"
     forget "$file"
 }
@@ -237,10 +227,6 @@ exchange() {
 # place_ours FOLDER: certificates, and what certbot goes on with.
 place_ours() {
     lineage=/etc/letsencrypt/archive/$instance-fab live=/etc/letsencrypt/live/$instance-fab
-    if [ -d "$1/letsencrypt" ] && [ ! -d "$1/letsencrypt/archive/$instance-fab" ]; then
-        echo 'note: its certificate of an ACME server was of another name on its server: a new one is asked for'
-        rm -rf -- "$1/letsencrypt"
-    fi
     (cd -- "$1" && find nginx letsencrypt -type f 2>/dev/null | sort) >"$run/ours" || true # .key before .pem
     while read -r name; do
         case $name in

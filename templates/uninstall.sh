@@ -1,31 +1,22 @@
 # Take away what the ledger names, and put back what stood in its place. Sent after apply.sh.
 
-# whose PATH: who could put a link in its way, so that they are who takes it away: the owner of the
-# first folder above it that is not root's. Nothing when such a folder is gone, and the path with it.
-whose() {
-    folder='' rest=${1#/}
-    while [ "$rest" != "${rest#*/}" ]; do
-        folder=$folder/${rest%%/*} rest=${rest#*/}
-        owners=$(stat -c %U -- "$folder" 2>/dev/null && stat -L -c %U -- "$folder" 2>/dev/null) || return 0
-        for owner in $owners; do
-            case $owner in root | UNKNOWN) ;; *) echo "$owner" && return ;; esac
-        done
-    done
-    echo root
-}
-
 # take_away <lines `KIND PATH`, in this order. A `path` is a file, a link or a folder, which goes when it
-# is empty; a `tree` goes with all that is in it, but for what is mounted there.
+# is empty; a `tree` goes with all that is in it, but for what is mounted there. Who does it is who could
+# put a link in the way (`whose`), never the owner of what a link leads to.
 take_away() {
+    local kind path hand inner
     cd /
     while read -r kind path; do
         hand=$(whose "$path")
         [ -n "$hand" ] || continue
-        if [ "$kind" = tree ] && [ -d "$path" ] && [ ! -L "$path" ]; then
+        if [ "$kind:$hand" = tree:root ] && [ -d "$path" ] && [ ! -L "$path" ]; then
             inner=$(stat -c %U -- "$path")
-            [ "$inner" = UNKNOWN ] || owner_does "$inner" find "$path" -xdev -mindepth 1 -delete
+            case $inner in
+                root | UNKNOWN) ;;
+                *) owner_does "$inner" find "$path" -xdev -mindepth 1 -delete </dev/null || true ;;
+            esac
         fi
-        owner_does "$hand" sh -c '
+        hand_does "$hand" sh -c '
             if [ "$1" = tree ]; then
                 rm -rf --one-file-system -- "$2"
             elif [ -d "$2" ] && [ ! -L "$2" ]; then
@@ -35,6 +26,17 @@ take_away() {
             fi
         ' sh "$kind" "$path" </dev/null
     done
+}
+
+# hand_does OWNER COMMAND...: the same for a user who is gone, of whom only the number is known.
+hand_does() {
+    case $1 in
+        [0-9]*)
+            local number=$1
+            shift
+            setpriv --reuid="$number" --regid=65534 --clear-groups -- "$@" ;;
+        *) owner_does "$@" ;;
+    esac
 }
 
 # hand_on NAME <entries of our ledger: another JupyterLab of this server needs these, too, and the last
@@ -52,29 +54,30 @@ hand_on() {
 
 # give_back PATH...: what stood there before us.
 give_back() {
+    local path former
     cd /
     for path; do
-        former=$ledger/former$path hand=$(whose "$path")
-        if [ -z "$hand" ] || { [ ! -e "$former" ] && [ ! -L "$former" ]; }; then
-            continue
-        elif [ "$hand" = root ]; then
-            rm -f -- "$path"
-            cp -a -- "$former" "$path"
-        elif [ -L "$former" ]; then
-            owner_does "$hand" ln -sfnT -- "$(readlink -- "$former")" "$path"
-        else
-            owner_does "$hand" sh -c 'rm -f -- "$1" && umask 077 && cat >"$1" && chmod -- "$2" "$1"' \
-                sh "$path" "$(stat -c %a -- "$former")" <"$former"
+        former=$ledger/former$path
+        if [ -n "$(whose "$path")" ] && { [ -e "$former" ] || [ -L "$former" ]; }; then
+            put_copy "$former" "$path"
         fi
     done
 }
 
-# give_rights PATH MODE OWNER:GROUP: as they were.
+# give_rights PATH MODE OWNER:GROUP: as they were. In a user's folder it is that user who does it, as far
+# as they may.
 give_rights() {
+    local hand
     cd /
-    if [ -e "$1" ]; then
+    hand=$(whose "$1")
+    if [ -z "$hand" ] || [ ! -e "$1" ]; then
+        return 0
+    elif [ "$hand" = root ]; then
         owner_does "$(stat -c %U -- "$1")" chmod -- "$2" "$1"
         [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chown -h -- "$3" "$1"
+    else
+        hand_does "$hand" sh -c 'chmod -- "$2" "$1" && { [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chgrp -- "${3#*:}" "$1"; }' \
+            sh "$1" "$2" "$3" </dev/null || echo "note: the rights of $1 stay as they are"
     fi
 }
 

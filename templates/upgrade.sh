@@ -22,7 +22,7 @@ or_clear() {
 # same_disk USER PROJECT: two venvs can only change places on one.
 same_disk() {
     owner_does "$1" mkdir -p -- "$2/.venvs"
-    if [ "$(stat -L -c %d -- "$2")" != "$(stat -L -c %d -- "$2/.venvs")" ]; then
+    if ! owner_does "$1" sh -c '[ "$(stat -L -c %d -- "$1")" = "$(stat -L -c %d -- "$1/.venvs")" ]' sh "$2"; then
         echo "$2/.venvs is on another disk than the project: make it a folder there"
         return 3
     fi

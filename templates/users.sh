@@ -24,9 +24,13 @@ looked() {
     owner_does "$1" sh -c '. "$1" && shift && "$@"' sh "$run/read.sh" "$2" "$3" | head -c "$most"
 }
 
-# as_user USER HOME COMMAND...: the same, with their home.
+# as_user USER HOME COMMAND...: the same, with their home; what it says may not fill the disk of root's log.
 as_user() {
     account=$1 home=$2
     shift 2
-    (export HOME="$home" USER="$account" LOGNAME="$account"; owner_does "$account" "$@")
+    (
+        export HOME="$home" USER="$account" LOGNAME="$account"
+        { code=0; owner_does "$account" "$@" || code=$?; echo "$code" >"$run/ended"; } | head -c "$most"
+        exit "$(cat -- "$run/ended")"
+    )
 }

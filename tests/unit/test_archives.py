@@ -256,6 +256,31 @@ def test_what_did_not_come_whole_is_told(tmp_path, data, why):
         received(tmp_path, data)
 
 
+def test_a_stream_without_end_does_not_fill_the_disk(tmp_path):
+    with (tmp_path / "got").open("wb") as file:
+        receiver = Receiver(file, lambda count: None, room=200_000)
+        with pytest.raises(OSError, match="No space left"):
+            for _ in range(1000):
+                receiver(bytes(10_000))
+    assert (tmp_path / "got").stat().st_size <= 200_000
+
+
+@pytest.mark.parametrize("count", [b"9" * 5000, b"99999"])
+def test_a_last_line_that_cannot_be_is_told(tmp_path, count):
+    digest = hashlib.sha256(b"").hexdigest().encode()
+    with pytest.raises(ValueError):
+        received(tmp_path, b"x\n@end 0 " + digest + b" " + count + b"\n")
+
+
+@pytest.mark.parametrize(
+    "lock",
+    ["a==1\u2028b==2\n", "a==1\x1b[2J\n", "é==1\n", "a==1 --index-url=x\n", "--index-url=x\n"],
+)
+def test_only_names_and_versions_of_a_lock_count(tmp_path, lock):
+    found = contents.examine(put(tmp_path / "x", packed({**USUAL, "lock.txt": lock + f"# {lock}"})))
+    assert (found.lock, found.elsewhere) == ((), ())
+
+
 # --- packages ----------------------------------------------------------------------------------
 
 

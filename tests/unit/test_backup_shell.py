@@ -13,6 +13,7 @@ from dash import GROUP, ME, applying, dash, tree
 
 from fabfile import archives, contents
 from fabfile.items import assigned, call
+from fabfile.items.base import here
 from fabfile.receiver import Receiver
 from fabfile.render import shell
 
@@ -27,6 +28,7 @@ NOTEBOOKS = {
     "sub/venv/x": "x\n",
 }
 LEFT_OUT = ("venv/big", ".venvs/1/big", ".kernels/r/big", "Übung/__pycache__/x.pyc")
+ACME = "https://s/directory"
 CERTIFICATES = {"lab.example.org.pem": "chain\n", "lab.example.org.key": "key\n"}
 # Every command that changes something, which dies with its shell the N-th time that one is called.
 DIES = """#!/bin/sh
@@ -86,7 +88,9 @@ class Place:
                   "cookie": self.cookie, "domain": "lab.example.org",
                   "folder": self.backups}  # fmt: skip
         (self.folder / "run").mkdir(exist_ok=True)
-        text = self.own(shell("backup.sh")).replace("/run/jupyterlab-fab", f"{self.folder}/run/fab")
+        text = shell("places.sh") + self.own(shell("backup.sh")).replace(
+            "/run/jupyterlab-fab", f"{self.folder}/run/fab"
+        )
         return dash(f"{assigned(values)}{text}\n{before}\n{act}\n", timeout=30)
 
     def archive(self) -> Path:
@@ -101,14 +105,15 @@ class Place:
         for theirs in ("/etc/nginx/$instance", "/etc/letsencrypt"):
             functions = functions.replace(theirs, str(self.folder / theirs[1:]))
         return (
-            f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}{before}set -e\n{act}\n"
+            f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}"
+            f'cat >"$run/members.py" {here(shell("members.py"))}\n{before}set -e\n{act}\n'
         )
 
     def restoring(self, file: Path) -> str:
         words = file, ME, self.home, self.project
         return "\n".join(
             [
-                call("check_archive", file),
+                call("check_archive", file, ACME),
                 call("unpack_archive", *words),
                 call("place_archive", *words, self.cookie),
             ]
@@ -170,6 +175,45 @@ def test_a_backup_is_a_plain_tar_with_plain_names(place):
     subprocess.run(
         ["sha256sum", "-c", "--quiet", f"{file.name}.sha256"], cwd=place.backups, check=True
     )
+
+
+ODD = [
+    "a\nuser=root-1", "a\n--index-url=x-1", "a\x1b[2J-1", "-r x-1", "jupyterlab-9", ".hidden-1",
+    "a-1 --index-url=x",
+]  # fmt: skip
+
+
+def test_the_name_of_a_folder_forges_no_line(place):
+    packages = place.project / "venv/lib/python3.11/site-packages"
+    for name in ODD:
+        (packages / f"{name}.dist-info").mkdir()
+    (place.project / ".kernels/a\nb").mkdir()
+    found = contents.examine(place.archive())
+    assert found.lock == ("a_b==1.0", "jupyterlab==4.6.6", "jupyterlab==9")
+    assert (found.facts["user"], found.facts["jupyterlab"]) == (ME, "4.6.6")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+def test_a_users_process_gets_nothing_of_roots(place):
+    """No lock that it could keep, no variable, no terminal; what it complains has an end."""
+    asked = (
+        "begin_backup; exec 9>>/dev/null; account=nobody SECRET=x; export SECRET\n"
+        "as_them sh -c 'ls /proc/self/fd; env; ps -o tty=,sid=,pid= -p $$'"
+    )
+    said = place.backup(asked).stdout.decode()
+    assert "SECRET" not in said and "HOME=" in said
+    numbers = {line for line in said.splitlines() if line.isdigit()}
+    assert numbers <= {"0", "1", "2", "3"}
+    assert said.split()[-3] == "?"
+
+
+def test_where_others_may_write_there_is_no_backup(place):
+    place.backups.mkdir()
+    place.backups.chmod(0o775)
+    for act in ("store", "list", "show x"):
+        done = place.backup(act)
+        assert done.returncode == 1 and b"choose another lab.backup_folder" in done.stderr
+    assert list(place.backups.iterdir()) == []
 
 
 def test_a_stream_is_the_same_with_a_last_line(place, tmp_path):
@@ -263,7 +307,10 @@ def test_what_stood_there_stands_beside_it_and_its_venvs_come_over(place):
 def test_certbot_goes_on_with_its_lineage(place, bare):
     kinds = ("cert", "chain", "fullchain", "privkey")
     lineage = {f"archive/jupyterlab-fab/{k}{n}.pem": f"{k}{n}\n" for k in kinds for n in (9, 10)}
-    conf = "account = abc\n[renewalparams]\nrenew_hook = /usr/local/sbin/jupyterlab-certificate\n"
+    conf = (
+        f"account = abc\n[renewalparams]\nserver = {ACME}\n"
+        "renew_hook = /usr/local/sbin/jupyterlab-certificate\n"
+    )
     others = {"archive/other/cert1.pem": "x\n", "accounts/s/directory/def/meta.json": "x\n"}
     ours = {"renewal/jupyterlab-fab.conf": conf, "accounts/s/directory/abc/meta.json": "{}\n"}
     write(place.folder / "etc/letsencrypt", {**lineage, **ours, **others})

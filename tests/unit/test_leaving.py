@@ -1,6 +1,7 @@
 """What goes and what stays, from what a server says: tables."""
 
 import pytest
+from invoke import Exit
 
 from fabfile.host import Host
 from fabfile.inventory import Inventory, Package, groups, needed, parse
@@ -46,6 +47,34 @@ def test_the_lines_of_the_inventory_are_sorted():
     assert found.packages["nodejs"] == Package(
         "installed", (("libc6",), ("a", "b")), (), ("node", "js")
     )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "path relative",
+        "tree /etc/../etc/cron.d",
+        "tree /etc//cron.d",
+        "replaced /a/./b",
+        "path /a\u2028b",
+        "path /a\x1b[2Jb",
+        "tree /",
+        "rights a|755|root:root",
+    ],
+)
+def test_an_entry_that_no_run_of_ours_wrote_is_refused(line):
+    with pytest.raises(Exit, match="the ledger on the server"):
+        parse([f"made {line}"])
+
+
+def test_a_path_may_hold_what_parts_the_values_of_an_entry():
+    out = plan(inventory("rights /srv/a|b|755|root:root"), Settings(), HOST, False)
+    assert out.rights == [["/srv/a|b", "755", "root:root"]]
+
+
+def test_lines_that_are_none_of_ours_count_nothing():
+    found = parse(["work x", "work 99999999999999999999", "package a\tb", "package", "what"])
+    assert (found.work, found.packages) == (999999999, {})
 
 
 # --- packages: name -> what it depends on, what it recommends ------------------------------------
