@@ -7,13 +7,17 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
+LARGEST = 1 << 22  # bytes of an answer
+SECONDS = 30  # for all of it: whoever asked waits
 SAMPLE = 0.5  # seconds over which the use of a processor is measured
 PATIENCE = 5  # seconds that a package index may take
 INDEX = ["--disable-pip-version-check", "--no-cache-dir", "--no-input"]  # it writes nothing
@@ -36,6 +40,14 @@ class Local(http.client.HTTPConnection):
         return self.sock.connect(self.target)
 
 
+def text_of(path: Path) -> str:
+    """Return the text of a regular file, which is small; a pipe, or none, is an OSError."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise FileNotFoundError(path)
+        return file.read(65536).decode(errors="replace")
+
+
 def base_of(server: int, unit: str) -> str:
     """Under which path it answers, by what it has itself written down; nothing where it did not."""
     short = Path(
@@ -43,7 +55,7 @@ def base_of(server: int, unit: str) -> str:
     )  # where the usual one has too long a name
     for folder in (Path("~/.local/share/jupyter/runtime").expanduser(), short):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            told = json.loads((folder / f"jpserver-{server}.json").read_text())
+            told = json.loads(text_of(folder / f"jpserver-{server}.json"))
             return told["base_url"].rstrip("/")
     return ""
 
@@ -55,7 +67,7 @@ def ask(target: str, token: str, path: str):
         headers = {"Authorization": f"token {token}"}
         wire.request("GET", f"{path}?no_track_activity=1", headers=headers)
         answer = wire.getresponse()
-        return json.loads(answer.read()) if answer.status == 200 else None
+        return json.loads(answer.read(LARGEST)) if answer.status == 200 else None
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
@@ -152,13 +164,14 @@ def told(running: dict, deadline: float) -> dict[str, str | None]:
 
 def main(target: str, unit: str, token_file: str, venv: str, newest: str) -> None:
     """Ask the index, JupyterLab, systemd and /proc; print it all."""
+    signal.alarm(SECONDS)
     began = time.monotonic()
     running = asking(venv) if newest == "newest" else {}
     state = shown(unit)
     server = int(state.get("MainPID") or 0)
     token = ""
     with contextlib.suppress(OSError):
-        token = Path(token_file).read_text().strip()
+        token = text_of(Path(token_file)).strip()
     api = f"{base_of(server, unit)}/api"
     kernels = ask(target, token, f"{api}/kernels") if server else None
     sessions = ask(target, token, f"{api}/sessions") or [] if kernels else []
