@@ -70,7 +70,7 @@ CROOKED = (
     "/proxy/8097/%2e%2e%2f%2E%2E%2Fstatic/lab/x.0123456789abcdef.js",
     "/proxy/8097/..%2f..%2fstatic/x",
     "/proxy/8097/..%2f..%2fapi",
-    "/x/..%2Fapi/security/csp-report",
+    "/x/..%2Fapi/contents",
 )
 
 
@@ -305,7 +305,7 @@ def test_one_address_holds_no_more_than_its_share(site):
         time.sleep(0.2)
 
 
-# --- what the user's own server makes of Nginx: from here on there is no other ---------------------------------------------------
+# --- what the user's own server makes of Nginx: from here on there is no other ---------------
 
 
 SHOP = {

@@ -9,7 +9,7 @@ import crossplane
 import pytest
 from jinja2 import UndefinedError
 
-from fabfile import jupyter, nginx, systemd
+from fabfile import fail2ban, jupyter, nginx, systemd
 from fabfile.host import Host
 from fabfile.instance import Instance
 from fabfile.items import Absent, File
@@ -239,6 +239,21 @@ def test_connections_are_limited_by_client(site):
     assert of(tree, "limit_conn_zone") == [["$jupyterlab_client", "zone=jupyterlab_clients:1m"]]
     assert of(lab(tree), "limit_conn") == [["jupyterlab_clients", "99"]]
     assert of(lab(tree), "limit_conn_status") == [["429"]]
+
+
+@pytest.mark.parametrize("tls", ["off", "self-signed"])
+def test_no_server_waits_long_for_a_request_that_was_begun(site, tls):
+    assert all(of(one, "client_header_timeout") == [["15s"]] for one in servers(site(tls=tls)))
+
+
+def test_fail2ban_counts_wrong_passwords_alone():
+    text = rendered(fail2ban, "filter.d/jupyterlab.conf", fail2ban=True, base_path="/a.b")
+    (sieve,) = re.findall("^failregex = (.*)$", text, re.MULTILINE)
+    sieve = re.compile(sieve.replace("<ADDR>", r"(?P<who>\S+)"))
+    assert sieve.match('::1 [2026] "POST /a.b/login" 401 9 0.1s "x" 401 "h" ""')["who"] == "::1"
+    for other in ("POST /a.b/login\" 429", "POST /a.b/login\" 403", "POST /a.b/api/login\" 401",
+                  "POST /axb/login\" 401", "GET /a.b/login\" 401", "POST /x\" 200 \" 401"):  # fmt: skip
+        assert not sieve.match(f'::1 [2026] "{other} 9 0.1s "x" 401 "h" ""')
 
 
 def test_a_query_reaches_no_log(site):
