@@ -14,6 +14,8 @@ from notebook import Notebook
 from outcomes import well
 from visitor import DOMAIN
 
+pytestmark = pytest.mark.debian
+
 NAMED = f"Host: {DOMAIN}"
 FEW = 24  # connections at once; the setting's default takes long to try
 LIMIT = {"FABRIC_LAB_CONNECTION_LIMIT": str(FEW)}
@@ -27,15 +29,6 @@ def site(servers):
     well(made.fab("nginx", env=LIMIT))
     wait_up(made)
     return made
-
-
-@pytest.fixture(scope="module")
-def begun(site):
-    """Requests that never end: their connections, and since when."""
-    wires = [held(site, f"GET /login HTTP/1.1\r\n{NAMED}\r\nX: ") for _ in range(20)]
-    yield wires, time.monotonic()
-    for wire in wires:
-        wire.close()
 
 
 def held(site, text: str) -> socket.socket:
@@ -72,10 +65,6 @@ CROOKED = (
     "/proxy/8097/..%2f..%2fapi",
     "/x/..%2Fapi/contents",
 )
-
-
-def test_begin_requests_that_never_end(begun):
-    assert len(begun[0]) == 20
 
 
 @pytest.mark.parametrize("path", CROOKED)
@@ -240,14 +229,6 @@ def test_no_error_writes_the_token_of_its_address(site):
     assert all(path in said for path in paths) and mine not in said
 
 
-def test_nobody_writes_a_terminals_escapes_into_the_journal(site):
-    since = now(site)
-    for path in ("/none", "/api/none", "/tree/none"):
-        asked(site, path, "Referer: http://\x1b]0;mine\x07/", "Origin: \x1b[2J", method="POST")
-    said = journal(site, since)
-    assert "mine" in said and "\x1b" not in said and "\x07" not in said
-
-
 # --- how much a stranger may take ----------------------------------------------------------------
 
 
@@ -303,6 +284,15 @@ def test_one_address_holds_no_more_than_its_share(site):
     while client(site).get("/login").status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_a_request_that_never_ends_is_given_up(site):
+    wires = [held(site, f"GET /login HTTP/1.1\r\n{NAMED}\r\nX: ") for _ in range(20)]
+    deadline = time.monotonic() + PATIENCE + 5
+    for wire in wires:
+        wire.settimeout(max(0.1, deadline - time.monotonic()))
+        assert wire.recv(1) == b""
+        wire.close()
 
 
 # --- what the user's own server makes of Nginx: from here on there is no other ---------------
@@ -362,15 +352,3 @@ def test_the_users_server_gets_nothing_of_the_neighbours_and_says_nothing_for_th
     head = answer.lower()
     for name in ("x-accel", "strict-transport", "service-worker", "alt-svc", "clear-site-data"):
         assert name not in head
-
-
-# --- last, because it takes its time -------------------------------------------------------------
-
-
-def test_a_request_that_never_ends_is_given_up(begun):
-    wires, since = begun
-    deadline = since + PATIENCE + 15
-    for wire in wires:
-        wire.settimeout(max(0.1, deadline - time.monotonic()))
-        with contextlib.suppress(ConnectionResetError):
-            assert wire.recv(1) == b""
