@@ -27,7 +27,11 @@ def items(settings: Settings, host: Host) -> list[Item]:
     jail = render("fail2ban-jail.conf.j2", ours=ours, ports=ports)
     return [
         Packages(step="fail2ban", names=names, show=("fail2ban",), recommends=settings.recommends),
-        File(path=ours.filter, content=shell("fail2ban-filter.conf"), **needs),
+        File(
+            path=ours.filter,
+            content=render("fail2ban-filter.conf.j2", base=settings.base_path),
+            **needs,
+        ),
         File(path=SSHD, content=shell("fail2ban-sshd.conf"), **needs),
         File(path=ours.jail, content=jail, **needs),
         Service(

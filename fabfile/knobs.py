@@ -112,6 +112,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "~/.config/jupyterlab-fab/ca"
     )
     login_rate: number(1, 6000, "logins a minute that one address may try") = 12
+    connection_limit: number(
+        16, 65535, "requests and websockets at once that one address may have"
+    ) = 256  # a tab of JupyterLab has about ten
     fail2ban: flag("ban an address that goes on guessing passwords") = False
     content_from: several(
         text(ORIGIN),

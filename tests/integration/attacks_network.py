@@ -27,13 +27,15 @@ def answers_to_any_name(server) -> dict[str, str]:
 
 BUNDLES = ("/static/lab", "/lab/extensions/@jupyter-notebook/lab-extension")
 LISTS = ("/package.json", "/package.json?x=1", "/static/third-party-licenses.json")
+LISTS += ("/package.json/", "/package.json//", "/package%2ejson/", "/./package.json/")
+LISTS += ("/schemas/@jupyter-notebook/lab-extension/package.json.orig", "/install.json")
 
 
 def tells_versions(server) -> list[str]:
     """What a scanner notes down: of Nginx, and of JupyterLab without a login."""
     pages = ["/login", "/api", "/api/", "/api?x=1", "//api", "/not-there", "/lab", "/..", "/%00"]
     pages += [bundle + name for bundle in BUNDLES for name in LISTS]
-    pages += ["/static/lab/third-party-licenses.json"]
+    pages += ["/static/lab/third-party-licenses.json", "/static/lab/build_log.json"]
     asked = [request(page, f"Host: {lab.DOMAIN}", method="GET") for page in pages]
     asked += [request("/", "Host: unknown", method="GET"), request("/", "Host: :/", method="GET")]
     text = "\n".join(send(server, one) for one in asked)

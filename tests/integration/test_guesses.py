@@ -53,10 +53,26 @@ def test_another_network_is_not_limited_by_it(site):
     assert "429" not in guesses(site, "0:2", 1, 3)
 
 
-def test_a_guesser_is_banned_and_others_are_not(site):
+def test_a_page_of_somebody_elses_does_not_get_its_visitor_banned(site):
+    """It has them ask as often as it likes, but without the form's secret no password is tried."""
     visitor = Visitor(site)
-    for _ in range(40):
-        visitor.client.post("/login", data={"password": "no"})
+    forms = [{"data": {"password": "no"}}, {"content": b"x" * 20000}]
+    answers = {visitor.client.post("/login", **form).status_code for form in forms * 25}
+    assert answers == {403, 429}
+    time.sleep(5)  # fail2ban is told of each line of the log
+    assert reaches(visitor) and "jupyterlab" in site.host.exec("fail2ban-client status")
+    assert "Currently failed:\t0" in site.host.exec("fail2ban-client status jupyterlab")
+
+
+def test_a_guesser_is_banned_and_others_are_not(site):
+    well(
+        site.fab("nginx", env={**BANS, "FABRIC_LAB_LOGIN_RATE": "600"})
+    )  # for it takes minutes else
+    visitor = Visitor(site)
+    visitor.client.get("/login")
+    form = {"_xsrf": visitor.client.cookies["_xsrf"], "password": "no"}
+    answers = [visitor.client.post("/login", data=form).status_code for _ in range(20)]
+    assert answers == [401] * 20
     deadline = time.monotonic() + 20
     while reaches(visitor):
         assert time.monotonic() < deadline, site.host.exec("fail2ban-client banned")
@@ -65,6 +81,7 @@ def test_a_guesser_is_banned_and_others_are_not(site):
     assert "429" not in guesses(site, "0:3", 1, 2)
     site.host.exec("fail2ban-client unban --all")
     assert visitor.client.get("/login").status_code == 200
+    well(site.fab("nginx", env=BANS))
 
 
 def test_a_second_run_changes_nothing(site):

@@ -9,7 +9,7 @@ import crossplane
 import pytest
 from jinja2 import UndefinedError
 
-from fabfile import jupyter, nginx, systemd
+from fabfile import fail2ban, jupyter, nginx, systemd
 from fabfile.host import Host
 from fabfile.instance import Instance
 from fabfile.items import Absent, File
@@ -138,7 +138,7 @@ def test_a_large_body_waits_for_who_is_logged_in(site):
     tree = site()
     size = "$content_length $http_transfer_encoding $request_method $server_protocol"
     large = block(tree, "map", size, "$jupyterlab_large")
-    assert of(large, "~^[0-9]{7,}") == of(large, "~*^[0-9]* chunked") == [["1"]]
+    assert of(large, "~^[0-9]{5,}") == of(large, "~*^[0-9]* chunked") == [["1"]]
     locations = [d["block"] for d in lab(tree) if d["directive"] == "location"]
     passing = [location for location in locations if of(location, "proxy_pass")]
     asking = [d for d in passing if of(d, "auth_request") or of(d, "proxy_method")]
@@ -153,6 +153,110 @@ def test_a_large_body_waits_for_who_is_logged_in(site):
     asks = block(lab(tree), "location", "=", asked)
     assert of(asks, "proxy_method") == [["GET"]]
     assert ["Content-Length", ""] in of(asks, "proxy_set_header")
+
+
+CROOKED = (
+    *(
+        "/..",
+        "/../lab",
+        "/x/../lab",
+        "/x/..?y",
+        "/x/..#y",
+        "/./x",
+        "/%2e%2e/x",
+        "/.%2E/x",
+        "/x/%2e",
+    ),
+    *("/proxy/8097/..%2f..%2flab", "/x/..%2fproxy/8097/", "/x%2F..%2Fapi", "/static/x%2f%2e%2e/y"),
+)
+STRAIGHT = (
+    *(
+        "/",
+        "/lab",
+        "/lab?next=/../x",
+        "/api/contents/..x",
+        "/api/contents/a..b",
+        "/api/contents/...",
+    ),
+    *("/api/contents/a.", "/api/contents/.hidden/x", "/api/contents/100%25", "/a%2Fb", "/a//b"),
+    *("/lab/api/settings/@jupyterlab%2Fapputils-extension:themes", "/files/a..%20b", "/proxyx"),
+)
+
+
+def crooked(tree: list[dict]) -> list[re.Pattern]:
+    """What is refused by the path as it came."""
+    found = block(tree, "map", "$request_uri", "$jupyterlab_crooked")
+    assert of(found, "default") == [[""]]
+    names = [d["directive"] for d in found if d["directive"] != "default"]
+    assert all(of(found, name) == [["1"]] for name in names)
+    return [re.compile(name.lstrip("~*"), re.IGNORECASE * name.startswith("~*")) for name in names]
+
+
+def test_a_path_that_jupyter_and_nginx_may_read_differently_is_refused(site):
+    (steps,) = crooked(site())
+    assert [path for path in CROOKED if not steps.search(path)] == []
+    assert [path for path in (*STRAIGHT, "/proxy/1/") if steps.search(path)] == []
+
+
+def test_with_a_cluster_proxy_is_refused_as_it_came_too(site):
+    for base in ("", "/jupyter"):
+        tree = site(host=Host(cluster=("10.0.0.2 w1",)), base_path=base)
+        _, proxy = crooked(tree)
+        there = [f"{base}{path}" for path in ("/proxy", "/proxy/8097/", "//proxy/x", "/proxy?x")]
+        assert all(map(proxy.search, there))
+        assert not any(proxy.search(base + path) for path in STRAIGHT)
+
+
+def test_every_door_to_jupyter_refuses_it(site):
+    for location in [d for d in lab(site()) if d["directive"] == "location"]:
+        if of(location["block"], "proxy_pass") and not of(location["block"], "internal"):
+            assert of(block(location["block"], "if", "$jupyterlab_crooked"), "return") == [["400"]]
+    asset = block(lab(site()), "location", "=", "/.jupyterlab-asset")
+    assert of(block(asset, "if", "$jupyterlab_crooked"), "return") == [["400"]]
+
+
+def test_what_is_compressed_is_no_page_of_jupyters_for_an_error(site):
+    tree = lab(site())
+    packing = [d["block"] for d in tree if d["directive"] == "location"]
+    packing = [location for location in packing if of(location, "gzip")]
+    assert len(packing) == 2
+    for location in packing:
+        assert of(location, "proxy_intercept_errors") == [["on"]]
+        ((*statuses, page),) = of(location, "error_page")
+        assert {"400", "401", "403", "404", "405", "500"} <= set(statuses)
+        own = block(tree, "location", "=", page)
+        assert of(own, "internal") == [[]] and of(own, "return") and not of(own, "proxy_pass")
+
+
+def test_an_upstream_does_not_steer_nginx(site):
+    ((*ignored,),) = of(lab(site()), "proxy_ignore_headers")
+    names = ("Redirect", "Expires", "Limit-Rate", "Buffering", "Charset")
+    assert set(ignored) == {f"X-Accel-{name}" for name in names}
+
+
+def test_connections_are_limited_by_client(site):
+    tree = site(connection_limit=99)
+    assert of(tree, "limit_conn_zone") == [["$jupyterlab_client", "zone=jupyterlab_clients:1m"]]
+    assert of(lab(tree), "limit_conn") == [["jupyterlab_clients", "99"]]
+    assert of(lab(tree), "limit_conn_status") == [["429"]]
+
+
+@pytest.mark.parametrize("tls", ["off", "self-signed"])
+def test_no_server_waits_long_for_a_request_that_was_begun(site, tls):
+    assert all(of(one, "client_header_timeout") == [["15s"]] for one in servers(site(tls=tls)))
+
+
+def test_fail2ban_counts_wrong_passwords_alone():
+    text = rendered(fail2ban, "filter.d/jupyterlab.conf", fail2ban=True, base_path="/a.b")
+    (sieve,) = re.findall("^failregex = (.*)$", text, re.MULTILINE)
+    sieve = re.compile(sieve.replace("<ADDR>", r"(?P<who>\S+)"))
+    assert sieve.match('::1 [2026] "POST /a.b/login" 401 9 0.1s "x" 401 "h" ""')["who"] == "::1"
+    others = (
+        *('POST /a.b/login" 429', 'POST /a.b/login" 403', 'POST /a.b/api/login" 401'),
+        *('POST /axb/login" 401', 'GET /a.b/login" 401', 'POST /x" 200 " 401'),
+    )
+    for other in others:
+        assert not sieve.match(f'::1 [2026] "{other} 9 0.1s "x" 401 "h" ""')
 
 
 def test_a_query_reaches_no_log(site):
@@ -391,10 +495,17 @@ def executed(**options) -> SimpleNamespace:
     app = SimpleNamespace()
     app.kernels = SimpleNamespace()
     config = SimpleNamespace(
-        ServerApp=app, KernelManager=SimpleNamespace(), MappingKernelManager=app.kernels
+        ServerApp=app,
+        LabApp=SimpleNamespace(),
+        JupyterNotebookApp=SimpleNamespace(),
+        KernelManager=SimpleNamespace(),
+        MappingKernelManager=app.kernels,
     )
     exec(compile(text, "config", "exec"), {"get_config": lambda: config})
     assert vars(config.KernelManager) == {"transport": "ipc"}
+    logged = vars(app).pop("logging_config")
+    assert vars(config.LabApp) == vars(config.JupyterNotebookApp) == {"logging_config": logged}
+    assert list(logged["formatters"]["console"]) == ["()"]
     return app
 
 

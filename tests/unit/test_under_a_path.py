@@ -52,7 +52,7 @@ def test_a_site_of_our_own_has_all_under_the_path(site):  # noqa: F811
     server = lab(tree)
     under = [place for place in locations(server) if place.startswith(("/jupyter", "^/jupyter"))]
     others = [place for place in locations(server) if place not in under]
-    assert len(under) == 9 and others == ["/.well-known/acme-challenge/", "/", "/"]
+    assert len(under) == 11 and others == ["/.well-known/acme-challenge/", "/", "/"]
     ((code, where),) = of(block(server, "location", "=", "/"), "return")
     assert (code, where) == ("302", "$scheme://$jupyterlab_host/jupyter/")
     assert of(block(server, "location", "/"), "return") == [["404"]]
@@ -82,7 +82,7 @@ def test_another_site_gets_two_locations_and_nothing_beside_them(shop):
         ("location", "^~", "/jupyter/"),  # before their regular expressions
     ]
     kinds = {directive["directive"] for directive in tree}
-    assert kinds == {"server", "upstream", "map", "limit_req_zone", "log_format"}
+    assert kinds == {"server", "upstream", "map", "limit_req_zone", "limit_conn_zone", "log_format"}
 
 
 def test_in_another_site_each_limit_and_header_is_in_our_location(shop):
@@ -92,6 +92,10 @@ def test_in_another_site_each_limit_and_header_is_in_our_location(shop):
     assert of(ours, "proxy_read_timeout") == of(ours, "proxy_send_timeout") == [["600s"]]
     assert of(ours, "proxy_buffering") == of(ours, "proxy_request_buffering") == [["off"]]
     assert of(ours, "limit_req") == [["zone=jupyterlab_login", "burst=5", "nodelay"]]
+    assert of(ours, "limit_conn") == [["jupyterlab_clients", "256"]]
+    assert len(of(ours, "proxy_ignore_headers")[0]) == 5
+    hidden = {name for (name,) in of(ours, "proxy_hide_header")}
+    assert {"Strict-Transport-Security", "Service-Worker-Allowed", "Alt-Svc"} <= hidden
     assert len(of(ours, "add_header")) == 4 and of(ours, "error_log") == [["/dev/null", "emerg"]]
     inner = [d["block"] for d in ours if d["directive"] == "location"]
     passing = [location for location in inner if of(location, "proxy_pass")]
@@ -154,7 +158,7 @@ def test_what_nginx_names_for_all_is_each_ones_own():
 
     his = named(tls="self-signed")
     hers = named(tls="self-signed", name="anna", domain="anna.example.org", file="jupyterlab-anna")
-    assert len(his) == len(hers) == 12 and not his & hers
+    assert len(his) == len(hers) == 14 and not his & hers
 
 
 def test_in_another_site_the_ports_are_theirs():
