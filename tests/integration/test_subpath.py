@@ -197,7 +197,7 @@ def test_logins_are_limited_there_too_and_other_names_led_away(site, included):
 
 
 def test_audit_and_status_know_the_way(site, included):
-    assert "14 of 16 threats closed, 2 open as chosen" in well(site.fab("audit", env=SHOP))
+    assert "16 of 18 threats closed, 2 open as chosen" in well(site.fab("audit", env=SHOP))
     status = well(site.fab("status", "--drift", env=SHOP))
     assert f"http://{NAME}{BASE}/lab" in status and "kernel   none runs" in status
     nothing_to_change(site.fab("--dry", "full", env=SHOP))
