@@ -98,6 +98,7 @@ fi
 # login. What a kernel has is known: it takes messages only from who knows its secret.
 found=
 while read -r number inode; do
+    [ -n "$number" ] || continue
     by=$(program "$inode")
     case $by in
         *ipykernel_launcher*) ;;
