@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from invoke import Exit
 
 from .base import Change, Item, call, look
 from .certificate import Given
+
+# What a host may say of itself: it becomes a folder's name here, and lines of other hosts' units.
+SAID = {
+    "name": r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?",
+    "machine": r"[0-9a-f]{32}",
+    "processors": r"[1-9][0-9]{0,4}",
+    "memory": r"[1-9][0-9]{0,8}",
+    "python": r"([0-9]{1,3}(\.[0-9]{1,3}){2}[A-Za-z0-9.+~-]{0,20})?",
+    "address": r"[0-9A-Fa-f:.]{0,45}",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +35,19 @@ class Seat(Item):
         return look("show_seat", self.toward, self.venv)
 
     def told(self, lines: list[str]) -> dict[str, str]:
-        """What it said: name, machine, processors, memory, python, debian, address."""
-        return dict(line.split("=", 1) for line in lines if "=" in line)
+        """What it said: name, machine, processors, memory, python, address; each once.
+
+        :raises Exit: for what is none.
+        """
+        told = {}
+        for name, _, value in (line.partition("=") for line in lines):
+            if name not in SAID:
+                continue
+            if name in told or not re.fullmatch(SAID[name], value):
+                raise Exit(f"a host calls its {name} {value[:60]!r}: that is not one; look at it, "
+                           "then run again")  # fmt: skip
+            told[name] = value
+        return told
 
     def compare(self, lines, touched):
         return None
