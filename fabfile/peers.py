@@ -23,7 +23,7 @@ from .settings import Settings
 from .troubles import name_of
 
 CALLED = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"  # a cluster: a folder's name here
-HEAD = "# Written by `fab cluster`: MAIN ITS-HOST-KEY CLUSTER WORKER, the workers that main was given.\n"
+HEAD = "# Written by `fab cluster`: MAIN ITS-HOST-KEY CLUSTER WORKER, as main was given them.\n"
 PORT = 8786  # of the scheduler
 WORKS = 8788  # of a worker, and the next one of what watches it
 RENEWED = timedelta(days=30)  # before it ends
@@ -49,7 +49,13 @@ class Cluster:
         return f"tls://{bracketed(self.address)}:{PORT}"
 
     def identity(
-        self, path: str, name: str, addresses: tuple[str, ...], owner: Host, listens: bool = True
+        self,
+        path: str,
+        name: str,
+        addresses: tuple[str, ...],
+        owner: Host,
+        listens: bool = True,
+        mode: str = "0600",
     ) -> Identity:
         """The certificate of a member."""
         return Identity(
@@ -57,6 +63,7 @@ class Cluster:
             domain=name,
             owner=owner.user,
             group=owner.group,
+            mode=mode,
             fits=lambda text: fits(self.ca, text, name, addresses),
             make=lambda: self.ca.admit(name, addresses, listens),
         )

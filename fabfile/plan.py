@@ -12,7 +12,7 @@ from .settings import Settings
 
 Step = Callable[[Settings, Host], list[Item]]
 # The functions that change a server.
-SHELL = "apply", "ledger", "files", "packages", "services", "upgrade", "restore"
+SHELL = "apply", "ledger", "files", "packages", "services", "cluster", "upgrade", "restore"
 # What runs on the server beside the shell -> the part of a step's name that needs it.
 TOOLS = {
     "install.py": "fill_venv",

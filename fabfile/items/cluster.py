@@ -70,8 +70,55 @@ class Interpreter(Item):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VenvCopy(Item):
+    """A copy of a venv outside of the home, for who may see nothing else of that.
+
+    :param path: root's folder that it is in.
+    :param stamp: root's file that says of which state of the venv it is.
+    """
+
+    path: str
+    stamp: str
+    venv: str
+    owner: str
+    home: str
+
+    def read(self) -> str:
+        return look("show_venv_copy", self.stamp, self.venv)
+
+    def compare(self, lines, touched):
+        if lines == ["fresh"]:
+            return None
+        fix = call("copy_venv", self.path, self.stamp, self.venv, self.owner, self.home)
+        say = "copy the venv for the scheduler, which cannot see the home"
+        return Change(say, fix, (self.stamp,), needs=self.needs, room=400)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gone(Item):
+    """Nothing of ours there any more, in a folder of a user's. :param names: of files, or trees."""
+
+    folder: str
+    names: tuple[str, ...]
+    owner: str
+
+    @property
+    def paths(self):
+        return tuple(f"{self.folder}/{name}" for name in self.names)
+
+    def read(self) -> str:
+        return "\n".join(look("show_rights", path) for path in self.paths)
+
+    def compare(self, lines, touched):
+        there = [p for p, line in zip(self.paths, lines, strict=True) if line != "absent"]
+        if not there:
+            return None
+        return Change(f"remove {', '.join(there)}", call("remove_trees_as", self.owner, *there))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Identity(Given):
-    """A certificate by the CA of a cluster and its key, in a folder of a user's."""
+    """A certificate by the CA of a cluster and its key, in a folder of a user's, or of root's."""
 
     mode: str = "0600"
 

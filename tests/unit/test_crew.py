@@ -13,7 +13,7 @@ from invoke import Exit
 from fabfile import alike, authority, crew, peers, scheduler, specs, worker
 from fabfile.cluster import exact, usable
 from fabfile.host import Host
-from fabfile.items import File, Identity, Interpreter, Seat, Venv
+from fabfile.items import File, Gone, Identity, Interpreter, Seat, Venv
 from fabfile.items.certificate import parsed
 from fabfile.settings import Settings
 
@@ -146,20 +146,48 @@ def test_a_worker_has_mains_very_versions_and_is_limited_by_its_own_size(cluster
 
 
 def test_no_key_is_for_eyes_and_each_is_its_owners_alone(cluster):
+    own = "/etc/jupyterlab-scheduler/scheduler.pem"  # root's: the scheduler is nobody's
     for step in (scheduler.step(cluster), worker.step(cluster, PLACE, "3.11.2", PINS)):
         for item in items_of(step, Settings(), kind=Identity):
-            assert (item.owner, item.mode) == ("david", "0600")
+            there = item.owner, item.mode
+            assert there == (("root", "0644") if item.path == own else ("david", "0600"))
+            key = item.compare(["absent", "absent"], set()).shell
+            assert f"put_file {item.key} {item.owner} {item.group} 0600" in key
 
 
 def test_the_scheduler_listens_by_tls_at_one_address_and_shows_itself_on_a_socket(cluster):
     files = {f.path: f.content for f in items_of(scheduler.step(cluster), Settings(), kind=File)}
     unit = files["/etc/systemd/system/jupyterlab-scheduler.service"]
     assert "--protocol tls --host 10.0.0.1 --port 8786" in unit
-    assert "DASK_HTTP_SOCKET=/run/jupyterlab-scheduler/dashboard.sock" in unit
+    door = files["/etc/systemd/system/jupyterlab-scheduler.socket"].splitlines()
+    assert "ListenStream=/run/jupyterlab-scheduler/dashboard.sock" in door
+    assert "SocketUser=david" in door and "SocketMode=0600" in door
     known = files["/home/david/.config/dask/jupyterlab-cluster.yaml"]
     assert "\nscheduler-address: tls://10.0.0.1:8786\n" in known
     assert "/dask/status\n" in known
     assert files["/var/lib/jupyterlab-fab/cluster"].endswith("david@w1 w1\ndavid@w2:2222 w2\n")
+
+
+@pytest.mark.parametrize("sandbox", ["standard", "strict"])
+def test_the_scheduler_is_nobodys_and_sees_no_home(cluster, sandbox):
+    settings = Settings(sandbox=sandbox)
+    files = {f.path: f.content for f in items_of(scheduler.step(cluster), settings, kind=File)}
+    unit = files["/etc/systemd/system/jupyterlab-scheduler.service"].splitlines()
+    own = {line.partition("=")[0]: line.partition("=")[2] for line in unit if "=" in line}
+    assert own["DynamicUser"] == own["NoNewPrivileges"] == "yes"
+    assert not {"User", "Group", "BindPaths", "SupplementaryGroups"} & set(own)
+    assert (own["ProtectSystem"], own["ProtectHome"]) == ("strict", "tmpfs")
+    assert own["InaccessiblePaths"] == '"-/home/david" "-/home/david/project"'
+    text = "\n".join(line for line in unit if not line.startswith(("#", "Inacc", "Descr")))
+    assert "/home/david" not in text and "david" not in text
+
+
+def test_what_the_scheduler_had_in_the_home_goes(cluster):
+    (item,) = items_of(scheduler.step(cluster), Settings(), kind=Gone)
+    assert item.compare(["absent"] * 5, set()) is None
+    change = item.compare(["regular file|david|david|600", *["absent"] * 4], set())
+    own = "/home/david/.config/jupyterlab-cluster/scheduler.pem"
+    assert change.shell == f"remove_trees_as david {own}"
 
 
 def test_an_address_of_ipv6_is_bracketed(ca):
