@@ -119,4 +119,5 @@ def authority(settings: Settings):
     """Your private CA, new and not saved yet where there is none."""
     from .authority import find
 
-    return find(Path(settings.ca_folder).expanduser())
+    names = settings.ca_names or (settings.domain,)
+    return find(Path(settings.ca_folder).expanduser(), names=names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 
 import msgspec
 from fabric import Connection
@@ -34,11 +35,15 @@ from .converge import converge, read
 from .groups import listed
 from .host import Host
 from .items import PathItem, Seat, Venv, decode
+from .items.cluster import SAID
 from .output import say
 from .peers import Cluster
 from .remote import task
 from .settings import Settings, load
 from .troubles import name_of
+
+# such as numpy==2.4.6 (PEP 503, PEP 440)
+PIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?==[A-Za-z0-9][A-Za-z0-9.!+_]*")
 
 
 @task
@@ -66,7 +71,9 @@ def cluster(c, workers="", add="", remove="", status=False, yes=False):
     if remove:
         parting.take_out(c, settings, host, tuple(many.named(c, listed(remove))))
         return
-    named = [*peers.targets(host.cluster), *listed(workers or add), *settings.workers]
+    mine = [*listed(workers or add), *settings.workers]
+    peers.refuse_unvouched(c, settings, host, mine)
+    named = [*peers.targets(host.cluster), *mine]
     others = many.named(c, named)
     if not others:
         raise Exit(f"no workers are named: {where} --workers david@w1,david@w2, or lab.workers")
@@ -95,8 +102,13 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
     if not c.config.run.dry:
         if not host.cluster:  # JupyterLab starts again, to have the dashboard
             service.consent(service.seen(c, settings)[2], yes)
+        peers.vouch(c, settings, made.called, peers.targets(made.members))
         if made.ca.save():
             say(f"  cluster  its private CA is new: {made.ca.folder}")
+        if made.members != host.cluster:
+            _ = (
+                made.ca.key
+            )  # whose passphrase is asked for here, once, and not on each host's thread
     chosen = msgspec.structs.replace(settings, members=made.members)
     state = converge(c, *parting.STEPS, scheduler.step(made), chosen=chosen)
     venv, lines = state.of(Venv)
@@ -162,7 +174,18 @@ def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[
 def seat(c, settings: Settings, toward: str, venv: str) -> dict[str, str]:
     """What a host says of itself as a place to compute at."""
     item = Seat(toward=toward, venv=venv)
-    return item.told(read(c, [item], settings)[1][0])
+    return whole(item.told(read(c, [item], settings)[1][0]), c)
+
+
+def whole(said: dict[str, str], c: Connection) -> dict[str, str]:
+    """Give what a host said of itself, when it is all.
+
+    :raises Exit: when something is missing.
+    """
+    missing = [name for name in SAID if name not in said]
+    if missing:
+        raise Exit(f"{name_of(c)} does not say its {', '.join(missing)}: look at that host")
+    return said
 
 
 def met_worker(c, settings: Settings, toward: str) -> tuple[Host, dict[str, str], str]:
@@ -170,7 +193,7 @@ def met_worker(c, settings: Settings, toward: str) -> tuple[Host, dict[str, str]
     unit = PathItem(path=scheduler.unit_file(settings.instance.worker))
     item = Seat(toward=toward, venv=f"{settings.instance.seat}/venv")
     host, (said, text) = deeds.meet(c, theirs(settings, c), [item, unit])
-    return host, item.told(said), decode(text) or ""
+    return host, whole(item.told(said), c), decode(text) or ""
 
 
 def theirs(settings: Settings, c: Connection) -> Settings:
@@ -193,6 +216,15 @@ def place_of(said: dict[str, str]) -> worker.Place:
 
 
 def exact(there: dict[str, str], elsewhere: set[str]) -> tuple[str, ...]:
-    """The very versions that are there, as requirements."""
+    """The very versions that are there, as requirements.
+
+    :raises Exit: for what is no name or version: it would be a word of an installer's elsewhere.
+    """
     names = sorted(set(there) - specs.TOOLS - elsewhere)
-    return tuple(f"{name}=={there[name]}" for name in names)
+    pins = tuple(f"{name}=={there[name]}" for name in names)
+    odd = next((pin for pin in pins if not PIN.fullmatch(pin)), "")
+    if odd:
+        raise Exit(
+            f"main's venv has {odd[:80]!r}, which is no package of a version: remove it there"
+        )
+    return pins

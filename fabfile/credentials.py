@@ -54,6 +54,31 @@ def ask() -> Secret:
     return first
 
 
+def given_ca_passphrase() -> Secret | None:
+    """Take the passphrase of the private CA from LAB_CA_PASSPHRASE, if the environment has it."""
+    text = os.environ.get("LAB_CA_PASSPHRASE")
+    if text == "":
+        raise Exit("LAB_CA_PASSPHRASE is empty: set it to the passphrase, or unset it")
+    return None if text is None else Secret(text)
+
+
+def ca_passphrase(key) -> Secret:
+    """Take the passphrase from LAB_CA_PASSPHRASE, or ask for it, unseen.
+
+    :param key: the file that it opens.
+    :raises Exit: when nobody can be asked.
+    """
+    import getpass
+
+    from .output import may_ask
+
+    given = given_ca_passphrase()
+    if not given and not may_ask():
+        raise Exit(f"{key} has a passphrase, and something is to be signed: give it in the "
+                   "environment, LAB_CA_PASSPHRASE")  # fmt: skip
+    return given or Secret(getpass.getpass(f"Passphrase of {key}: "))
+
+
 def hasher():
     """Argon2id with the parameters that jupyter_server uses (jupyter_server/auth/security.py)."""
     from argon2 import PasswordHasher

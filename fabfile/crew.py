@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from typing import TypedDict
 
+import msgspec
 from fabric import Connection
 from invoke import Exit
 
@@ -16,7 +17,25 @@ from .settings import Settings
 from .troubles import name_of
 
 PATIENCE = 30  # seconds until a worker that was started has come to the scheduler
+MOST = 4 * 2**20  # characters that an answer may have
 WORK = 60  # seconds that a worker which leaves may go on computing
+
+
+class Worker(TypedDict):
+    """What the scheduler says of one.
+
+    :param differs: package -> its version there and on main; None when it could not be asked.
+    """
+
+    name: str
+    state: str
+    threads: int
+    limit: int
+    used: int
+    differs: dict[str, tuple[str | None, str]] | None
+
+
+SHAPES = {"look": list[Worker], "wait": list[str], "retire": list[str]}
 
 
 def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object):
@@ -27,13 +46,14 @@ def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object
     python = f"{host.under(settings.venv)}/bin/python"
     asked = call("env", f"HOME={host.home}", python, "-", what, *words, text=shell("crew.py"))
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=300)
-    rows = [line for line in told if line.startswith(("[", "{"))]
-    if not rows:
-        last = told[-1] if told else "nothing"
+    rows = [line for line in told if line.startswith("[") and len(line) <= MOST]
+    try:
+        return msgspec.json.decode(rows[-1] if rows else "", type=SHAPES[what])
+    except (msgspec.DecodeError, RecursionError):
+        last = told[-1][:200] if told else "nothing"
         raise Exit(f"the scheduler on {name_of(c)} does not answer ({last}): fab -H {name_of(c)} "
                    "cluster mends it; its journal says more: journalctl -u "
-                   f"{settings.instance.scheduler}")  # fmt: skip
-    return json.loads(rows[-1])
+                   f"{settings.instance.scheduler}") from None  # fmt: skip
 
 
 def wait(c: Connection, settings: Settings, host: Host, members, again: Callable) -> None:
@@ -75,7 +95,7 @@ def show(c: Connection, settings: Settings, host: Host) -> None:
                    f"good leaves with fab -H {where} cluster --remove HOST")  # fmt: skip
 
 
-def described(one: dict | None) -> tuple[str, bool]:
+def described(one: Worker | None) -> tuple[str, bool]:
     """Say how a worker is, and whether that is well."""
     if one is None:
         return "missing", False

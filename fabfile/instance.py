@@ -177,8 +177,23 @@ class Instance:
         return f"{self.called}-worker.service"
 
     @property
+    def scheduler_socket(self) -> str:
+        """The unit of the socket at which that shows itself."""
+        return f"{self.called}-scheduler.socket"
+
+    @property
+    def scheduler_folder(self) -> str:
+        """What the scheduler reads and root alone writes: certificates, what Dask loads first."""
+        return f"/etc/{self.called}-scheduler"
+
+    @property
+    def scheduler_venv(self) -> str:
+        """Root's folder with a copy of the venv, for the scheduler, who cannot see the home."""
+        return f"/var/cache/{self.called}-scheduler"
+
+    @property
     def dashboard(self) -> str:
-        """Where the scheduler shows what goes on: a socket for its user alone."""
+        """Where the scheduler shows what goes on: a socket for JupyterLab's user alone."""
         return f"/run/{self.called}-scheduler/dashboard.sock"
 
     @property

@@ -111,6 +111,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ca_folder: text(r".+", "your private CA, made by the first self-signed run", HERE) = (
         "~/.config/jupyterlab-fab/ca"
     )
+    ca_names: several(
+        text(rf"(?=.{{1,253}}\Z)({LABEL}\.)+{LABEL}"),
+        "the names that it signs for, with all below; else domain",
+        "a list of names with a dot, none that strangers have names below, such as co.uk",
+        ["lab.example.org"],
+    ) = ()
     login_rate: number(1, 6000, "logins a minute that one address may try") = 12
     connection_limit: number(
         16, 65535, "requests and websockets at once that one address may have"

@@ -37,7 +37,7 @@ def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
     if staying and not c.config.run.dry:
         leaving = set(host.cluster) - set(staying)
         drain(c, settings, host, peers.names(tuple(leaving)))
-    dismiss(c, settings, gone)
+    dismiss(c, settings, gone, gone)
     if staying:
         text = scheduler.listing(staying)
         note = call("put_file", settings.instance.members, "root", "root", "0644", text=text)
@@ -59,8 +59,16 @@ def drain(c, settings: Settings, host: Host, names: tuple[str, ...]) -> None:
         say(f"  {name}: {'drained' if name in moved else 'was not there: nothing to drain'}")
 
 
-def dismiss(c, settings: Settings, targets: tuple[str, ...]) -> None:
-    """Take away what was made on the hosts of workers; name those that cannot be reached."""
+def dismiss(c, settings: Settings, targets: tuple[str, ...], named=()) -> None:
+    """Take away what was made on the hosts of workers; name those that cannot be reached.
+
+    :param named: those that the operator named; of others only what this machine gave it counts.
+    """
+    ours = peers.vouched(c, settings) | set(named)
+    for target in set(targets) - ours:
+        say(f"  note          {name_of(c)} says that {target} is a worker, but this machine did "
+            f"not make it one; if it is yours: fab -H {target} uninstall")  # fmt: skip
+    targets = tuple(target for target in targets if target in ours)
     hosts = many.named(c, list(targets))
     _, away = many.on_each(hosts, many.opened(settings))
     for target, why in away.items():

@@ -17,11 +17,12 @@ MARK = re.compile("@[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MORE = f"section added\n{look('show_added', ADDED)}\n"  # a fact that is the user's
 # The functions that change a server.
 SHELL = (
-    "users", "apply", "places", "ledger", "files", "packages", "services", "upgrade", "restore",
+    "users", "apply", "places", "ledger", "files", "packages", "services", "cluster", "upgrade",
+    "restore",
 )  # fmt: skip
 # What runs on the server beside the shell -> the part of a step's name that needs it.
 TOOLS = {
-    "read.sh": "fill_",
+    "read.sh": "_venv",
     "install.py": "fill_venv",
     "members.py": "check_backup",
     "needs.py": "drop_packages",

@@ -1,7 +1,11 @@
 """The scheduler of a cluster beside JupyterLab, and what lets notebooks find it.
 
-Owns the unit jupyterlab-scheduler.service, ~/.config/jupyterlab-cluster with the certificates of
-scheduler and notebooks, ~/.config/dask/jupyterlab-cluster.yaml, and the list of the workers.
+It runs as a user of its own, whom systemd makes while it runs: who has a certificate of the cluster
+can have code run there, and is not to get at the notebooks by that.
+
+Owns the units jupyterlab-scheduler.service and .socket, /etc/jupyterlab-scheduler with its
+certificate, a copy of the venv in /var/cache/jupyterlab-scheduler, the list of the workers; for
+notebooks ~/.config/jupyterlab-cluster and ~/.config/dask/jupyterlab-cluster.yaml.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 from . import specs
 from .host import Host
 from .instance import SYSTEMD
-from .items import Change, Directory, File, Item, Needs, Port, Service, call
+from .items import Change, Directory, File, Gone, Item, Needs, Port, Service, VenvCopy, call
 from .peers import PORT, Cluster
 from .plan import Step
 from .render import render, shell
@@ -22,6 +26,9 @@ HTTP = "dask-http.py"
 HEAD = "# Written by `fab cluster`: the hosts that compute for this JupyterLab, and their names.\n"
 PRELOADS = HTTP, "dask-suspects.py"  # what Dask loads first
 PROXY = "jupyter-server-proxy"
+PLACE = "/home/.venv"  # where the scheduler sees the copy: no user's name begins with a dot
+BEFORE = "scheduler.pem", "scheduler.key", *PRELOADS, "__pycache__"  # when it was the owner's
+ROOT = Host(user="root", group="root")
 START = 60  # seconds until it listens
 
 
@@ -40,49 +47,62 @@ def step(cluster: Cluster) -> Step:
 
     def items(settings: Settings, host: Host) -> list[Item]:
         """The scheduler, its certificates, and what Dask reads in a notebook."""
-        folder, venv = host.under(FOLDER), host.under(settings.venv)
+        ours, home = settings.instance, host.under(FOLDER)
+        folder, venv = ours.scheduler_folder, host.under(settings.venv)
         mine = {"owner": host.user, "group": host.group}
         secret = {"mode": "0600", **mine}
-        unit = settings.instance.scheduler
-        values = {"settings": settings, "host": host, "folder": folder, "venv": venv}
+        unit, socket = ours.scheduler, ours.scheduler_socket
         text = render(
             "scheduler.service.j2",
-            **values,
+            settings=settings,
+            host=host,
+            ours=ours,
+            folder=folder,
+            project=host.under(settings.project),
+            place=PLACE,
+            own=f"{ours.called}-scheduler-own",
             address=cluster.address,
             port=PORT,
             preloads=PRELOADS,
-            runtime=settings.instance.dashboard.split("/")[2],
         )
-        ca, own = f"{folder}/ca.pem", f"{folder}/scheduler.pem"
-        loaded = (f"{folder}/{one}" for one in PRELOADS)
-        reads = unit_file(unit), own, ca, *loaded, f"{venv}/.converged"
-        told = unit, unit_file(unit), cluster.address, PORT, START
+        ca, own, stamp = f"{folder}/ca.pem", f"{folder}/scheduler.pem", f"{folder}/venv"
+        loaded = tuple(f"{folder}/{one}" for one in PRELOADS)
+        reads = unit_file(unit), unit_file(socket), own, ca, *loaded, stamp
+        dashboard = ours.dashboard.rpartition("/")[0]
+        told = socket, unit_file(socket), dashboard, unit, unit_file(unit), cluster.address
         known = render(
             "dask.yaml.j2",
-            folder=folder,
+            folder=home,
             scheduler=cluster.scheduler,
             dashboard=f"{settings.url}/dask/status",
         )
         return [
             Needs(path=f"{venv}/bin/jupyter", maker="jupyter"),
-            File(path=settings.instance.members, content=listing(cluster.members)),
+            File(path=ours.members, content=listing(cluster.members)),
             Directory(path=host.under("~/.config"), adopted=True, mode="0700", **mine),
-            Directory(path=folder, mode="0700", **mine),
+            Directory(path=home, mode="0700", **mine),
             Directory(path=host.under(DASK), adopted=True, mode="0700", **mine),
-            *(File(path=f"{folder}/{one}", content=shell(one), **secret) for one in PRELOADS),
-            File(path=ca, content=cluster.ca.pem, secret=True, **secret),
-            cluster.identity(own, "scheduler", (cluster.address,), host),
-            cluster.identity(f"{folder}/client.pem", "client", (), host, listens=False),
+            File(path=f"{home}/ca.pem", content=cluster.ca.pem, secret=True, **secret),
+            cluster.identity(f"{home}/client.pem", "client", (), host, listens=False),
             File(path=host.under(CLIENT), content=known, **secret),
+            Directory(path=folder),
+            *(File(path=f"{folder}/{one}", content=shell(one)) for one in PRELOADS),
+            File(path=ca, content=cluster.ca.pem, secret=True),
+            cluster.identity(own, "scheduler", (cluster.address,), ROOT, mode="0644"),
+            VenvCopy(path=ours.scheduler_venv, stamp=stamp, venv=venv, owner=host.user,
+                     home=host.home),
+            File(path=unit_file(socket), content=render("scheduler.socket.j2", settings=settings,
+                                                        host=host)),
             File(path=unit_file(unit), content=text),
             Service(
                 step="cluster",
                 unit=unit,
                 reads=reads,
                 verb="restart",
-                fix=call("start_member", *told, f"{folder}/__pycache__"),
+                fix=call("start_scheduler", *told, PORT, START),
             ),
             Port(port=PORT, unit=unit),
+            Gone(folder=home, names=BEFORE, owner=host.user),
         ]  # fmt: skip
 
     return items
@@ -90,10 +110,19 @@ def step(cluster: Cluster) -> Step:
 
 def dissolved(settings: Settings, host: Host) -> Change:
     """The change that takes all of it away, when the last worker has gone."""
-    unit = settings.instance.scheduler
-    paths = {"path": (unit_file(unit), settings.instance.members, CLIENT), "tree": (FOLDER,)}
+    ours = settings.instance
+    unit, socket = ours.scheduler, ours.scheduler_socket
+    files = (
+        unit_file(unit),
+        unit_file(socket),
+        ours.members,
+        CLIENT,
+        ours.dashboard.rpartition("/")[0],
+    )
+    trees = FOLDER, ours.scheduler_folder, ours.scheduler_venv
+    paths = {"path": files, "tree": trees}
     rows = [f"{kind} {host.under(path)}" for kind in paths for path in paths[kind]]
-    calls = [call("stop_units", unit), call("take_away", text="\n".join(rows))]
+    calls = [call("stop_units", unit, socket), call("take_away", text="\n".join(rows))]
     if PROXY not in map(specs.name, specs.asked(settings, host)):  # it would show any port
         drop = call("drop_packages_alone", host.under(settings.venv), host.user, host.home, PROXY)
         calls.append(f"{drop} || echo 'note: {PROXY} stays: others need it'")

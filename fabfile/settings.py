@@ -19,7 +19,7 @@ from .knobs import Settings
 
 UNSEEN = "anew", "added", "members", "password"  # what only a task sets
 NAMES = tuple(n for n in Settings.__struct_fields__ if n not in UNSEEN)
-LISTS = ("packages", "system_packages", "content_from", "workers")
+LISTS = ("packages", "system_packages", "content_from", "workers", "ca_names")
 DEFAULTS = {"hosts": None, "groups": {}, "lab": {**dict.fromkeys(NAMES), "kernels": {}}}
 
 
@@ -121,6 +121,14 @@ def refuse_at_odds(settings: Settings) -> None:
     """Refuse settings that are well alone, but not together."""
     if settings.tls == "files" and not (settings.tls_certificate and settings.tls_key):
         raise Exit("lab.tls: files needs lab.tls_certificate and lab.tls_key, two files of yours")
+    names = settings.ca_names
+    if (
+        settings.tls == "self-signed"
+        and names
+        and not any(within(settings.domain, n) for n in names)
+    ):
+        raise Exit(f"lab.ca_names: {' '.join(names)}: lab.domain, {settings.domain}, is none of "
+                   "these, nor below one: add it")  # fmt: skip
     if settings.tls == "letsencrypt" and settings.http_port != 80:
         raise Exit(
             f"lab.http_port: {settings.http_port}: Let's Encrypt asks at port 80; remove it, or "
@@ -147,6 +155,11 @@ def refuse_at_odds(settings: Settings) -> None:
         raise Exit(
             f"lab.https_port: {settings.https_port} is lab.http_port already: choose another"
         )
+
+
+def within(domain: str, name: str) -> bool:
+    """Whether a name is another one, or below it."""
+    return f".{domain.lower()}".endswith(f".{name.lower()}")
 
 
 def uncast(config) -> dict[str, str]:

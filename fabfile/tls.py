@@ -6,10 +6,13 @@ certificate to Nginx. The site itself is of the step nginx.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from invoke import Exit
 
 from . import certificates, channel, nginx, preflight, remote, wire
 from .converge import State, converge, look
+from .credentials import given_ca_passphrase
 from .host import Host
 from .items import Directory, File, Given, Issued, Item, Packages, Service, call, unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
@@ -47,6 +50,7 @@ def given(settings: Settings) -> Given:
         fits, make = pair[0].__eq__, lambda: pair
     else:
         ca = certificates.authority(settings)
+        ca.refuse_other(settings.domain)
         fits, make = signed(ca, settings), lambda: ca.issue(settings.domain)
     return Given(
         step="tls",
@@ -109,7 +113,12 @@ def serve(c, *steps, checked: bool = True) -> State:
         if ca.new:
             look(c, settings, steps)  # which may refuse it
         if ca.save():
-            say(f"  tls      your private CA is new: import {ca.folder}/ca.pem into browsers")
+            tell_new(ca)
+        if not ca.names:
+            names = " ".join(settings.ca_names) or settings.domain
+            say(f"  note     your private CA in {ca.folder} may sign for any name: who gets its "
+                f"key can play every site: fab -H {name_of(c)} tls --new-ca makes one for {names}, "
+                "which browsers must import")  # fmt: skip
     state = converge(c, *steps)
     if settings.tls != "letsencrypt":
         return state
@@ -126,6 +135,39 @@ def serve(c, *steps, checked: bool = True) -> State:
     return state
 
 
+def tell_new(ca) -> None:
+    """Say what a new CA is for, what browsers need, and whether its key is locked."""
+    say(f"  tls      your private CA is new, for {', '.join(ca.names)}: import {ca.folder}/ca.pem "
+        "into browsers")  # fmt: skip
+    if not given_ca_passphrase():
+        say(f"  note     its key has no passphrase: ssh-keygen -p -m PKCS8 -f {ca.folder}/ca.key "
+            "gives it one; then LAB_CA_PASSPHRASE, or you, open it when it signs")  # fmt: skip
+
+
+def begin_anew(c) -> None:
+    """Put the private CA aside, so that the next run makes another one.
+
+    :raises Exit: when lab.tls is another.
+    """
+    from .authority import FOUND, put_aside
+
+    settings = load(c.config)
+    if settings.tls != "self-signed":
+        raise Exit(f"lab.tls is {settings.tls}: a private CA goes with self-signed")
+    folder = Path(settings.ca_folder).expanduser()
+    if c.config.run.dry:
+        say(f"  would make another CA in {folder}, for "
+            f"{', '.join(settings.ca_names or (settings.domain,))}")  # fmt: skip
+        return
+    former = put_aside(folder)
+    if former:
+        say(f"  tls      the CA before is now in {former}: remove it from browsers")
+    ca = certificates.authority(settings)
+    if ca.save():
+        FOUND.pop(folder)  # from here on it is one that was there
+        tell_new(ca)
+
+
 def pending(items, answers) -> str:
     """Say which certificate of an ACME server is still to come, and why; nothing when none is."""
     for item, lines in zip(items, answers, strict=True):
@@ -135,15 +177,19 @@ def pending(items, answers) -> str:
 
 
 @remote.task
-def tls(c, status=False, preflight=True):
+def tls(c, status=False, preflight=True, new_ca=False):
     """Serve by HTTPS, with the certificate that lab.tls chooses.
 
     :param status: only show who issued it, for which names, and how many days are left.
+    :param new_ca: first make another private CA, for lab.ca_names; your other servers have
+        certificates of it after their next `full`.
     :param preflight: `--no-preflight` asks Let's Encrypt without seeing first whether it can work.
     """
     if status:
         show(c)
     else:
+        if new_ca:
+            begin_anew(c)
         serve(c, items, nginx.items, checked=preflight)
 
 

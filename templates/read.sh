@@ -214,6 +214,17 @@ show_assets() {
         && echo fresh || echo stale
 }
 
+# venv_state VENV: what is in it, as one number, and when we last changed it.
+venv_state() {
+    distributions "$1" | cksum
+    stat -L -c %.9Y -- "$1/.converged" 2>/dev/null
+}
+
+# show_venv_copy STAMP VENV: whether the copy that STAMP is of is of that venv as it is.
+show_venv_copy() {
+    [ -f "$1" ] && [ "$(cat -- "$1" 2>/dev/null)" = "$(venv_state "$2")" ] && echo fresh || echo stale
+}
+
 # show_interpreter PATH: whether there is a program.
 show_interpreter() {
     [ -f "$1" ] && [ -x "$1" ] && echo there || echo absent

@@ -9,7 +9,7 @@ from .absent import Absent, Welcome
 from .assets import Assets
 from .base import Change, Item, assigned, call, here, look, quote, unpacked
 from .certificate import Certificate, Given, Issued, key_of
-from .cluster import Identity, Interpreter, Seat
+from .cluster import Gone, Identity, Interpreter, Seat, VenvCopy
 from .included import Included
 from .kernels import Kernelspec, NoOthers, OwnVenv, Python
 from .live import Live
@@ -19,10 +19,11 @@ from .services import Port, Service, Sleeper, moment
 from .software import Packages, Venv, below, canonical, few
 
 __all__ = [
-    "Absent", "Assets", "Certificate", "Change", "Directory", "File", "Given", "Identity",
+    "Absent", "Assets", "Certificate", "Change", "Directory", "File", "Given", "Gone", "Identity",
     "Included", "Interpreter", "Issued", "Item",
     "Kernelspec", "Link", "Live", "Needs", "NoOthers", "OwnVenv", "Packages", "Password",
-    "PathItem", "Port", "Python", "Seat", "Service", "Sleeper", "Token", "Venv", "Welcome",
+    "PathItem", "Port", "Python", "Seat", "Service", "Sleeper", "Token", "Venv", "VenvCopy",
+    "Welcome",
     "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",
     "look", "moment", "parsed", "quote", "unpacked",
 ]  # fmt: skip

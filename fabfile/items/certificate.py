@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,24 @@ class Certificate(PathItem):
         return f"by {issuer(there)}, {days_left(there)} days left" if there else ""
 
 
+@dataclass(frozen=True)
+class Signing(Change):
+    """A change whose shell holds what is signed now: in a dry run it is never asked for.
+
+    :param fix: gives the shell.
+    """
+
+    fix: Callable[[], str] = str
+
+    def __post_init__(self):
+        del self.__dict__["shell"]
+
+    @functools.cached_property
+    def shell(self) -> str:
+        """The lines that do it."""
+        return self.fix()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Given(Certificate):
     """One that comes from this machine. The key is never read: it goes with the certificate.
@@ -62,16 +81,19 @@ class Given(Certificate):
         well = self.fits(decode(shown) or "") and not self.rights_differ(shown)
         if well and key.endswith(f"|{self.owner}|{self.group}|600"):
             return None
+        say = f"put the certificate of {self.domain} into {self.path}"
+        return Signing(say, "", (self.path,), needs=self.needs, fix=self.placed)
+
+    def placed(self) -> str:
+        """The calls that put both there."""
         (chain, secret), rights = self.make(), (self.owner, self.group)
-        fix = "\n".join(
+        return "\n".join(
             [
                 self.begin(),
                 call("put_file", self.key, *rights, "0600", text=secret),
                 call("put_file", self.path, *rights, self.mode, text=chain),
             ]
         )
-        say = f"put the certificate of {self.domain} into {self.path}"
-        return Change(say, fix, (self.path,), needs=self.needs)
 
     def begin(self) -> str:
         """The call after which half of it is not taken for the whole."""

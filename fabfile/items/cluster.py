@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from invoke import Exit
 
 from .base import Change, Item, call, look
 from .certificate import Given
+
+# What a host may say of itself: it becomes a folder's name here, and lines of other hosts' units.
+SAID = {
+    "name": r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?",
+    "machine": r"[0-9a-f]{32}",
+    "processors": r"[1-9][0-9]{0,4}",
+    "memory": r"[1-9][0-9]{0,8}",
+    "python": r"([0-9]{1,3}(\.[0-9]{1,3}){2}[A-Za-z0-9.+~-]{0,20})?",
+    "address": r"[0-9A-Fa-f:.]{0,45}",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +36,19 @@ class Seat(Item):
         return look("show_seat", self.toward, self.venv)
 
     def told(self, lines: list[str]) -> dict[str, str]:
-        """What it said: name, machine, processors, memory, python, debian, address."""
-        return dict(line.split("=", 1) for line in lines if "=" in line)
+        """What it said: name, machine, processors, memory, python, address; each once.
+
+        :raises Exit: for what is none.
+        """
+        told = {}
+        for name, _, value in (line.partition("=") for line in lines):
+            if name not in SAID:
+                continue
+            if name in told or not re.fullmatch(SAID[name], value):
+                raise Exit(f"a host calls its {name} {value[:60]!r}: that is not one; look at it, "
+                           "then run again")  # fmt: skip
+            told[name] = value
+        return told
 
     def compare(self, lines, touched):
         return None
@@ -47,8 +71,56 @@ class Interpreter(Item):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VenvCopy(Item):
+    """A copy of a venv outside of the home, for who may see nothing else of that.
+
+    :param path: root's folder that it is in.
+    :param stamp: root's file that says of which state of the venv it is.
+    """
+
+    path: str
+    stamp: str
+    venv: str
+    owner: str
+    home: str
+    theirs = True
+
+    def read(self) -> str:
+        return look("show_venv_copy", self.stamp, self.venv)
+
+    def compare(self, lines, touched):
+        if lines == ["fresh"]:
+            return None
+        fix = call("copy_venv", self.path, self.stamp, self.venv, self.owner, self.home)
+        say = "copy the venv for the scheduler, which cannot see the home"
+        return Change(say, fix, (self.stamp,), needs=self.needs, room=400)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gone(Item):
+    """Nothing of ours there any more, in a folder of a user's. :param names: of files, or trees."""
+
+    folder: str
+    names: tuple[str, ...]
+    owner: str
+
+    @property
+    def paths(self):
+        return tuple(f"{self.folder}/{name}" for name in self.names)
+
+    def read(self) -> str:
+        return "\n".join(look("show_rights", path) for path in self.paths)
+
+    def compare(self, lines, touched):
+        there = [p for p, line in zip(self.paths, lines, strict=True) if line != "absent"]
+        if not there:
+            return None
+        return Change(f"remove {', '.join(there)}", call("remove_trees_as", self.owner, *there))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Identity(Given):
-    """A certificate by the CA of a cluster and its key, in a folder of a user's."""
+    """A certificate by the CA of a cluster and its key, in a folder of a user's, or of root's."""
 
     mode: str = "0600"
 

@@ -3,6 +3,7 @@
 Computed in a kernel, reached through Nginx as by anybody; every answer is known beforehand.
 """
 
+import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -280,6 +281,57 @@ def test_a_key_is_for_its_owner_alone(crew):
             mode = server.host.exec(f"stat -c '%a' {path}").strip()
             seen = server.host.exec(f"su nobody -s /bin/sh -c 'cat {path}' 2>&1 || true")
             assert mode in ("600", "640", "400") and "Permission denied" in seen, (path, mode)
+
+
+ATTACK = """
+import asyncio, os, pathlib, json
+from distributed import Client
+from distributed.security import Security
+own = "/home/david/jupyterlab-worker/"
+security = Security(tls_ca_file=own + "ca.pem", tls_client_cert=own + "worker.pem",
+                    tls_client_key=own + "worker.key", require_encryption=True)
+def tried():
+    import getpass, os, pathlib
+    said = {{"uid": os.getuid(), "groups": os.getgroups(), "gid": os.getgid()}}
+    home = pathlib.Path("/home/david")
+    deeds = {{
+        "token": lambda: (home / ".jupyter/jupyterlab_token").read_text(),
+        "home": lambda: os.listdir(home),
+        "notebooks": lambda: os.listdir(home / "project"),
+        "by mounts": lambda: os.listdir("/proc/1/root/home/david"),
+        "key": lambda: (home / ".config/jupyterlab-cluster/client.key").read_text(),
+        "written": lambda: (home / "project/planted").write_text("x"),
+        "shadow": lambda: pathlib.Path("/etc/shadow").read_text(),
+        "venv": lambda: pathlib.Path(os.__file__).with_name("planted.py").write_text("x"),
+        "packages": lambda: pathlib.Path(__import__("dask").__file__).write_text("x"),
+        "unit": lambda: pathlib.Path("/etc/jupyterlab-scheduler/dask-http.py").write_text("x"),
+        "jupyter": lambda: __import__("socket").socket(1).connect("/run/jupyterlab/jupyter.sock"),
+    }}
+    for name, deed in deeds.items():
+        try:
+            said[name] = f"DONE: {{deed()}}"
+        except OSError as problem:
+            said[name] = type(problem).__name__
+    return said
+with Client("tls://{address}:8786", security=security, timeout=20) as client:
+    print(json.dumps(client.run_on_scheduler(tried)))
+"""
+
+
+def test_a_workers_certificate_gets_nobody_into_mains_home(crew):
+    worker, main = crew.workers[W1], crew.main
+    code = ATTACK.format(address=main.host.address)
+    python = "/home/david/jupyterlab-worker/venv/bin/python"
+    out = worker.host.exec(f"cat >/tmp/attack.py <<'END'\n{code}\nEND\n"
+                           f"su david -c 'cd /tmp && {python} attack.py 2>/tmp/attack.err' "
+                           "|| cat /tmp/attack.err; rm -f /tmp/attack.*")  # fmt: skip
+    said = json.loads(out.strip().splitlines()[-1])
+    who = said.pop("uid"), said.pop("gid"), said.pop("groups")
+    done = {name: words for name, words in said.items() if words.startswith("DONE")}
+    assert done == {} and len(said) == 11, done
+    david, group = map(int, main.host.exec("id -u david; id -g david").split())
+    assert david != who[0] and group not in (who[1], *who[2]), who
+    assert not main.infra.file("/home/david/project/planted").exists
 
 
 # --- the dashboard -----------------------------------------------------------------------------

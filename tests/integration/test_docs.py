@@ -51,6 +51,7 @@ DAY = [
     "FABRIC_LAB_DOMAIN=lab.example.org fab --dry -H david@1.1.1.1 full",
     "FABRIC_LAB_TLS=self-signed fab -H david@1.1.1.1 full",
     "FABRIC_LAB_TLS=self-signed fab -H david@1.1.1.1 tls --status",
+    "FABRIC_LAB_TLS=self-signed fab -H david@1.1.1.1 tls --new-ca",
     f"{FAB} tls --status",
     f"{FAB} stop",
     f"{FAB} start",

@@ -241,6 +241,46 @@ def test_a_certificate_of_another_name_or_ca_is_replaced(site):
     )
 
 
+def test_a_name_that_the_ca_does_not_sign_for_is_refused(site):
+    serial = site.served().serial_number
+    other = {"FABRIC_LAB_DOMAIN": "www.example.com"}
+    refused(site.fab("self-signed", "full", **other), "lab.ca_names", DOMAIN, "tls --new-ca")
+    assert site.served().serial_number == serial
+
+
+def test_a_ca_without_names_works_on_is_told_and_replaced(site, tmp_path):
+    authority.make(tmp_path / "ca", "JupyterLab servers of somebody").save()
+    folder = {"FABRIC_LAB_CA_FOLDER": str(tmp_path / "ca")}
+    out = well(site.fab("self-signed", "full", "--no-verify", **folder))
+    assert "may sign for any name" in out and "tls --new-ca" in out
+    nothing_to_change(site.fab("self-signed", "full", "--no-verify", **folder))
+    out = well(site.fab("self-signed", "tls", "--new-ca", **folder))
+    assert f"your private CA is new, for {DOMAIN}" in out and "may sign" not in out
+    (former,) = tmp_path.glob("ca.before-*")
+    assert f"is now in {former}" in out and (former / "ca.key").exists()
+    made = x509.load_pem_x509_certificate((tmp_path / "ca" / "ca.pem").read_bytes())
+    site.served().verify_directly_issued_by(made)
+    nothing_to_change(site.fab("self-signed", "full", "--no-verify", **folder))
+    well(site.fab("self-signed", "verify", **folder))
+
+
+def test_a_key_with_a_passphrase_is_opened_when_it_signs_and_not_before(site, tmp_path):
+    folder = {"FABRIC_LAB_CA_FOLDER": str(tmp_path / "ca")}
+    secret = {**folder, "LAB_CA_PASSPHRASE": "correct horse"}
+    well(site.fab("off", "full", "--no-verify"))
+    site.host.exec(f"rm -f {PLACE}/{DOMAIN}.*")
+    done = site.fab("self-signed", "--debug", "full", "--no-verify", **secret)
+    assert "no passphrase" not in well(done)
+    assert "correct horse" not in done.stdout + done.stderr
+    assert "ENCRYPTED" in (tmp_path / "ca" / "ca.key").read_text()
+    nothing_to_change(site.fab("self-signed", "full", "--no-verify", **folder))
+    site.host.exec(f"rm -f {PLACE}/{DOMAIN}.*")
+    out = well(site.fab("self-signed", "--dry", "full", **folder))
+    assert f"would put the certificate of {DOMAIN}" in out
+    refused(site.fab("self-signed", "full", **folder), "LAB_CA_PASSPHRASE")
+    well(site.fab("self-signed", "full", "--no-verify", **secret))
+
+
 # --- a certificate of one's own ------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from invoke import Exit
 from fabfile import alike, authority, crew, peers, scheduler, specs, worker
 from fabfile.cluster import exact, usable
 from fabfile.host import Host
-from fabfile.items import File, Identity, Interpreter, Seat, Venv
+from fabfile.items import File, Gone, Identity, Interpreter, Seat, Venv
 from fabfile.items.certificate import parsed
 from fabfile.settings import Settings
 
@@ -146,20 +146,48 @@ def test_a_worker_has_mains_very_versions_and_is_limited_by_its_own_size(cluster
 
 
 def test_no_key_is_for_eyes_and_each_is_its_owners_alone(cluster):
+    own = "/etc/jupyterlab-scheduler/scheduler.pem"  # root's: the scheduler is nobody's
     for step in (scheduler.step(cluster), worker.step(cluster, PLACE, "3.11.2", PINS)):
         for item in items_of(step, Settings(), kind=Identity):
-            assert (item.owner, item.mode) == ("david", "0600")
+            there = item.owner, item.mode
+            assert there == (("root", "0644") if item.path == own else ("david", "0600"))
+            key = item.compare(["absent", "absent"], set()).shell
+            assert f"put_file {item.key} {item.owner} {item.group} 0600" in key
 
 
 def test_the_scheduler_listens_by_tls_at_one_address_and_shows_itself_on_a_socket(cluster):
     files = {f.path: f.content for f in items_of(scheduler.step(cluster), Settings(), kind=File)}
     unit = files["/etc/systemd/system/jupyterlab-scheduler.service"]
     assert "--protocol tls --host 10.0.0.1 --port 8786" in unit
-    assert "DASK_HTTP_SOCKET=/run/jupyterlab-scheduler/dashboard.sock" in unit
+    door = files["/etc/systemd/system/jupyterlab-scheduler.socket"].splitlines()
+    assert "ListenStream=/run/jupyterlab-scheduler/dashboard.sock" in door
+    assert "SocketUser=david" in door and "SocketMode=0600" in door
     known = files["/home/david/.config/dask/jupyterlab-cluster.yaml"]
     assert "\nscheduler-address: tls://10.0.0.1:8786\n" in known
     assert "/dask/status\n" in known
     assert files["/var/lib/jupyterlab-fab/cluster"].endswith("david@w1 w1\ndavid@w2:2222 w2\n")
+
+
+@pytest.mark.parametrize("sandbox", ["standard", "strict"])
+def test_the_scheduler_is_nobodys_and_sees_no_home(cluster, sandbox):
+    settings = Settings(sandbox=sandbox)
+    files = {f.path: f.content for f in items_of(scheduler.step(cluster), settings, kind=File)}
+    unit = files["/etc/systemd/system/jupyterlab-scheduler.service"].splitlines()
+    own = {line.partition("=")[0]: line.partition("=")[2] for line in unit if "=" in line}
+    assert own["DynamicUser"] == own["NoNewPrivileges"] == "yes"
+    assert not {"User", "Group", "BindPaths", "SupplementaryGroups"} & set(own)
+    assert (own["ProtectSystem"], own["ProtectHome"]) == ("strict", "tmpfs")
+    assert own["InaccessiblePaths"] == '"-/home/david" "-/home/david/project"'
+    text = "\n".join(line for line in unit if not line.startswith(("#", "Inacc", "Descr")))
+    assert "/home/david" not in text and "david" not in text
+
+
+def test_what_the_scheduler_had_in_the_home_goes(cluster):
+    (item,) = items_of(scheduler.step(cluster), Settings(), kind=Gone)
+    assert item.compare(["absent"] * 5, set()) is None
+    change = item.compare(["regular file|david|david|600", *["absent"] * 4], set())
+    own = "/home/david/.config/jupyterlab-cluster/scheduler.pem"
+    assert change.shell == f"remove_trees_as david {own}"
 
 
 def test_an_address_of_ipv6_is_bracketed(ca):
@@ -235,3 +263,143 @@ def test_a_cluster_address_is_an_address():
     config = Config(overrides={**DEFAULTS, "lab": {**DEFAULTS["lab"], "cluster_address": "1.2.3"}})
     with pytest.raises(Exit, match=r"lab\.cluster_address: '1.2.3' is not accepted"):
         load(config)
+
+
+# --- what a hostile host says ------------------------------------------------------------------
+
+MACHINE = "0123456789abcdef" * 2
+GOOD = {
+    "name": "w1", "machine": MACHINE, "processors": "4", "memory": "8000", "python": "3.11.2",
+    "address": "10.0.0.2",
+}  # fmt: skip
+
+
+def lines_of(**changed: str) -> list[str]:
+    """What a host says of itself, with some of it changed."""
+    return [f"{name}={value}" for name, value in (GOOD | changed).items()]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"machine": "../../../../.ssh/x"},
+        {"machine": ""},
+        {"machine": MACHINE.upper()},
+        {"name": "w1 --preload /tmp/x.py"},
+        {"name": "-w1"},
+        {"name": "../w1"},
+        {"name": "w\u0131"},
+        {"name": "w1\x1b]0;x\x07"},
+        {"name": "w1\r"},
+        {"processors": "9" * 5000},
+        {"processors": "-4"},
+        {"memory": "many"},
+        {"memory": "\u0664"},
+        {"python": "3.11.2 --preload"},
+        {"address": "fe80::1% --preload http://x/"},
+        {"address": "10.0.0.2 "},
+        {"address": "w1"},
+    ],
+    ids=repr,
+)
+def test_what_a_host_says_of_itself_is_of_its_kind_or_refused(changed):
+    item = Seat(toward="10.0.0.1", venv="~/venv")
+    assert item.told(lines_of()) == GOOD
+    with pytest.raises(Exit) as told:
+        item.told(lines_of(**changed))
+    assert "\n" not in told.value.message and "\x1b" not in told.value.message
+
+
+def test_it_says_it_once_and_nothing_else():
+    item = Seat(toward="10.0.0.1", venv="~/venv")
+    with pytest.raises(Exit, match="calls its name 'w2'"):
+        item.told([*lines_of(), "name=w2"])
+    assert "way" not in item.told([*lines_of(), "way=10.6.6.6"])
+
+
+@pytest.mark.parametrize("called", ["../../x", "a/b", ".ssh", "", "a\nb", "david-m0/..", "x" * 200])
+def test_no_name_of_a_cluster_leads_out_of_its_folder(tmp_path, called):
+    with pytest.raises(Exit, match="that is no name"):
+        peers.own(Settings(ca_folder=f"{tmp_path}/ca"), called)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name, version",
+    [("--index-url", "1"), ("x @ http://evil/x", "1"), ("x", "1; y"), ("x", ""), ("x\ny", "1")],
+)
+def test_no_version_of_mains_is_a_word_of_an_installers(name, version):
+    with pytest.raises(Exit, match="no package of a version"):
+        exact({name: version, "dask": "1"}, set())
+    pins = "dask==2026.8.0", "typing-extensions==4.15.0", "x==1!2.0.post1+local"
+    assert exact(dict(pin.split("==") for pin in pins), set()) == pins
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "nonsense", "[", "[" * 100_000, "[1]", '[{"name": 1}]', "{}", '{"a": []}', "[null]",
+        '[{"name": "w1", "state": "running", "threads": [], "limit": 1, "used": 1, "differs": 1}]',
+        '["' + "x" * 5_000_000 + '"]', "[1e999]", "", "\x1b[2J[",
+    ],
+    ids=lambda text: repr(text[:20]),
+)  # fmt: skip
+@pytest.mark.parametrize("what", ["look", "wait"])
+def test_an_answer_of_any_shape_is_one_line(monkeypatch, answer, what):
+    from fabric import Connection
+
+    monkeypatch.setattr("fabfile.channel.ask", lambda *_, **__: ["a warning", answer])
+    with pytest.raises(Exit) as told:
+        crew.ask(Connection("david@m"), Settings(), MAIN, what)
+    assert "does not answer" in told.value.message and len(told.value.message) < 600
+
+
+class Wire:
+    """A connection to a main host with this key."""
+
+    user, original_host, port = "david", "m", 22
+
+    def __init__(self, key: bytes = b"m", name: str = "m"):
+        self.original_host, self.transport, self.key = name, self, key
+
+    def get_remote_server_key(self):
+        return self
+
+    def asbytes(self) -> bytes:
+        return self.key
+
+
+def test_a_server_leads_nobody_to_hosts_that_it_was_not_given(tmp_path):
+    settings, main = Settings(ca_folder=f"{tmp_path}/ca"), Wire()
+    host = replace(MAIN, cluster=("david@w1 w1", "root@bank w2"))
+    for named in ([], ["david@w1"]):
+        with pytest.raises(Exit, match=r"root@bank.*cluster --workers david@w1,root@bank"):
+            peers.refuse_unvouched(main, settings, host, named)
+    peers.refuse_unvouched(main, settings, host, ["david@w1", "root@bank"])
+    peers.vouch(main, settings, "david-m0", ("david@w1", "root@bank"))
+    for same in (main, Wire(b"m", "other.name"), Wire(b"another key, known to ssh", "m")):
+        peers.refuse_unvouched(same, settings, host, [])
+    with pytest.raises(Exit, match="david@w1, root@bank"):
+        peers.refuse_unvouched(Wire(b"x", "x"), settings, host, [])
+    peers.vouch(main, settings, "david-m0", ("david@w1",))
+    assert peers.vouched(main, settings) == {"david@w1"}
+
+
+def test_a_server_that_only_says_it_is_another_gets_no_certificate_of_its_cluster(tmp_path):
+    settings = Settings(ca_folder=f"{tmp_path}/ca")
+    peers.vouch(Wire(), settings, "david-m0", ("david@w1",))
+    with pytest.raises(Exit, match=r"says that it is david@m, .* but has another host key"):
+        peers.vouch(Wire(b"x", "x"), settings, "david-m0", ("david@w9",))
+    peers.vouch(Wire(b"x", "x"), settings, "david-m1", ("david@w9",))
+    assert peers.vouched(Wire(), settings) == {"david@w1"}
+
+
+def test_uninstall_goes_to_no_host_that_only_the_server_names(tmp_path, monkeypatch, capsys):
+    from fabfile import parting
+
+    settings, led = Settings(ca_folder=f"{tmp_path}/ca"), []
+    peers.vouch(Wire(), settings, "david-m0", ("david@w1",))
+    monkeypatch.setattr("fabfile.many.named", lambda _, targets: led.extend(targets) or {})
+    parting.dismiss(Wire(), settings, ("david@w1", "root@bank"))
+    assert led == ["david@w1"]
+    assert "fab -H root@bank uninstall" in capsys.readouterr().out

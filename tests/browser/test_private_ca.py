@@ -1,0 +1,87 @@
+"""Chromium believes the private CA for its own names alone, whoever has the key."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from browser import start, trust
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from playwright.sync_api import Error
+from visitor import DOMAIN
+
+from fabfile import authority, certificates
+from fabfile.settings import Settings
+
+OTHERS = "www.example.com", "other.org", f"not{DOMAIN}"
+
+
+class Here(BaseHTTPRequestHandler):
+    """Answers whatever is asked."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"here")
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@contextmanager
+def served(path):
+    """A site with this certificate; give its port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Here) as site:
+        site.socket = context.wrap_socket(site.socket, server_side=True)
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        yield site.server_address[1]
+        site.shutdown()
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory):
+    """A new CA as the settings want it."""
+    folder = tmp_path_factory.mktemp("authority") / "ca"
+    made = certificates.authority(Settings(domain=DOMAIN, tls="self-signed", ca_folder=str(folder)))
+    made.save()
+    yield made
+    authority.FOUND.clear()
+
+
+@pytest.fixture(scope="module")
+def browser(ca, playwright, tmp_path_factory):
+    """A Chromium that has imported it."""
+    home = tmp_path_factory.mktemp("importer")
+    trust(home, ca.folder / "ca.pem")
+    started = start(playwright, home, dict.fromkeys((DOMAIN, *OTHERS), "127.0.0.1"))
+    yield started
+    started.close()
+
+
+def said(browser, ca, name: str, folder) -> str:
+    """What a page of that name shows, or why it is refused; its certificate is by the CA's key."""
+    path = folder / "site.pem"
+    path.write_text("".join(ca.sign(name, (), ExtendedKeyUsageOID.SERVER_AUTH)))
+    with served(path) as port:
+        page = browser.new_page()
+        try:
+            page.goto(f"https://{name}:{port}/")
+            return page.inner_text("body")
+        except Error as problem:
+            return problem.message
+        finally:
+            page.close()
+
+
+def test_its_own_name_is_shown(browser, ca, tmp_path):
+    assert said(browser, ca, DOMAIN, tmp_path) == "here"
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_is_not(browser, ca, name, tmp_path):
+    assert "ERR_CERT" in said(browser, ca, name, tmp_path)
