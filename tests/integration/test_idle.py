@@ -9,6 +9,8 @@ from notebook import Kernel, Notebook
 from outcomes import nothing_to_change, well
 from visitor import Visitor
 
+from testbed.host import docker
+
 CHOSEN = {"FABRIC_LAB_SLEEP_AFTER": "60", "FABRIC_LAB_CULL_AFTER": "60"}
 SOCKETS = ("/run/jupyterlab/jupyter.sock", "/run/jupyterlab/server.sock")
 # Seconds instead of minutes: what is in the .json counts more, and Jupyter looks more often.
@@ -89,8 +91,35 @@ def test_a_kernel_that_computes_unwatched_is_kept_until_it_is_done(site):
 def test_asleep_nothing_of_it_is_left_but_its_socket(asleep):
     assert asleep.host.exec("pgrep -u david || true") == ""
     assert asleep.infra.socket(f"unix://{SOCKETS[0]}").is_listening
-    shown = asleep.host.exec(f"stat -c '%U %G %a' {SOCKETS[0]}")
-    assert shown == "david www-data 660\n"
+    folder = SOCKETS[0].rpartition("/")[0]
+    shown = asleep.host.exec(f"stat -c '%U %G %a' {folder} {SOCKETS[0]}")
+    assert shown.splitlines() == ["david www-data 2750", "root www-data 666"]
+    asked = f"runuser -u nobody -- curl -s --unix-socket {SOCKETS[0]} http://localhost/api"
+    assert asleep.host.exec(f"{asked} || echo refused") == "refused\n"
+
+
+REPLACE = f"""
+import os, stat, time
+end = time.monotonic() + 10
+while time.monotonic() < end:
+    try:
+        found = os.lstat("{SOCKETS[0]}")
+    except OSError:
+        continue
+    if stat.S_ISSOCK(found.st_mode) and found.st_uid == 0:
+        os.symlink("/etc/shadow", "/run/jupyterlab/.link")
+        os.rename("/run/jupyterlab/.link", "{SOCKETS[0]}")
+        break
+"""
+
+
+def test_systemd_gives_away_nothing_by_a_link_in_the_place_of_its_socket(asleep):
+    for _ in range(3):
+        docker("exec", "-d", "-u", "david", asleep.host.container, "python3", "-c", REPLACE)
+        asleep.host.exec("sleep 0.5; systemctl restart jupyterlab.socket || true; sleep 0.5")
+        owner = asleep.host.exec("stat -c '%U %G' /etc/shadow; chown root:shadow /etc/shadow")
+        asleep.host.exec("pkill -u david -x python3 || true; systemctl restart jupyterlab.socket")
+        assert owner == "root shadow\n"
 
 
 def test_looking_at_it_does_not_wake_it(asleep):

@@ -404,11 +404,11 @@ def test_a_unit_that_may_sleep_is_started_by_its_socket_and_not_again_when_it_en
     assert changed == [f"ExecStartPre=/usr/bin/rm -f {OURS.socket}", "Restart=always"]
 
 
-def test_the_socket_that_wakes_it_is_as_jupyters_own_would_be():
+def test_the_socket_that_wakes_it_is_given_to_nobody_by_a_path_in_their_folder():
     text = rendered(systemd, ".socket", host=ODD, sleep_after=600)
     assert said(text.splitlines(), "ListenStream") == [OURS.socket]
     owner = [said(text.splitlines(), f"Socket{what}") for what in ("User", "Group", "Mode")]
-    assert owner == [["john.doe"], ["www-data"], ["0660"]]
+    assert owner == [[], [], ["0666"]]
 
 
 def test_a_socket_of_before_ends_and_goes_where_it_never_sleeps():
