@@ -22,7 +22,7 @@ SHELL = (
 )  # fmt: skip
 # What runs on the server beside the shell -> the part of a step's name that needs it.
 TOOLS = {
-    "read.sh": "_venv",
+    "read.sh": "fill_",
     "install.py": "fill_venv",
     "members.py": "check_backup",
     "needs.py": "drop_packages",

@@ -1,8 +1,8 @@
 # What the scheduler of a cluster is made of, which cannot see the home. Part of apply.sh.
 
-# copy_venv FOLDER STAMP VENV USER HOME: what Python needs of a venv, as FOLDER/venv, copied with USER's
+# fill_copy FOLDER STAMP VENV USER HOME: what Python needs of a venv, as FOLDER/venv, copied with USER's
 # rights alone; FOLDER is closed to all, so that no link of theirs, nor anybody else, gets in between.
-copy_venv() {
+fill_copy() {
     local cache="$1" stamp="$2" source="$3" hand="$4" state
     state=$(looked "$hand" venv_state "$source")
     intend tree "$cache"

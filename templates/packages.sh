@@ -104,6 +104,10 @@ fill_venv() {
 # the one before stay. That is the user's, who compresses them, and for Nginx to read.
 fill_assets() {
     assets=$1/assets stamp=$1/filled now=$(looked "$4" pages_of "$2")
+    if [ -z "$now" ]; then
+        echo "$2 has no pages that $4 may read"
+        return 1
+    fi
     intend tree "$assets"
     intend path "$stamp"
     rm -f -- "$stamp"

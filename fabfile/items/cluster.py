@@ -91,7 +91,7 @@ class VenvCopy(Item):
     def compare(self, lines, touched):
         if lines == ["fresh"]:
             return None
-        fix = call("copy_venv", self.path, self.stamp, self.venv, self.owner, self.home)
+        fix = call("fill_copy", self.path, self.stamp, self.venv, self.owner, self.home)
         say = "copy the venv for the scheduler, which cannot see the home"
         return Change(say, fix, (self.stamp,), needs=self.needs, room=400)
 

@@ -1,5 +1,6 @@
 """Items become changes, changes a schedule: packages first, Python before all, the rest beside."""
 
+import re
 import subprocess
 
 import pytest
@@ -8,7 +9,7 @@ from invoke import Exit
 from fabfile import deps, jupyter, nginx, plan, systemd
 from fabfile.credentials import Secret
 from fabfile.host import Host
-from fabfile.items import Change, Directory, Item, Needs, Packages, Service
+from fabfile.items import Change, Directory, Item, Needs, Packages, Service, call
 from fabfile.settings import Settings
 
 STEPS = {step.__name__.rpartition(".")[2]: step.items for step in (deps, jupyter, systemd, nginx)}
@@ -207,3 +208,11 @@ def test_what_a_step_says_is_no_shell():
     script = plan.apply_script(HOST, [], [change], "me")
     (line,) = [line for line in script.splitlines() if "gotcha" in line]
     assert line.startswith("step_0() { # install x gotcha")
+
+
+@pytest.mark.parametrize("function", re.findall(r"(\w+)\(\) \{(?:(?!\n\}).)*looked ",
+                                                plan.applying(), re.DOTALL))  # fmt: skip
+def test_what_a_user_looks_with_travels_along(function):
+    assert function.startswith("fill_")
+    script = plan.apply_script(HOST, [], [Change("x", call(function, "/x"))], "me")
+    assert 'cat >"$run/read.sh" <<' in script
