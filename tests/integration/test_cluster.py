@@ -354,6 +354,22 @@ def test_what_shows_the_dashboard_shows_no_port_of_the_hosts(crew):
         assert visitor.client.get(f"/proxy/{path}").status_code in (403, 404), path
 
 
+UNGUARD = r"""
+sed -i -e '/+proxy(/d' -e '/_crooked {/,/^}/{/%2e/d}' -e '/location ~ \^\/proxy/,/}/d' \
+    /etc/nginx/sites-available/jupyterlab
+nginx -t 2>&1 && systemctl reload nginx && sleep 1
+"""
+
+
+def test_the_audit_tries_another_users_server_under_our_name(crew):
+    told = "another user's server is shown under JupyterLab's name"
+    assert f"closed  {told}" in crew.main.fab("audit").stdout
+    crew.main.host.exec(UNGUARD)
+    shown = crew.main.fab("audit").stdout
+    well(crew.main.fab("full", "--no-verify"))
+    assert f"OPEN    {told}" in shown and "proxy" in shown
+
+
 def bokeh(crew: Crew, token: str, cookies: httpx.Cookies | None) -> websocket.WebSocket:
     """Open the websocket by which a page of the dashboard gets its news."""
     held = "; ".join(f"{name}={value}" for name, value in (cookies or {}).items())
