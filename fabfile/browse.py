@@ -46,7 +46,7 @@ def show(url: str) -> None:
 
 def through(c: Connection, settings: Settings, port: int) -> None:
     """Lead a port of this machine to JupyterLab, open it there, and stay."""
-    way = Tunnel(c, jupyter.target(settings), port)
+    way = Tunnel(c, jupyter.target(settings), port, settings.user)
     try:
         url = address(c, settings, f"http://localhost:{way.port}")
         way.open().close()  # is anybody there?

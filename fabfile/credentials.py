@@ -79,6 +79,9 @@ def ca_passphrase(key) -> Secret:
     return given or Secret(getpass.getpass(f"Passphrase of {key}: "))
 
 
+LONGEST = 500  # letters of a hash: Jupyter's have a hundred
+
+
 def hasher():
     """Argon2id with the parameters that jupyter_server uses (jupyter_server/auth/security.py)."""
     from argon2 import PasswordHasher
@@ -92,13 +95,22 @@ def hash_password(password: Secret) -> str:
 
 
 def fits(password: Secret, hashed: str) -> bool:
-    """Check a password against Jupyter's hash: argon2, or the older `algorithm:salt:digest`."""
+    """Check a password against Jupyter's hash: argon2, or the older `algorithm:salt:digest`.
+
+    The hash comes from a server: one that would take much of this machine is none of Jupyter's.
+    """
+    if not isinstance(hashed, str) or len(hashed) > LONGEST:
+        return False
     if hashed.startswith("argon2:"):
+        from argon2 import extract_parameters
         from argon2.exceptions import InvalidHashError, VerificationError
 
+        hashed = hashed.removeprefix("argon2:")
         try:
-            return hasher().verify(hashed.removeprefix("argon2:"), password.reveal())
-        except (VerificationError, InvalidHashError):
+            its = extract_parameters(hashed)
+            dear = its.memory_cost > 65536 or its.time_cost > 20 or its.parallelism > 16  # KiB
+            return not dear and hasher().verify(hashed, password.reveal())
+        except (VerificationError, InvalidHashError, ValueError):
             return False
     algorithm, _, rest = hashed.partition(":")
     salt, _, digest = rest.partition(":")

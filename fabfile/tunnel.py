@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from invoke import Exit
 from paramiko import Channel, Message, SSHException
 from paramiko.common import cMSG_CHANNEL_OPEN
 
+from .render import shell
 from .troubles import name_of
 
 SECONDS = 20  # until a connection over there must be open
@@ -23,10 +25,11 @@ class Tunnel:
 
     :param target: the path of JupyterLab's socket over there, or its port.
     :param port: the port here; 0 for any that is free.
+    :param user: whose socket it is, when root logs in.
     """
 
-    def __init__(self, c: Connection, target: str, port: int = 0):
-        self.c, self.target = c, target
+    def __init__(self, c: Connection, target: str, port: int = 0, user: str = ""):
+        self.c, self.target, self.user = c, target, user
         try:
             self.door = socket.create_server(("127.0.0.1", port))
         except OSError as problem:
@@ -41,6 +44,8 @@ class Tunnel:
         """
         where = name_of(self.c)
         try:
+            if self.target.startswith("/") and self.user not in ("", self.c.user):
+                return reach_as(self.c, self.target, SECONDS, self.user)
             return reach(self.c, self.target, SECONDS)
         except SSHException:  # sshd does not tell the one from the other
             raise Exit(
@@ -122,6 +127,26 @@ def reach(c: Connection, target: str, seconds: float):
     if transport._channels.get(number) is None or not answered.is_set():
         raise transport.get_exception() or SSHException("no answer to the request for a channel")
     return opened
+
+
+def reach_as(c: Connection, target: str, seconds: float, user: str):
+    """Open the same as the user whose folder it is in: sshd would follow a link of theirs as root.
+
+    :raises paramiko.SSHException: when nobody listens there.
+    """
+    channel = c.transport.open_session(timeout=seconds)
+    words = "runuser", "-u", user, "--", "python3", "-Ic", shell("relay.py"), target
+    channel.exec_command(f"cd / && exec {shlex.join(words)}")
+    channel.settimeout(seconds)
+    try:
+        there = channel.recv(1) == b"+"
+    except TimeoutError:
+        there = False
+    if not there:
+        channel.close()
+        raise SSHException("nobody listens there")
+    channel.settimeout(None)
+    return channel
 
 
 def pour(source, sink) -> None:

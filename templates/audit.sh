@@ -46,7 +46,7 @@ shown() {
 
 # owner COMMAND...: as the one whose JupyterLab it is, for a while.
 owner() {
-    timeout -k 2 10 runuser -u "$account" -- "$@"
+    timeout -k 2 10 runuser -u "$account" -- "$@" | timeout 15 head -c 1048576
 }
 
 # sockets: the TCP ports at which its user listens, each with its inode.

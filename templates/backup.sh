@@ -7,13 +7,14 @@ umask 077
 export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 lock=/run/jupyterlab-fab.lock # of whoever changes this server
 patience=600                  # seconds that they, or another backup, may take
+limit=21600                   # seconds that reading what is the user's may take
 
 # begin_backup: one at a time, in a folder of its own that goes with it.
 begin_backup() {
-    exec 8>>/run/jupyterlab-backup.lock
+    exec 8>>"/run/$instance-backup.lock"
     flock -w "$patience" 8 || stop 'another backup is still at work'
-    rm -rf /run/jupyterlab-backup.?????? # of one that was killed
-    work=$(mktemp -d /run/jupyterlab-backup.XXXXXX) || exit 1
+    rm -rf "/run/$instance-backup".?????? # of one that was killed
+    work=$(mktemp -d "/run/$instance-backup.XXXXXX") || exit 1
     summing=
     trap 'kill $summing 2>/dev/null; rm -rf -- "$work" ${part:+"$part"}' EXIT
     trap 'exit 1' HUP INT TERM PIPE
@@ -33,15 +34,16 @@ as_them() {
     else # with nothing of root's: no lock that they could keep, no endless log, no terminal
         (
             cd / && ulimit -f 40960
-            exec setsid -w runuser -u "$account" -- env -i "PATH=$PATH" "LC_ALL=$LC_ALL" "HOME=$home" \
-                ${limit:+timeout "$limit"} "$@" 8>&- 9>&-
+            exec timeout -k 10 "$limit" setsid -w runuser -u "$account" -- \
+                env -i "PATH=$PATH" "LC_ALL=$LC_ALL" "HOME=$home" "$@" 8>&- 9>&-
         )
     fi
 }
 
 # piece COMMAND...: the tar that it writes, without its end, so that another may follow.
 piece() {
-    { "$@" 2>>"$work/said"; echo $? >>"$work/status"; } | head -c -1024
+    { "$@" 2>>"$work/said"; echo $? >>"$work/status"; } \
+        | { timeout -k 10 "$((limit + 20))" head -c -1024 || echo failed >>"$work/status"; }
 }
 
 # theirs FOLDER NAME OPTION...: what is in a folder of the user's, as NAME/... What changed while it
@@ -97,14 +99,15 @@ lock() {
             case $name in *[!A-Za-z0-9_.+!-]* | -* | *- | [!A-Za-z0-9]*) continue ;; esac # no line but name==version
             if [ -e "$info/direct_url.json" ]; then printf "# "; fi
             printf "%s==%s\n" "${name%-*}" "${name##*-}"
-        done' sh "$1" 2>/dev/null </dev/null | head -c 1000000
+        done' sh "$1" 2>/dev/null </dev/null
 }
 
 # locks: that of JupyterLab's venv, and of each kernel that has one.
 locks() {
     mkdir -- "$work/locks"
     lock "$venv" >"$work/lock.txt"
-    as_them ls -- "$project/.kernels" 2>/dev/null </dev/null | grep -x '[A-Za-z0-9_-][A-Za-z0-9._-]*' | head -n 200 | while read -r kernel; do
+    as_them ls -- "$project/.kernels" >"$work/kernels" 2>/dev/null </dev/null || true
+    grep -x '[A-Za-z0-9_-][A-Za-z0-9._-]*' "$work/kernels" | head -n 200 | while read -r kernel; do
         lock "$project/.kernels/$kernel" >"$work/locks/$kernel.txt"
     done
 }

@@ -13,7 +13,11 @@ case $target in /*) socket=$target ;; esac
 
 # owner COMMAND...: as the user whose JupyterLab it is.
 owner() {
-    if [ "$me" = 0 ]; then timeout -k 5 300 runuser -u "$account" -- "$@" | head -c "$most"; else "$@"; fi
+    if [ "$me" = 0 ]; then
+        timeout -k 5 300 runuser -u "$account" -- "$@" | timeout 310 head -c "$most"
+    else
+        "$@"
+    fi
 }
 
 # words COMMAND...: what it says on either stream, or nothing where there is no such command.

@@ -96,8 +96,9 @@ fill_venv() {
         fi
         return 1
     fi
-    { printf '%s\n' "$record"; looked "$account" distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } | as_user "$account" "$home" \
-        sh -c 'cat >"$1.new" && mv -f "$1.new" "$1" && rm -f "$1.former"' sh "$venv/.converged"
+    { printf '%s\n' "$record"; looked "$account" distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } >"$run/record"
+    as_user "$account" "$home" sh -c 'cat >"$1.new" && mv -f "$1.new" "$1" && rm -f "$1.former"' \
+        sh "$venv/.converged" <"$run/record"
 }
 
 # fill_assets FOLDER VENV PREVIOUS USER HOME: the pages of a venv, compressed, in FOLDER/assets; those of

@@ -90,7 +90,8 @@ find_place() {
         by=$(mover "$(dirname -- "$project")") || return
         return 0
     fi
-    project=$(owner_does "$account" readlink -m -- "$1" && echo .) && project=${project%??} by=$account
+    owner_does "$account" readlink -m -- "$1" >"$run/leads" </dev/null || return
+    project=$(cat -- "$run/leads" && echo .) && project=${project%??} by=$account
     plain "$project" || return
     parent=$(dirname -- "$project")
     until owner_does "$account" test -d "$parent" || [ "$parent" = / ]; do parent=$(dirname -- "$parent"); done
@@ -160,7 +161,7 @@ clear_stages() {
 unpack() {
     from=$1 into=$2
     shift 2
-    zstd -dcq -- "$from" | tail -c "+$((block * 512 + 1))" \
+    timeout "$longest" zstd -dcq -- "$from" | timeout "$longest" tail -c "+$((block * 512 + 1))" \
         | owner_does "$account" tar -x -p --no-same-owner --anchored -C "$into" "$@"
 }
 

@@ -57,7 +57,7 @@ class Password(PathItem):
         try:
             config = json.loads(text)
             there = config.setdefault("IdentityProvider", {}).get("hashed_password") or ""
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):
             raise Exit(f"{self.path} is not valid JSON: mend it or move it away first") from None
         if self.password is None or fits(self.password, there):
             if not lines[0].startswith("regular") or not self.rights_differ(lines):

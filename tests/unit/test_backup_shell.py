@@ -76,7 +76,7 @@ class Place:
 
     def own(self, text: str) -> str:
         """The shell with what is the machine's in this folder."""
-        for theirs in ("/run/jupyterlab-backup", "/etc/nginx/$instance", "/etc/letsencrypt"):
+        for theirs in ("/run/$instance-backup", "/etc/nginx/$instance", "/etc/letsencrypt"):
             assert theirs in text, theirs
             text = text.replace(theirs, str(self.folder / theirs[1:]))
         return text
