@@ -43,6 +43,7 @@ take_turn() {
     open_ledger
     dated=$kept/$(date +%Y-%m-%dT%H%M%S.%N)
     rm -rf /run/jupyterlab-fab.?????? # of a run that was killed
+    find /run -maxdepth 1 -name 'jupyterlab-read.??????' -mmin +10 -delete
     run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
     chmod 0711 -- "$run" # the user's own steps read their tools there
     trap 'rm -rf -- "$run"' EXIT

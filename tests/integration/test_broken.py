@@ -174,7 +174,7 @@ def test_a_full_whose_operator_is_gone(broken):
 
 def test_a_full_whose_shell_on_the_server_is_gone(broken):
     with full_in_the_middle(broken) as running:
-        broken.host.exec("kill -9 $(pgrep -f '^sh -c echo go')")
+        broken.host.exec("kill -9 $(pgrep -f '^sh -c cd / && echo go')")
         out, errors = running.communicate(timeout=60)
     assert running.returncode == 1
     assert re.search(r"stopped half-way.*run again", errors.strip().splitlines()[-1]), out + errors

@@ -188,13 +188,15 @@ def test_no_file_holds_a_task_up(site, fab, script):
 def test_no_program_of_the_users_keeps_the_next_run_waiting(site, fab):
     plant = f"""
         cd {VENV}/bin && mv python python.kept
-        printf '#!/bin/sh\\nsetsid sleep 300 >/dev/null 2>&1 &\\n' >python
+        printf '#!/bin/sh\\nsetsid sleep 300 &\\n' >python
         printf 'exec {VENV}/bin/python.kept "$@"\\n' >>python
         chmod +x python"""
     undo = f"pkill -u david -x sleep; mv {VENV}/bin/python.kept {VENV}/bin/python"
     well(fab("packages", "--add", "six"))
     with left(site, plant, undo):
+        began = time.monotonic()
         fab("packages", "--remove", "six")
+        assert time.monotonic() - began < 60  # whoever holds the other end of a pipe
         assert site.host.exec("pgrep -u david -x sleep")  # it did start
         assert "another run is at work" not in well(fab("restart", "--yes"))
 

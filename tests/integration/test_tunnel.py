@@ -14,6 +14,9 @@ import websocket
 from notebook import Kernel
 from outcomes import well
 from refusals import refused
+from servers import Server
+
+from testbed.host import docker
 
 URL = re.compile(r"http://localhost:(\d+)/lab\?token=(\w{48})")
 
@@ -162,3 +165,36 @@ def test_a_loopback_port_instead_of_a_socket(site, browser):
     told = json.loads(well(site.fab("status", "--json", env=env)))
     assert told["kernels"] == [] and told["server"]
     well(site.fab("full", "--no-verify"))
+
+
+ROOTS = """
+import os, socket
+path = "/run/roots.sock"
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+os.chmod(path, 0o600)
+listener.listen()
+open("/run/roots.ready", "w").close()
+while True:
+    wire, _ = listener.accept()
+    open("/run/roots.asked", "a").write("asked\\n")
+    wire.close()
+"""
+
+
+def test_with_roots_login_it_leads_only_where_the_user_may_go(site, browser, operator):
+    site.host.exec("install -D -m 600 /home/david/.ssh/authorized_keys /root/.ssh/authorized_keys")
+    docker("exec", "-d", site.host.container, "python3", "-c", ROOTS)
+    root = Server(site.host, operator, "root")
+    with tunnel(root, browser, FABRIC_LAB_USER="david") as (_, port, token):
+        with kernel(port, token) as mine:
+            assert mine.run("print(6 * 7)") == "42\n"
+        site.host.exec(
+            "timeout 10 sh -c 'until [ -e /run/roots.ready ]; do sleep 0.1; done'\n"
+            "cd /run/jupyterlab; mv jupyter.sock kept\n"
+            "runuser -u david -- ln -s /run/roots.sock jupyter.sock"
+        )
+        answer = httpx.get(f"http://localhost:{port}/api", trust_env=False)
+        site.host.exec("cd /run/jupyterlab; rm jupyter.sock; mv kept jupyter.sock")
+    assert answer.status_code == 502
+    assert site.host.exec("cat /run/roots.asked 2>/dev/null || echo nobody") == "nobody\n"

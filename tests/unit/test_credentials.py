@@ -27,6 +27,9 @@ def old(text: str, algorithm: str = "sha1") -> str:
 ARGON = hash_password(Secret(GOOD))
 
 
+SALT = "c29tZXNhbHRzb21lc2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g"
+
+
 @pytest.mark.parametrize(
     "hashed, password, right",
     [
@@ -40,6 +43,11 @@ ARGON = hash_password(Secret(GOOD))
         ("", "", False),
         ("argon2:", GOOD, False),
         ("argon2:$argon2id$broken", GOOD, False),
+        (f"argon2:$argon2id$v=19$m=4000000,t=3,p=1${SALT}", GOOD, False),
+        (f"argon2:$argon2id$v=19$m=10240,t=4294967295,p=1${SALT}", GOOD, False),
+        (f"argon2:$argon2id$v=19$m=10240,t=10,p=200${SALT}", GOOD, False),
+        (7, GOOD, False),
+        ("x" * 10**6, GOOD, False),
         ("sha1:", GOOD, False),
         ("sha1:c0ffee:", GOOD, False),
         ("nosuch:c0ffee:abc", GOOD, False),
