@@ -172,12 +172,16 @@ class Live(Report):
         if self.progress is None:
             from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                TimeElapsedColumn(),
+            )
             self.progress = Progress(*columns, transient=True)
             self.progress.start()
         say = printable(say)
         short = say if len(say) <= 60 else f"{say[:57]}..."
-        self.rows[number] = self.progress.add_task(short.replace("[", r"\["), total=None)
+        self.rows[number] = self.progress.add_task(short, total=None)
 
     def end(self, number, say, well):
         self.progress.remove_task(self.rows.pop(number))

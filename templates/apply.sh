@@ -46,6 +46,7 @@ take_turn() {
     find /run -maxdepth 1 -name 'jupyterlab-read.??????' -mmin +10 -delete
     run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
     chmod 0711 -- "$run" # the user's own steps read their tools there
+    mkdir -m 0700 -- "$run/own"
     trap 'rm -rf -- "$run"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
     if [ -e "$pending" ]; then
@@ -83,6 +84,7 @@ write_turn() {
 # run N: run a step and say how it ended; the first that fails ends the whole.
 run() {
     printf 'begin %s\n' "$1"
+    (umask 077; : >"$run/$1.log")
     (set -e; "step_$1") >"$run/$1.log" 2>&1 </dev/null
     ended "$1" $?
 }
@@ -90,6 +92,7 @@ run() {
 # begin N: start a step beside those that follow.
 begin() {
     printf 'begin %s\n' "$1"
+    (umask 077; : >"$run/$1.log")
     (set -e; "step_$1") >"$run/$1.log" 2>&1 </dev/null &
     beside="$1 $!"
 }

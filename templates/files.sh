@@ -154,10 +154,10 @@ put_rights() {
         owner_does "$2" chmod -- "$4" "$1"
     elif ! owner_does "$2" sh -c '[ -f "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] && chgrp -- "$2" "$1" && chmod -- "$3" "$1"' \
         sh "$1" "$3" "$4" </dev/null; then
-        copy_as "$2" "$1" "$run/theirs"
-        [ -f "$run/theirs" ] && [ ! -L "$run/theirs" ] || { echo "$1 is no file: move it away"; return 1; }
-        put_as "$2" "$1" "$4" <"$run/theirs"
-        rm -f -- "$run/theirs"
+        copy_as "$2" "$1" "$run/own/theirs"
+        [ -f "$run/own/theirs" ] && [ ! -L "$run/own/theirs" ] || { echo "$1 is no file: move it away"; return 1; }
+        put_as "$2" "$1" "$4" <"$run/own/theirs"
+        rm -f -- "$run/own/theirs"
     fi
 }
 
@@ -234,10 +234,10 @@ remove_as() {
 
 # trim_token PATH OWNER GROUP: without the blanks that an editor leaves.
 trim_token() {
-    copy_as "$2" "$1" "$run/theirs"
-    [ -f "$run/theirs" ] && [ ! -L "$run/theirs" ] || { echo "$1 is no file: move it away"; return 1; }
-    tr -d '[:space:]' <"$run/theirs" | put_file "$1" "$2" "$3" 0600
-    rm -f -- "$run/theirs"
+    copy_as "$2" "$1" "$run/own/theirs"
+    [ -f "$run/own/theirs" ] && [ ! -L "$run/own/theirs" ] || { echo "$1 is no file: move it away"; return 1; }
+    tr -d '[:space:]' <"$run/own/theirs" | put_file "$1" "$2" "$3" 0600
+    rm -f -- "$run/own/theirs"
 }
 
 # put_token PATH OWNER GROUP: 192 random bits that only this server has seen.

@@ -29,7 +29,7 @@ section() {
 theirs() {
     section theirs
     told=$(mktemp /run/jupyterlab-read.XXXXXX) # no pipe: who holds its other end could hold this up
-    (ulimit -f 16384; timeout -k 5 "$patience" runuser -u "$account" -- sh >"$told" 2>/dev/null)
+    (ulimit -f 16384; timeout -k 5 "$patience" runuser -u "$account" -- sh >"$told" 2>/dev/null 8>&- 9>&-)
     head -c "$most" -- "$told"
     rm -f -- "$told"
     echo

@@ -40,7 +40,7 @@ as_user() {
         mkfifo -m 0600 -- "$pipe"
         head -c "$most" <"$pipe" 8>&- 9>&- &
         reader=$!
-        owner_does "$account" "$@" >"$pipe" || code=$?
+        owner_does "$account" "$@" >"$pipe" 2>&1 || code=$?
         while [ -e "/proc/$reader/exe" ] && [ "$tries" -gt 0 ]; do
             tries=$((tries - 1))
             sleep 0.02

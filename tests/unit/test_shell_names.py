@@ -20,3 +20,13 @@ def test_no_function_takes_the_name_of_a_variable_of_all():
     assert {"kept", "lock", "made", "ledger"} <= set(shared)
     for name in shared:
         assert not re.search(rf"^ +(for|read -r) {name}\b", text, re.MULTILINE), name
+
+
+def test_nobody_who_is_not_root_gets_the_locks():
+    """Who has a lock's descriptor holds the lock, also when the run has ended."""
+    text = shell("read.sh") + plan.applying() + shell("uninstall.sh") + shell("backup.sh")
+    text = re.sub(r"^ *#.*\n", "", text, flags=re.MULTILINE)
+    becoming = [m.start() for m in re.finditer(r"runuser -u|setpriv --reuid", text)]
+    assert len(becoming) >= 5
+    ends = [text.find("8>&- 9>&-", at) - at for at in becoming]
+    assert all(0 < end < 800 for end in ends), ends
