@@ -75,6 +75,8 @@ def upgrade(c, lock=False, yes=False):
         count = specs.write_lock(Path(file).expanduser(), exact, f"{stamped()}, on {host.name}")
         say(f"  lock     {file}: {output.count(count, 'exact version')}; "
             f"a fleet installs them with lab.lock: {file}")  # fmt: skip
+        say(f"  note     it holds what is in the venv of {host.user}, who could have put anything "
+            "there: read it before others install it")  # fmt: skip
 
 
 @remote.task

@@ -78,8 +78,9 @@ def entries(reading: subprocess.Popen):
         except ValueError:  # a piece of what is too large to be read
             continue
         text = told.get("MESSAGE") or ""
-        if isinstance(text, list):  # bytes that are no text
-            text = bytes(text).decode(errors="replace")
+        if isinstance(text, list) and all(isinstance(one, int) for one in text):  # no text
+            text = bytes(one & 255 for one in text).decode(errors="replace")
+        text = " ".join(map(str, text)) if isinstance(text, list) else str(text)  # or several
         yield int(told["__REALTIME_TIMESTAMP"]) / 1e6, text, told["__CURSOR"]
 
 

@@ -191,7 +191,9 @@ def test_no_program_of_the_users_keeps_the_next_run_waiting(site, fab):
         printf '#!/bin/sh\\nsetsid sleep 300 &\\n' >python
         printf 'exec {VENV}/bin/python.kept "$@"\\n' >>python
         chmod +x python"""
-    undo = f"pkill -u david -x sleep; mv {VENV}/bin/python.kept {VENV}/bin/python"
+    undo = f"""
+        pkill -u david -x sleep || true
+        mv {VENV}/bin/python.kept {VENV}/bin/python; systemctl restart jupyterlab"""
     well(fab("packages", "--add", "six"))
     with left(site, plant, undo):
         began = time.monotonic()
@@ -199,6 +201,7 @@ def test_no_program_of_the_users_keeps_the_next_run_waiting(site, fab):
         assert time.monotonic() - began < 60  # whoever holds the other end of a pipe
         assert site.host.exec("pgrep -u david -x sleep")  # it did start
         assert "another run is at work" not in well(fab("restart", "--yes"))
+    lab.wait_up(site)
 
 
 def test_an_entry_of_the_journal_is_one_line(site):
@@ -207,11 +210,13 @@ def test_an_entry_of_the_journal_is_one_line(site):
         f"import socket, struct; text = '{forged}'.encode()\n"
         "wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
         "wire.connect('/run/systemd/journal/socket')\n"
-        "wire.send(b'MESSAGE\\n' + struct.pack('<Q', len(text)) + text + b'\\n')"
+        "wire.send(b'MESSAGE\\n' + struct.pack('<Q', len(text)) + text + b'\\n')\n"
+        "wire.send(b'MESSAGE=two\\nMESSAGE=at once\\n')"
     )
     with lab.kernel(site) as compute:
         compute(cell)
         time.sleep(1)
         shown = well(site.fab("logs", "--jupyter", "--lines", "20"))
+    assert " jupyter two at once" in shown
     (row,) = [line for line in shown.splitlines() if "forged" in line]
     assert " jupyter one" in row and not STEERS.search(shown)
