@@ -65,5 +65,5 @@ def summary(results: list[Result]) -> None:
     width = max(len(result.host) for result in results)
     print(f"\n{'host':<{width}}  {'state':<8} seconds  why")
     for result in results:
-        why = result.why.splitlines()[0] if result.why else ""
+        why = output.printable(result.why.splitlines()[0]) if result.why else ""
         print(f"{result.host:<{width}}  {result.state:<8} {result.seconds:7.1f}  {why}")

@@ -9,8 +9,8 @@ trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 site=$scheme://$domain:$port$base
 # One that sleeps is woken.
-[ -z "$socket" ] || runuser -u "$account" -- curl -s -o /dev/null --max-time 60 --unix-socket "$socket" \
-    http://localhost/api
+[ -z "$socket" ] || timeout -k 2 70 runuser -u "$account" -- curl -s -o /dev/null --max-time 60 \
+    --unix-socket "$socket" http://localhost/api </dev/null >/dev/null 2>&1
 pid=$(systemctl show -p MainPID --value "$unit")
 
 # told THREAT STATE PROOF: tell what came of it.
@@ -46,7 +46,7 @@ shown() {
 
 # owner COMMAND...: as the one whose JupyterLab it is, for a while.
 owner() {
-    timeout -k 2 10 runuser -u "$account" -- "$@" | timeout 15 head -c 1048576
+    timeout -k 2 10 runuser -u "$account" -- "$@" </dev/null 2>/dev/null | timeout 15 head -c 1048576
 }
 
 # sockets: the TCP ports at which its user listens, each with its inode.

@@ -51,7 +51,7 @@ piece() {
 theirs() {
     from=$1 name=$2
     shift 2
-    as_them test -d "$from" || return 0
+    as_them test -d "$from" </dev/null >/dev/null || return 0
     : >"$work/names"
     set -- --anchored "$@" .
     for try in 1 2 3 4; do
@@ -122,7 +122,7 @@ manifest() {
 # write_archive: to the standard output. Who changes the server waits while the small parts are read,
 # and is waited for; the notebooks are not theirs.
 write_archive() {
-    as_them test -d "$project" || stop "there is no $project here: nothing to back up"
+    as_them test -d "$project" </dev/null >/dev/null || stop "there is no $project here: nothing to back up"
     (
         flock -s -w "$patience" 9 || stop 'a run on this server is still at work'
         limit=120 # seconds for each look at what is the user's: whoever changes the server waits
@@ -134,7 +134,7 @@ write_archive() {
         certificates
         theirs "$home/.jupyter" jupyter --exclude=./cookie_secret
         theirs "$home/.local/share/jupyter/kernels" kernels
-        if as_them test -f "$cookie"; then # the sessions of browsers live on
+        if as_them test -f "$cookie" </dev/null >/dev/null; then # the sessions of browsers live on
             piece as_them tar -b1 -c --no-recursion -C "${cookie%/*}" \
                 --transform "s,.*,cookie_secret,S" "./${cookie##*/}"
         fi

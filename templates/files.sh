@@ -36,7 +36,7 @@ copy_as() {
     local kind mode
     kind='' mode=''
     rm -f -- "$3"
-    (umask 077; ulimit -f 2000; owner_does "$1" timeout 10 sh -c '
+    (umask 077; ulimit -f 2000; longest=10; owner_does "$1" sh -c '
         if [ -L "$1" ]; then
             echo link && readlink -n -- "$1"
         elif [ -f "$1" ]; then

@@ -159,7 +159,7 @@ clear_stages() {
 
 # unpack FILE FOLDER OPTION...: the user's part; what is root's never gets to their processes.
 unpack() {
-    from=$1 into=$2
+    from=$1 into=$2 longest=21600
     shift 2
     timeout "$longest" zstd -dcq -- "$from" | timeout "$longest" tail -c "+$((block * 512 + 1))" \
         | owner_does "$account" tar -x -p --no-same-owner --anchored -C "$into" "$@"

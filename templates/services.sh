@@ -26,7 +26,9 @@ start_service() {
         systemctl stop -- "$unit"
     fi
     systemctl restart -- "${socket:-$unit}"
-    if ! python3 -I "$run/answers.py" "$target" "$seconds" "$unit"; then
+    local user
+    user=$(systemctl show -p User --value -- "$unit") # in whose folder the socket is
+    if ! owner_does "${user:-root}" python3 -I "$run/answers.py" "$target" "$seconds" "$unit"; then
         echo "$unit does not answer; the last lines of its journal:"
         journalctl -u "$unit" -n 20 --no-pager -o cat
         return 1
