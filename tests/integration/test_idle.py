@@ -118,7 +118,10 @@ def test_systemd_gives_away_nothing_by_a_link_in_the_place_of_its_socket(asleep)
         docker("exec", "-d", "-u", "david", asleep.host.container, "python3", "-c", REPLACE)
         asleep.host.exec("sleep 0.5; systemctl restart jupyterlab.socket || true; sleep 0.5")
         owner = asleep.host.exec("stat -c '%U %G' /etc/shadow; chown root:shadow /etc/shadow")
-        asleep.host.exec("pkill -u david -x python3 || true; systemctl restart jupyterlab.socket")
+        asleep.host.exec(
+            f"pkill -u david -x python3 || true; rm -f {SOCKETS[0]}\n"
+            "systemctl reset-failed jupyterlab.socket; systemctl restart jupyterlab.socket"
+        )
         assert owner == "root shadow\n"
 
 
