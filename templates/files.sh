@@ -210,7 +210,8 @@ put_directory() {
     # Where it can be the owner who makes it and the folders above, it is; the group, too, when it is one
     # of theirs. Else root does, but only where nobody else can put a link.
     if owner_does "$2" sh -c '
-        mkdir -p -- "$1" && [ -O "$1" ] && chgrp -- "$2" "$1" && chmod -- "$3" "$1"
+        mkdir -p -- "$1" && [ -O "$1" ] && chgrp -- "$2" "$1" && chmod -- "$3" "$1" \
+            && [ "$(stat -L -c %04a -- "$1")" = "$3" ] # setgid is taken away from who is not in that group
     ' sh "$1" "$3" "$4" 2>/dev/null </dev/null; then
         return 0
     elif ! only_roots "$1" >"$run/whose"; then
