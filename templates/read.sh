@@ -294,7 +294,7 @@ show_disk() {
 
 # show_live ARGUMENT... <status.py: how it runs; nothing where there is no Python.
 show_live() {
-    ! command -v python3 >/dev/null || HOME=$home python3 -IB - "$@" 2>/dev/null || true
+    ! command -v python3 >/dev/null || HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 -IB - "$@" 2>/dev/null || true
 }
 
 # would_install RECOMMENDS NAME...: `package version` of all that apt would bring; nothing without
@@ -312,7 +312,7 @@ would_install() {
 # into a venv; HOW is `see` or `newer`.
 would_fill() {
     [ -x "$1/bin/python" ] || { echo '(the newest versions that fit, known once Python is there)'; return; }
-    HOME=$home python3 -IB - "$@" 2>/dev/null \
+    HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 -IB - "$@" 2>/dev/null \
         || echo '(not known: no versions fit together, or the index does not answer)'
 }
 
