@@ -106,9 +106,8 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
         if made.ca.save():
             say(f"  cluster  its private CA is new: {made.ca.folder}")
         if made.members != host.cluster:
-            _ = (
-                made.ca.key
-            )  # whose passphrase is asked for here, once, and not on each host's thread
+            # its passphrase is asked for here, once, and not on each host's thread
+            _ = made.ca.key
     chosen = msgspec.structs.replace(settings, members=made.members)
     state = converge(c, *parting.STEPS, scheduler.step(made), chosen=chosen)
     venv, lines = state.of(Venv)

@@ -61,16 +61,17 @@ def look_script(items: dict[int, Item]) -> str:
     return first + "".join(f"section {n}\n{item.read()}\n" for n, item in items.items())
 
 
-def look_as_root(items: list[Item], user: str, home: str) -> str:
+def look_as_root(items: list[Item], user: str, home: str, first: str = "") -> str:
     """Return the same for root, who leaves what is in the user's places to that user.
 
     :param user: the shell that sets whose JupyterLab it is.
     :param home: the user's home, as it stands in the items' paths.
+    :param first: what else that user is to read.
     """
     numbered = dict(enumerate(items))
     theirs = {n: item for n, item in numbered.items() if item.is_theirs(home)}
     ours = {n: item for n, item in numbered.items() if n not in theirs}
-    calls = f"{shell('read.sh')}{user}answer\n{MORE}{look_script(theirs)}section end\n"
+    calls = f"{shell('read.sh')}{user}answer\n{first}{look_script(theirs)}section end\n"
     return f"{look_script(ours)}theirs {here(calls)}\n"
 
 
@@ -82,7 +83,7 @@ def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> s
     first = f"{shell('read.sh')}{whose(chosen)}answer\nsection facts\nfacts\n"
     first += "section neighbours\nneighbours\n"
     look = (
-        look_as_root(items, whose(chosen), "~")
+        look_as_root(items, whose(chosen), "~", MORE)
         if root
         else MORE + look_script(dict(enumerate(items)))
     )
