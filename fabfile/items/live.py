@@ -11,7 +11,6 @@ import msgspec
 from ..render import shell
 from .base import Item, here, look
 
-
 # What a server says may be any number; these can be shown.
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 Percent = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]

@@ -14,8 +14,17 @@ from invoke import Exit
 from fabfile import floors, live, plan, screen
 from fabfile.credentials import Secret
 from fabfile.items import (
-    Directory, File, Kernelspec, Link, Live, NoOthers, Password, Service, Token, Venv,
-)  # fmt: skip
+    Directory,
+    File,
+    Kernelspec,
+    Link,
+    Live,
+    NoOthers,
+    Password,
+    Service,
+    Token,
+    Venv,
+)
 from fabfile.kernels import offered
 from fabfile.output import printable
 from fabfile.service import ends
