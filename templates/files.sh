@@ -201,6 +201,8 @@ put_directory() {
     if [ "$2" = root ]; then
         walk "$1"
         [ "$way_hand" = root ] || { echo "$1: a folder above it is $way_hand's"; return 1; }
+    else
+        refuse_planted "$1" "$2"
     fi
     if [ -d "$1" ]; then
         remember_rights "$1"

@@ -75,6 +75,7 @@ remember_venv() {
 fill_venv() {
     venv=$1 account=$2 home=$3 python=$4 repair=$5 installer=$6 floors=$7 record=$8
     shift 8
+    refuse_planted "$venv" "$account"
     remember_venv
     if [ "$repair" = anew ]; then
         slowly as_user "$account" "$home" rm -rf -- "$venv"

@@ -139,13 +139,18 @@ show_rights() {
     printf '%s\n' "${line#*|}"
 }
 
-# show_folder PATH: the same of a folder; a link to one is as good.
+# show_folder PATH: the same of a folder; a link of root's or of the user's to one is as good.
 show_folder() {
-    if [ -L "$1" ] && [ -d "$1" ]; then
+    if [ -L "$1" ] && [ -d "$1" ] && linked_by "$(stat -c %U -- "$1")"; then
         stat -L -c '%F|%U|%G|%a' -- "$1"
     else
         show_path "$1"
     fi
+}
+
+# linked_by USER: whether that is root or the user.
+linked_by() {
+    case $1 in root | "$account") ;; *) return 1 ;; esac
 }
 
 # show_acme_server: which one certbot has our certificate from.
