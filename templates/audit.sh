@@ -116,10 +116,11 @@ found=${found%,}
 [ "$all" -le "$shown_most" ] || found=" $((all - shown_most)) more than the $shown_most that are looked at${found:+;$found}"
 judged ports "${found# }" "no program of $account listens at a TCP port, but for kernels, by their names: $kernels"
 
-door=
-for number in $(listening); do
-    ! other curl -s --max-time 5 "http://127.0.0.1:$number$base/login" | grep -qi jupyter || door=$number
-done
+for number in $(listening); do # all at once: each may keep us waiting
+    { ! other curl -s --max-time 5 "http://127.0.0.1:$number$base/login" | grep -qi jupyter || echo "$number"; } &
+done >"$work/doors"
+wait
+door=$(tail -n 1 "$work/doors")
 judged beside "${door:+as nobody: the login page, at port $door}" "as nobody: no port answers with the login page"
 if [ -n "$socket" ]; then
     found=

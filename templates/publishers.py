@@ -3,9 +3,9 @@
 Usage: publishers.py PORT...     (RFC 23, ZMTP 3.0, without security)
 """
 
-import contextlib
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 GREETING = b"\xff\0\0\0\0\0\0\0\0\x7f\x03\0NULL".ljust(64, b"\0")
 SUBSCRIBER = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB"
@@ -13,16 +13,21 @@ SUBSCRIBER = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB"
 
 def publishes(port: int) -> bool:
     """Greet as a subscriber; a publisher answers that it is one."""
-    with socket.create_connection(("127.0.0.1", port), 2) as wire:
-        wire.settimeout(2)
-        wire.sendall(GREETING + SUBSCRIBER)
-        answer = b""
-        while len(answer) < 64 + 28 and (chunk := wire.recv(200)):
-            answer += chunk
-        return b"PUB" in answer[64:]
+    answer = b""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 2) as wire:
+            wire.settimeout(2)
+            wire.sendall(GREETING + SUBSCRIBER)
+            while len(answer) < 64 + 28 and (chunk := wire.recv(200)):
+                answer += chunk
+    except OSError:
+        return False
+    return b"PUB" in answer[64:]
 
 
-for number in sys.argv[1:]:
-    with contextlib.suppress(OSError):
-        if publishes(int(number)):
+with ThreadPoolExecutor(64) as pool:  # each may keep us waiting
+    ports = sys.argv[1:]
+    found = pool.map(publishes, map(int, ports))
+    for number, open_to_all in zip(ports, found, strict=True):
+        if open_to_all:
             print(number)

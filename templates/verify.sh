@@ -91,14 +91,19 @@ upgrade=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$work/upgrade")
 told nginx 'a websocket upgrade answers 101' '101 *' \
     "${upgrade:-none} $(printf '%d.%03d' $((took / 1000)) $((took % 1000)))"
 
-told nginx '6*7 over the websocket is 42' '42 *' \
-    "$("$python" -c "$kernel_py" "$site" "$kernel" "$token_file" "$certificate" 2>&1 | tail -n 1)"
+# by_kernel: what a kernel answers; what the venv's Python has started, and left behind, is not waited for.
+by_kernel() {
+    timeout 120 "$python" -c "$kernel_py" "$site" "$kernel" "$token_file" "$certificate" >"$work/said" 2>&1
+    tail -n 1 -- "$work/said"
+}
+told nginx '6*7 over the websocket is 42' '42 *' "$(by_kernel)"
 
 # The workers of a cluster: each computes where it is, asked by that kernel.
 if [ -e "$members" ]; then
     wanted=$(sed -n '/^#/!s/.* //p' "$members" | sort | tr '\n' ' ')
     set -- $wanted
-    answer=$(COMPUTE="$names_py
-answers($#)" "$python" -c "$kernel_py" "$site" "$kernel" "$token_file" "$certificate" 2>&1 | tail -n 1)
+    export COMPUTE="$names_py
+answers($#)"
+    answer=$(by_kernel)
     told cluster "${wanted% }" "'${wanted% }' *" "$answer"
 fi
