@@ -414,7 +414,7 @@ def test_no_name_of_a_file_has_another_one_read(place):
 def test_a_tar_of_the_users_that_is_another_gives_nothing_of_roots(place, tmp_path, name):
     """Who runs as the user may stop their tar, and write in its stead."""
     write(tmp_path / "in", {name: "evil\n"})
-    told = f'case "$*" in *,jupyter,S*) command tar -c -C {tmp_path}/in {name} ;;'
+    told = f'case "$*" in *,jupyter,S*) command tar -b1 -c -C {tmp_path}/in {name} ;;'
     done = place.backup("store", before=f'tar() {{ {told} *) command tar "$@" ;; esac; }}')
     assert (done.returncode, archives.found(place.backups)) == (1, []), done
     assert f"could not be written: {name} does not belong there" in done.stdout.decode()
