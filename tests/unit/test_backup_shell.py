@@ -550,6 +550,28 @@ def test_what_is_sent_arrives_whole_or_not_at_all(bare, size, why):
     assert there == (["name"] if size == 5 else [])
 
 
+def test_what_a_users_program_says_and_how_long_it_takes_has_an_end(bare):
+    """It works on when it is not listened to any more, and ends as it ends."""
+    if ME != "root":
+        pytest.skip("the shell of a server is root's")
+    says = bare.script("for_long 9 root sh -c 'seq 1000000; exit 3' || echo ended $?")
+    done = dash(says)
+    assert done.stdout.endswith(b"ended 3\n") and 65000 < len(done.stdout) < 66000, done.stdout[
+        -99:
+    ]
+    began = time.monotonic()
+    done = dash(bare.script("for_long 1 nobody sleep 15 || echo ended $?"))
+    assert done.stdout.endswith(b"ended 124\n") and time.monotonic() - began < 10, done.stdout
+
+
+def test_nobody_else_reads_what_a_restore_writes_down(place, bare):
+    look = 'find "$run" -path "$run/own" -prune -o -type f -perm /077 -print; stat -c %a "$run/own"'
+    done = dash(bare.script(f"{bare.restoring(place.archive())}\n{look}; ls $run/own"), timeout=30)
+    said = done.stdout.decode().splitlines()
+    assert {"700", "found", "place", "root", "ours"} <= set(said), done
+    assert {Path(line).name for line in said if line.startswith("/")} <= {"members.py"}
+
+
 def test_one_that_cannot_be_completed_stays_to_be_completed(place):
     file = place.archive()
     stuck = 'mv() { case "$*" in *restoring/project*) return 1 ;; esac; command mv "$@"; }\n'
