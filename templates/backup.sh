@@ -12,6 +12,7 @@ short=120                     # seconds for all that is read while whoever chang
 packages=2000                 # lines of a lock
 kernels=200                   # that have a lock
 locked=8388608                # bytes of all their locks
+largest=8388608               # bytes that are heard of a program of theirs
 room='make room (df /run), then back up again'
 
 # begin_backup: one at a time, in a folder of its own that goes with it.
@@ -69,6 +70,12 @@ as_them() {
     fi
 }
 
+# kept NAME: of what their program wrote into NAME.theirs so much, as NAME: they may hold that file and make
+# it endless.
+kept() {
+    head -c "$largest" -- "$work/$1.theirs" >"$work/$1"
+}
+
 # passed PART ARGUMENT...: a tar as far as a restore takes it, without its end, so that another may follow.
 # Fails when it is not whole, whatever tar has said.
 passed() {
@@ -84,16 +91,18 @@ theirs() {
     if [ "$name" = project ]; then
         must=whole
     else
-        as_them test -d "$from" </dev/null >/dev/null || return 0
+        as_them test -d "$from" </dev/null >/dev/null 2>&1 || return 0
     fi
     : >"$work/names"
     set -- --anchored "$@" .
     for try in 1 2 3 4; do
         [ "$try" = 1 ] || sleep 1
-        : >"$work/said"
+        : >"$work/said.theirs"
         as_them tar -b1 -c --quoting-style=escape -C "$from" --transform "s,^\\.,$name,S" "$@" \
-            <"$work/names" 2>>"$work/said" | passed theirs "$name" "$must"
-        heed $? || return
+            <"$work/names" 2>>"$work/said.theirs" | passed theirs "$name" "$must"
+        code=$?
+        kept said
+        heed "$code" || return
         sed -n 's/^tar: \(\..*\): \(file changed as we read it\|File shrank by .*\)$/\1/p' \
             "$work/said" | sed 's/\\:/:/g' >"$work/names"
         [ -s "$work/names" ] || return 0
@@ -108,7 +117,7 @@ heed() {
     faults | sed -n 's/^tar: \(.*\): Cannot [^:]*: Permission denied$/note: '"$account"' may not read it, so it is left out: \1/p' \
         | head -n 20 >>"$work/notes"
     faults | grep -v ': Permission denied$' | head -n 20 >>"$work/stopped"
-    if [ "$(stat -c %s -- "$work/said")" -ge 8388608 ]; then
+    if [ "$(stat -c %s -- "$work/said")" -ge "$largest" ]; then
         echo "tar has more to complain of than can be kept: see what $account may not read in $from" >>"$work/stopped"
     fi
     [ -e "$work/said" ] && echo end >>"$work/said" && return "$1" # where that cannot be kept, the rest was not
@@ -162,7 +171,8 @@ lock() {
             name=${info##*/} name=${name%.dist-info}
             if [ -e "$info/direct_url.json" ]; then printf "# "; fi
             printf "%s==%s\n" "${name%-*}" "${name##*-}"
-        done' sh "$1" >"$work/look" 2>/dev/null </dev/null
+        done' sh "$1" >"$work/look.theirs" 2>/dev/null </dev/null
+    kept look
     word='[A-Za-z0-9_.+!-]*'
     grep -a -x -e "\(# \)\{0,1\}[A-Za-z0-9]$word==${word}[A-Za-z0-9_.+!]" "$work/look" >"$work/lines" # no other line
     head -n "$packages" -- "$work/lines" >"$2"
@@ -175,7 +185,8 @@ lock() {
 locks() {
     mkdir -- "$work/locks"
     lock "$venv" "$work/lock.txt"
-    as_them ls -- "$project/.kernels" >"$work/look" 2>/dev/null </dev/null || true
+    as_them ls -- "$project/.kernels" >"$work/look.theirs" 2>/dev/null </dev/null || true
+    kept look
     grep -a -x '[A-Za-z0-9_-][A-Za-z0-9._-]\{0,199\}' "$work/look" >"$work/kernels"
     head -n "$kernels" -- "$work/kernels" | while read -r kernel && [ "$(left)" -gt 0 ]; do
         file=$work/locks/$kernel.txt
@@ -201,18 +212,19 @@ small_parts() {
     locks
     manifest >"$work/manifest" && roots && theirs "$home/.jupyter" jupyter --exclude=./cookie_secret \
         && theirs "$home/.local/share/jupyter/kernels" kernels || return
-    as_them test -f "$cookie" </dev/null >/dev/null || return 0
+    as_them test -f "$cookie" </dev/null >/dev/null 2>&1 || return 0
     from=${cookie%/*} # the sessions of browsers live on
-    : >"$work/said"
     as_them tar -b1 -c --no-recursion -C "$from" --transform "s,.*,cookie_secret,S" "./${cookie##*/}" \
-        2>>"$work/said" | passed theirs cookie_secret some
-    heed $?
+        </dev/null 2>"$work/said.theirs" | passed theirs cookie_secret some
+    code=$?
+    kept said
+    heed "$code"
 }
 
 # write_archive: to the standard output. Who changes the server waits while the small parts are read,
 # and is waited for; the notebooks are not theirs.
 write_archive() {
-    as_them test -d "$project" </dev/null >/dev/null || stop "there is no $project here: nothing to back up"
+    as_them test -d "$project" </dev/null >/dev/null 2>&1 || stop "there is no $project here: nothing to back up"
     (
         flock -s -w "$patience" 9 || stop 'a run on this server is still at work'
         allow "$short"

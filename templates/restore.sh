@@ -81,7 +81,7 @@ refuse_no_room() {
 
 # mover FOLDER: who may rename in it: its user, or root where nobody else can put anything in the way.
 mover() {
-    if owner_does "$account" test -w "$1"; then
+    if owner_does "$account" test -w "$1" </dev/null >/dev/null 2>&1; then # nothing that they could hold
         echo "$account"
     elif only_roots "$1/x" >&2; then
         echo root
@@ -102,7 +102,7 @@ find_place() {
         return 0
     fi
     (ulimit -f 16; owner_does "$account" readlink -m -- "$1" >"$run/own/leads" </dev/null) || return
-    project=$(cat -- "$run/own/leads" && echo .) && project=${project%??} by=$account
+    project=$(head -c 8192 -- "$run/own/leads" && echo .) && project=${project%??} by=$account
     plain "$project" || return
     parent=$(dirname -- "$project")
     until owner_does "$account" test -d "$parent" || [ "$parent" = / ]; do parent=$(dirname -- "$parent"); done
