@@ -120,7 +120,7 @@ def script(settings: Settings, host, login: str) -> str:
         "impostor": shell("impostor.py"),
         "floor": floors.floors()[floors.SERVER][0].partition(">=")[2],
     }
-    return assigned(values) + shell("audit.sh")
+    return assigned(values) + "".join(map(shell, ("read.sh", "users.sh", "audit.sh")))
 
 
 @remote.task

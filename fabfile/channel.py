@@ -25,6 +25,10 @@ LINE = 1 << 20  # bytes of one line of a server's at most: a longer one is no an
 ANSWER = 1 << 24  # bytes of a whole answer at most
 SECONDS = 120  # until an answer has come, unless the caller knows better
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROXIES = " ".join(  # how root gets out of there, which is no secret of root's
+    f'${{{name}:+"{name}=${name}"}}'
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+)
 MAGIC = b"\x1f\x8b\x08"  # how gzip's output begins, RFC 1952
 
 
@@ -139,11 +143,11 @@ def ask(
     """
     packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
     unpack = f"echo {packed} | base64 -d | gzip -dc"  # in words that no login shell changes
-    runuser = f"runuser -u {shlex.quote(user)} -- " if user not in ("", c.user) else ""
-    runuser = "cd / && " * (c.user == "root") + runuser
+    become = become_user(user, seconds) if user not in ("", c.user) else ""
+    become = "cd / && " * (c.user == "root") + become
     channel, end, answer = c.transport.open_session(), time.monotonic() + seconds, Answer()
     channel.set_combine_stderr(True)
-    execute(channel, f"{runuser}sh -c '{{ eval \"$({unpack})\"; }} 2>&1 | gzip -c1'")
+    execute(channel, f"{become}sh -c '{{ eval \"$({unpack})\"; }} 2>&1 | gzip -c1'")
     send(channel, stdin)
     try:
         while not answer.whole:
@@ -166,6 +170,15 @@ def ask(
         raise Exit(f"{name_of(c)}: the connection was cut while reading; run again")
     text = (answer.text or answer.before).decode(errors="replace").removesuffix("\n")
     return text.split("\n") if text else []
+
+
+def become_user(user: str, seconds: float) -> str:
+    """Write what makes a command of root's one of that user's, for so long, with nothing of root's.
+
+    It is `owner_does` of users.sh in words that no login shell changes, whichever root has.
+    """
+    clean = f'exec env -i PATH={PATH} LC_ALL=C.UTF-8 {PROXIES} timeout -k 5 {seconds:.0f} "$@"'
+    return f"sh -c '{clean}' sh runuser -u {shlex.quote(user)} -- "
 
 
 class Answer:

@@ -42,7 +42,8 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
         values["password"] = secret
     paths = {"project": settings.project, "venv": settings.venv, "token_file": jupyter.TOKEN}
     lines = [f"{name}={quote(path)}\n" for name, path in paths.items()]
-    return shell("read.sh") + whose(chosen) + assigned(values) + "".join(lines) + shell("doctor.sh")
+    parts = shell("read.sh"), shell("users.sh"), whose(chosen), assigned(values), *lines
+    return "".join([*parts, shell("doctor.sh")])
 
 
 def examine(c: Connection, settings: Settings, url: str) -> Evidence:

@@ -140,5 +140,5 @@ def offered(line: str) -> Offered | None:
     """Return what a line of kernels.py tells; None when it is none."""
     try:
         return msgspec.json.decode(line, type=Offered)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None

@@ -34,14 +34,14 @@ def live(settings: Settings, newest: bool = True) -> Live:
 
 def newer(there: dict[str, str], newest: dict[str, str | None]) -> dict[str, str]:
     """Those of which a newer version is to be had, and which."""
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     found = {}
     for name, version in newest.items():
         try:
             if version and Version(version) > Version(there[name]):
                 found[name] = version
-        except (KeyError, InvalidVersion):
+        except (KeyError, ValueError):  # no version, or one with a number that is too long to read
             continue
     return found
 

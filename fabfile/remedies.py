@@ -4,6 +4,10 @@ import re
 
 REMEDIES = (
     (
+        r"\S+, run as \S+, did not end within .*|\S+ has used up the .*",
+        "end that, then run again",
+    ),
+    (
         r"the new venv was refused: .*|JupyterLab did not start from .*",
         "see above, and mend lab.packages; it serves as before",
     ),

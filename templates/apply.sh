@@ -6,6 +6,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 kept=/var/backups/$instance # what stood in our place: `now` until it is known to work
 lock=/run/jupyterlab-fab.lock
 turn=/run/jupyterlab-fab.turn # who holds the lock, or held it last, and how that ended
+told_late=0                  # how often a program of the user's was, as far as it was said
 lock_wait=600                # seconds that another run, apt or dpkg may take
 
 # take_turn OPERATOR SEEN: one run at a time. The lock goes with its processes, however they end;
@@ -43,7 +44,7 @@ take_turn() {
     open_ledger
     dated=$kept/$(date +%Y-%m-%dT%H%M%S.%N)
     rm -rf /run/jupyterlab-fab.?????? # of a run that was killed
-    find /run -maxdepth 1 -name 'jupyterlab-read.??????' -mmin +10 -delete
+    find /run -maxdepth 1 -name 'jupyterlab-read.*' -mmin +10 -delete
     run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
     chmod 0711 -- "$run" # the user's own steps read their tools there
     mkdir -m 0700 -- "$run/own"
@@ -51,8 +52,8 @@ take_turn() {
     trap 'exit 1' HUP INT TERM PIPE
     if [ -e "$pending" ]; then
         echo 'note a restore was cut off half-way: it is completed first; JupyterLab is stopped until fab full'
-        (set -e; complete_restore) >"$run/restore.log" 2>&1 # an `||` behind it would undo set -e
-        [ $? -eq 0 ] || { tail -n 40 -- "$run/restore.log" | sed 's/^/| /'; exit 1; }
+        logged restore complete_restore
+        [ $? -eq 0 ] || { show_log restore; exit 1; }
         [ "$2" = any ] || again
     fi
 }
@@ -84,16 +85,35 @@ write_turn() {
 # run N: run a step and say how it ended; the first that fails ends the whole.
 run() {
     printf 'begin %s\n' "$1"
-    (umask 077; : >"$run/$1.log")
-    (set -e; "step_$1") >"$run/$1.log" 2>&1 </dev/null
+    logged "$1" "step_$1"
     ended "$1" $?
+}
+
+# logged NAME FUNCTION: run it. Its log takes `most` bytes of what root and the user's programs say: who keeps
+# hold of it, or says more, fills no memory of the server's, and is not waited for.
+logged() {
+    local pipe="$run/own/$1.said" reader='' code=''
+    mkfifo -m 0600 -- "$pipe" || return 1
+    (umask 077; head -c "$most" >"$run/$1.log"; exec cat >/dev/null) <"$pipe" 2>/dev/null 8>&- 9>&- &
+    reader=$!
+    (set -e; "$2") >"$pipe" 2>&1 </dev/null # an `||` behind it would undo set -e
+    code=$?
+    let_go "$reader"
+    rm -f -- "$pipe"
+    return "$code"
+}
+
+# show_log NAME: its last words, for the operator, and who was late.
+show_log() {
+    tail -n 40 -- "$run/$1.log" | tail -c 60000 | sed 's/^/| /'
+    [ ! -s "$run/own/late" ] || sed 's/^/| /' "$run/own/late"
 }
 
 # begin N: start a step beside those that follow.
 begin() {
     printf 'begin %s\n' "$1"
     (umask 077; : >"$run/$1.log")
-    (set -e; "step_$1") >"$run/$1.log" 2>&1 </dev/null &
+    (set -e; "step_$1") >"$run/$1.log" 2>&1 </dev/null & # root's programs alone: packages
     beside="$1 $!"
 }
 
@@ -107,12 +127,23 @@ finish() {
 }
 
 # ended N STATUS: announce it; after a failure show its last words and stop, also what runs beside. 3 is
-# a refusal that changed nothing: there is nothing for the next run to mend.
+# a refusal that changed nothing: there is nothing for the next run to mend. A user whose programs were late
+# twice may have stopped them: the run does not go on until their time is used up.
 ended() {
-    sed -n 's/^note: /note /p' "$run/$1.log"
+    awk '/^note: / && told++ < 20 { print "note " substr($0, 7, 1000) }' "$run/$1.log"
     printf 'end %s %s\n' "$1" "$2"
-    [ "$2" -ne 0 ] || return 0
-    tail -n 40 -- "$run/$1.log" | sed 's/^/| /'
+    if [ "$2" -ne 0 ]; then
+        show_log "$1"
+    else
+        [ -s "$run/own/late" ] || return 0
+        late=$(wc -l <"$run/own/late")
+        if [ "$late" -lt 2 ]; then
+            [ "$late" = "$told_late" ] || sed 's/^/note /' "$run/own/late"
+            told_late=$late
+            return 0
+        fi
+        sed 's/^/| /' "$run/own/late"
+    fi
     [ -z "${beside:-}" ] || stop_download "${beside#* }"
     [ "$2" -ne 3 ] || settle_deed
     exit 1
@@ -137,13 +168,13 @@ settle() {
         printf 'note what was replaced is kept in %s\n' "$dated"
     fi
     write_turn "$written, done"
-    [ ! -e "$run/gone" ] || rm -f -- "$turn" "$lock" # nothing of ours is here any more
+    [ ! -e "$run/own/gone" ] || rm -f -- "$turn" "$lock" # nothing of ours is here any more
 }
 
 # settle_deed: the same after what was asked for once, or was refused: what an earlier run has left
 # unfinished is still to be finished.
 settle_deed() {
-    if [ -z "$unfinished" ] || [ -e "$run/gone" ]; then
+    if [ -z "$unfinished" ] || [ -e "$run/own/gone" ]; then
         settle
     else
         write_turn "$before"

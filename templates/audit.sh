@@ -4,13 +4,15 @@ export LC_ALL=C.UTF-8
 cd /
 ulimit -f 65536 # blocks of 512 bytes: what JupyterLab answers may have no end
 unit=$instance.service
+most=1048576
+longest=10
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 site=$scheme://$domain:$port$base
 # One that sleeps is woken.
-[ -z "$socket" ] || timeout -k 2 70 runuser -u "$account" -- curl -s -o /dev/null --max-time 60 \
-    --unix-socket "$socket" http://localhost/api </dev/null >/dev/null 2>&1
+[ -z "$socket" ] || (longest=70; owner_does "$account" curl -s -o /dev/null --max-time 60 \
+    --unix-socket "$socket" http://localhost/api </dev/null >/dev/null 2>&1)
 pid=$(systemctl show -p MainPID --value "$unit")
 
 # told THREAT STATE PROOF: tell what came of it.
@@ -25,7 +27,7 @@ judged() {
 
 # other COMMAND...: as another user of this server.
 other() {
-    runuser -u nobody -- "$@"
+    timeout -k 2 60 runuser -u nobody -- "$@"
 }
 
 # ask CURL-ARGUMENT...: through Nginx, by name; prints the status, 000 for no answer.
@@ -46,7 +48,7 @@ shown() {
 
 # owner COMMAND...: as the one whose JupyterLab it is, for a while.
 owner() {
-    timeout -k 2 10 runuser -u "$account" -- "$@" </dev/null 2>/dev/null | timeout 15 head -c 1048576
+    hear "$account" "$@" </dev/null
 }
 
 # sockets: the TCP ports at which its user listens, each with its inode.
@@ -56,10 +58,11 @@ sockets() {
         | while read -r place inode; do printf '%d %s\n' "0x${place##*:}" "$inode"; done | sort -u
 }
 
-# listening: these ports alone.
+# listening: these ports alone; no more than that are tried, for each may take its time.
 listening() {
-    sockets | cut -d' ' -f1 | sort -u
+    sockets | cut -d' ' -f1 | sort -un | head -n "$shown_most"
 }
+shown_most=50
 
 # program INODE: the command line of who listens there.
 program() {
@@ -96,19 +99,22 @@ fi
 
 # Programs of theirs that listen, such as an extension's own server: nobody knows whether they ask for a
 # login. What a kernel has is known: it takes messages only from who knows its secret.
-found=
+found='' all=0 kernels=0
 while read -r number inode; do
     [ -n "$number" ] || continue
+    all=$((all + 1))
+    [ "$all" -le "$shown_most" ] || continue
     by=$(program "$inode")
     case $by in
-        *ipykernel_launcher*) ;;
+        *ipykernel_launcher*) kernels=$((kernels + 1)) ;;
         *) [ "$number" = "$target" ] || found="$found $number (${by:-unknown}),"
     esac
 done <<END
 $(sockets | sed '/^$/d')
 END
 found=${found%,}
-judged ports "${found# }" "no program of $account listens at a TCP port, but for kernels"
+[ "$all" -le "$shown_most" ] || found=" $((all - shown_most)) more than the $shown_most that are looked at${found:+;$found}"
+judged ports "${found# }" "no program of $account listens at a TCP port, but for kernels, by their names: $kernels"
 
 door=
 for number in $(listening); do
@@ -117,7 +123,10 @@ done
 judged beside "${door:+as nobody: the login page, at port $door}" "as nobody: no port answers with the login page"
 if [ -n "$socket" ]; then
     found=
-    for path in "${socket%/*}"/*.sock; do # two, where it may sleep
+    tries=5
+    for path in "${socket%/*}"/*.sock; do # two, where it may sleep; its user can make more
+        tries=$((tries - 1))
+        [ "$tries" -ge 0 ] || break
         answer=$(other curl -sS --max-time 5 --unix-socket "$path" "http://localhost$base/login" 2>&1 | head -n 1)
         ! printf '%s' "$answer" | grep -qi html || found="$found $path"
     done

@@ -9,20 +9,17 @@ fill_copy() {
     install -d -m 0700 -o root -g root -- "$cache"
     rm -rf -- "$stamp" "$cache/new"
     install -d -m 0755 -o "$hand" -g "$(id -gn -- "$hand")" -- "$cache/new"
-    cd -- "$cache/new"
-    if ! HOME=$5 $detach timeout -k 10 "$longest" runuser -u "$hand" -- sh -c '
+    if ! copy_venv "$cache/new" "$hand" "$5" sh -c '
         set -e
         umask 022
         need=$(du -smc -- "$1/bin" "$1/lib" | sed -n "\$s/[^0-9].*//p")
         free=$(df --output=avail -B1M . | sed 1d)
         [ "$((need + 100))" -lt "$free" ] || { echo "No space left on device: $need MB are needed"; exit 1; }
         cp -dR --preserve=mode,timestamps --reflink=auto -- "$1/bin" "$1/lib" "$1/pyvenv.cfg" .
-        chmod -R a+rX -- bin lib pyvenv.cfg' sh "$source" </dev/null 8>&- 9>&-; then
-        cd /
+        chmod -R a+rX -- bin lib pyvenv.cfg' sh "$source"; then
         rm -rf -- "$cache/new"
         return 1
     fi
-    cd /
     rm -rf -- "$cache/former"
     [ ! -e "$cache/venv" ] || mv -T -- "$cache/venv" "$cache/former"
     mv -T -- "$cache/new" "$cache/venv"
@@ -30,11 +27,18 @@ fill_copy() {
     printf '%s\n' "$state" >"$stamp"
 }
 
+# copy_venv FOLDER USER HOME COMMAND...: there, where they get by no path.
+copy_venv() {
+    local doing_in="$1"
+    shift
+    slowly as_user "$@" </dev/null
+}
+
 # remove_trees_as OWNER PATH...: with their rights alone.
 remove_trees_as() {
     local hand="$1"
     shift
-    owner_does "$hand" rm -rf -- "$@"
+    slowly owner_does "$hand" rm -rf -- "$@"
 }
 
 # start_scheduler SOCKET ITS-FILE FOLDER UNIT FILE ADDRESS PORT SECONDS: its socket, which is made in

@@ -11,10 +11,10 @@ unit=$instance.service
 socket=
 case $target in /*) socket=$target ;; esac
 
-# owner COMMAND...: as the user whose JupyterLab it is.
+# owner COMMAND...: as the user whose JupyterLab it is; from root's own output and input they get nothing.
 owner() {
     if [ "$me" = 0 ]; then
-        timeout -k 5 300 runuser -u "$account" -- "$@" | timeout 310 head -c "$most"
+        hear "$account" "$@"
     else
         "$@"
     fi
@@ -41,23 +41,26 @@ done
 # Bytes and inodes: in all and free, and where.
 section disks
 disks=$(timeout 10 df -B1 --output=size,avail,itotal,iavail,target -- / /var /tmp "$home" "$project" "$backups" \
-    2>/dev/null | sed 1d | sort -u)
+    </dev/null 2>/dev/null | sed 1d | sort -u)
 printf '%s\n' "$disks"
 section biggest
 if printf '%s\n' "$disks" | awk '$2 * 20 < $1 || $4 * 20 < $3 { tight = 1 } END { exit !tight }'; then
+    longest=10
     for folder in "$backups" "$project" "$project/.venvs" "$venv" "$project/.kernels" \
         "$home/.local/share/Trash" "$home/.cache" /var/log /var/cache/apt /tmp; do
         [ -d "$folder" ] || continue
-        case $folder in "$home"/* | "$project" | "$project"/*) by=owner ;; *) by= ;; esac
-        printf '%s %s %s\n' "$($by timeout 10 du -xsk -- "$folder" 2>/dev/null | cut -f1)" \
-            "$($by timeout 10 df --output=target -- "$folder" 2>/dev/null | sed 1d)" "$folder"
+        case $folder in "$home"/* | "$project" | "$project"/*) by=owner ;; *) by='timeout 10' ;; esac
+        printf '%s %s %s\n' "$($by du -xsk -- "$folder" </dev/null 2>/dev/null | head -n 1 | cut -f1)" \
+            "$($by df --output=target -- "$folder" </dev/null 2>/dev/null | sed -n 2p)" "$folder"
     done | sort -rn
 fi
 
 # As a user would; this wakes one that sleeps.
 section proof
 if systemctl cat "$unit" >/dev/null 2>&1; then
-    printf '%s\n' "$password" | owner sh -c "$proof" 2>&1
+    longest=300
+    printf '%s\n' "$password" | owner sh -c "exec 2>&1
+$proof"
 fi
 
 for name in "$unit" "$instance.socket" nginx.service; do
@@ -98,7 +101,8 @@ fi
 section body
 trust=
 [ "$scheme" = http ] || trust=-k # whose certificate it is, is asked elsewhere
-token=$(owner sh -c '[ ! -f "$1" ] || exec head -c 4096 -- "$1"' sh "$token_file" 2>/dev/null)
+longest=10
+token=$(owner sh -c '[ ! -f "$1" ] || exec head -c 4096 -- "$1"' sh "$token_file" </dev/null 2>/dev/null)
 case $token in *[[:cntrl:]]*) token= ;; esac # it is for one header, and for nothing else
 if command -v curl >/dev/null; then # the token in no argument, and nothing on a disk that may be full
     head -c 1398205 /dev/zero | curl -s $trust -o /dev/null --max-time 20 --noproxy '*' \

@@ -201,6 +201,8 @@ put_directory() {
     if [ "$2" = root ]; then
         walk "$1"
         [ "$way_hand" = root ] || { echo "$1: a folder above it is $way_hand's"; return 1; }
+    else
+        refuse_planted "$1" "$2"
     fi
     if [ -d "$1" ]; then
         remember_rights "$1"
@@ -216,12 +218,12 @@ put_directory() {
             && [ "$(stat -L -c %04a -- "$1")" = "$3" ] # setgid is taken away from who is not in that group
     ' sh "$1" "$3" "$4" 2>/dev/null </dev/null; then
         return 0
-    elif ! only_roots "$1" >"$run/whose"; then
+    elif ! only_roots "$1" >"$run/own/whose"; then
         if [ -e "$1" ]; then
             echo "$1 is not $2's with the group $3, and stands in a user's folder, where root changes nothing:" \
                 "mend it by hand: sudo chown -h $2:$3 $1"
         else
-            cat -- "$run/whose"
+            cat -- "$run/own/whose"
         fi
         return 1
     fi

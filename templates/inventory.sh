@@ -16,11 +16,9 @@ show_inventory() {
     } | while read -r path; do
         [ ! -e "$path" ] && [ ! -L "$path" ] || echo "there $path"
     done
-    as=
-    [ "$me" != 0 ] || as="runuser -u $account --" # what is the user's may be a pipe, or endless
     for path; do
         [ -f "$path" ] || continue
-        case $(cd / && $as timeout 10 head -c 17 -- "$path" 2>/dev/null </dev/null | tr -d '\000') in
+        case $(of_theirs 10 head -c 17 -- "$path" | tr -d '\000') in
             '# Written by `fab') echo "written $path" ;;
         esac
     done
@@ -43,8 +41,18 @@ show_inventory() {
 
 # show_work PROJECT: how many files are in a project's folder that are not of ours.
 show_work() {
-    as=
-    [ "$me" != 0 ] || as="runuser -u $account --"
-    (cd / && $as timeout 60 find "$1" \( -path "$1/venv" -o -path "$1/.venvs" -o -path "$1/.kernels" -o -name .ipynb_checkpoints \) \
-        -prune -o -type f -printf . 2>/dev/null </dev/null) | wc -c | sed 's/^/work /'
+    of_theirs 60 find "$1" \( -path "$1/venv" -o -path "$1/.venvs" -o -path "$1/.kernels" -o -name .ipynb_checkpoints \) \
+        -prune -o -type f -printf . | wc -c | sed 's/^/work /'
+}
+
+# of_theirs SECONDS COMMAND...: what it says; as the user, when root asks, for what is theirs may be a pipe, or
+# endless.
+of_theirs() {
+    local longest="$1"
+    shift
+    if [ "$me" = 0 ]; then
+        hear "$account" "$@" </dev/null
+    else
+        (cd / && timeout "$longest" "$@" 2>/dev/null </dev/null)
+    fi
 }

@@ -4,7 +4,7 @@
 # each package (from 3.0 on), which without a network would take 10 s each.
 apt_now() {
     RES_OPTIONS='timeout:2 attempts:1' apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o DPkg::Pre-Invoke::="touch $run/dpkg" \
-        -o DPkg::Pre-Install-Pkgs::="sh $run/packages $made" \
+        -o DPkg::Pre-Install-Pkgs::="sh $run/own/packages $made" \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15 \
         -o APT::Install-Recommends="$recommends" "$@"
@@ -14,9 +14,9 @@ apt_now() {
 # that was cut off, or had no room left, has begun.
 apt_get() {
     deadline=$(($(date +%s) + lock_wait)) mended=
-    until apt_now "$@" 2>"$run/apt.err"; do
-        cat -- "$run/apt.err" >&2
-        case $mended:$(cat -- "$run/apt.err") in
+    until apt_now "$@" 2>"$run/own/apt.err"; do
+        cat -- "$run/own/apt.err" >&2
+        case $mended:$(cat -- "$run/own/apt.err") in
             *'Could not get lock'*)
                 [ "$(date +%s)" -lt "$deadline" ] || return 1
                 sleep 1 ;;
@@ -38,14 +38,14 @@ install_packages() {
     recommends=$1
     shift
     rm -f -- "$run/dpkg"
-    write_packages_hook "$run/packages"
+    write_packages_hook "$run/own/packages"
     remember_index
     intend path /var/www/html/index.nginx-debian.html # which Nginx leaves behind when it is purged
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
         apt_get update
     fi
     apt_get install -- "$@" || {
-        ! grep -q 'Temporary failure resolving' "$run/apt.err" || return 1 # no network: it would take as long
+        ! grep -q 'Temporary failure resolving' "$run/own/apt.err" || return 1 # no network: it would take as long
         apt_get update # an index of this morning may name what the mirror no longer has
         apt_get install -- "$@"
     }
@@ -75,9 +75,10 @@ remember_venv() {
 fill_venv() {
     venv=$1 account=$2 home=$3 python=$4 repair=$5 installer=$6 floors=$7 record=$8
     shift 8
+    refuse_planted "$venv" "$account"
     remember_venv
     if [ "$repair" = anew ]; then
-        as_user "$account" "$home" rm -rf -- "$venv"
+        slowly as_user "$account" "$home" rm -rf -- "$venv"
     fi
     if [ -x "$venv/bin/python" ]; then
         as_user "$account" "$home" sh -c '
@@ -85,10 +86,10 @@ fill_venv() {
             echo changing >"$1"' sh "$venv/.converged"
     else
         as_user "$account" "$home" sh -c 'mkdir -p -- "$1" && echo filling >"$1/.converged"' sh "$venv"
-        as_user "$account" "$home" "$python" -m venv --without-pip -- "$venv"
+        slowly as_user "$account" "$home" "$python" -m venv --without-pip -- "$venv"
     fi
     there=$(looked "$account" distributions "$venv")
-    if ! as_user "$account" "$home" python3 -I "$run/install.py" \
+    if ! slowly as_user "$account" "$home" python3 -I "$run/install.py" \
             "$venv" "$installer" "$repair" "$floors" "$@"; then
         if [ "$there" = "$(looked "$account" distributions "$venv")" ] \
             && as_user "$account" "$home" mv -f -- "$venv/.converged.former" "$venv/.converged"; then
@@ -96,9 +97,9 @@ fill_venv() {
         fi
         return 1
     fi
-    { printf '%s\n' "$record"; looked "$account" distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } >"$run/record"
+    { printf '%s\n' "$record"; looked "$account" distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } >"$run/own/record"
     as_user "$account" "$home" sh -c 'cat >"$1.new" && mv -f "$1.new" "$1" && rm -f "$1.former"' \
-        sh "$venv/.converged" <"$run/record"
+        sh "$venv/.converged" <"$run/own/record"
 }
 
 # fill_assets FOLDER VENV PREVIOUS USER HOME: the pages of a venv, compressed, in FOLDER/assets; those of
@@ -117,7 +118,7 @@ fill_assets() {
         mkdir -p -- "$1"
         install -d -o "$4" -g www-data -m 0750 -- "$assets"
     fi
-    as_user "$4" "$5" python3 -I "$run/assets.py" "$assets" "$2" "$3"
+    slowly as_user "$4" "$5" python3 -I "$run/assets.py" "$assets" "$2" "$3"
     printf '%s\n' "$now" >"$stamp"
 }
 
@@ -134,7 +135,7 @@ drop_packages() {
 drop_packages_alone() {
     venv=$1 account=$2 home=$3
     shift 3
-    as_user "$account" "$home" "$venv/bin/python" "$run/needs.py" remove "$@"
+    slowly as_user "$account" "$home" "$venv/bin/python" "$run/needs.py" remove "$@"
 }
 
 # drop_kernels USER FOLDER...: kernelspecs and venvs. What tells that a venv is ours goes last, so that
@@ -143,6 +144,6 @@ drop_kernels() {
     account=$1
     shift
     for folder; do
-        owner_does "$account" sh -c 'rm -rf -- "$1"/[!.]* && rm -rf -- "$1"' sh "$folder"
+        slowly owner_does "$account" sh -c 'rm -rf -- "$1"/[!.]* && rm -rf -- "$1"' sh "$folder"
     done
 }

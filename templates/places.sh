@@ -2,12 +2,12 @@
 
 # walk PATH [through]: look at each folder on the way, links of root's followed, the last name left as it
 # is, unless it is to go `through` a link of root's there. Sets way_hand to who could put something else
-# in the way: the owner of the first folder or link that is not root's, else root; way_shared to a folder of
-# root's in which others may write, too; way_true to the path without those links; way_gone to what is
+# in the way: the owner of the first folder or link that is not root's, else root; way_planted to that one,
+# where they could choose its place; way_shared to a folder of root's in which others may write, too; way_true to the path without those links; way_gone to what is
 # missing of it.
 walk() {
     local rest name about uid mode kind open turns target
-    way_hand=root way_shared='' way_true='' way_gone='' open='' turns=40
+    way_hand=root way_shared='' way_planted='' way_true='' way_gone='' open='' turns=40
     rest=${1#/}
     while [ -n "$rest" ]; do
         name=${rest%%/*}
@@ -28,6 +28,7 @@ walk() {
             if [ "$uid" != 0 ]; then
                 way_hand=$(stat -c %U -- "$way_true/$name") || return 1
                 [ "$way_hand" != UNKNOWN ] || way_hand=$uid
+                [ "$kind" != 'symbolic link' ] && [ -z "$open" ] || way_planted=$way_true/$name
                 way_true=$way_true/$name${rest:+/$rest}
                 return 0
             elif [ "$kind" = 'symbolic link' ]; then
@@ -48,11 +49,24 @@ walk() {
     done
 }
 
-# whose PATH: who reads, writes and removes what is there, so that no link leads root anywhere. Nothing
-# when a folder on the way is missing, and the path with it.
+# whose PATH: who reads, writes and removes what is there, so that no link leads root anywhere. In a folder
+# of root's where others may write that is the user, for whom nobody opens more than they may open anyway.
+# Nothing when a folder on the way is missing, and the path with it.
 whose() {
     walk "$1" || return
+    [ -z "$way_shared" ] || [ "$way_hand" != root ] || way_hand=${account:-nobody}
     case $way_gone in '' | last) echo "$way_hand" ;; esac
+}
+
+# refuse_planted PATH OWNER: unless no link or folder on the way to it was put there by somebody else, who
+# could have OWNER run their programs.
+refuse_planted() {
+    walk "$1" through || return
+    if [ -n "$way_planted" ] && [ "$way_hand" != "$2" ]; then
+        echo "$way_planted is $way_hand's, who could put programs there that $2 runs: remove it, or choose" \
+            "another lab.project"
+        return 1
+    fi
 }
 
 # only_roots PATH: whether nobody but root could put anything in its way, there or still to be made.

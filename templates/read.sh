@@ -25,13 +25,34 @@ section() {
     printf '@%s %s\n' "$mark" "$1"
 }
 
+# cleanly [NAME=VALUE...] COMMAND...: with nothing of root's environment but the way out of here.
+cleanly() {
+    env -i "PATH=$PATH" "LC_ALL=$LC_ALL" ${http_proxy:+"http_proxy=$http_proxy"} \
+        ${https_proxy:+"https_proxy=$https_proxy"} ${HTTPS_PROXY:+"HTTPS_PROXY=$HTTPS_PROXY"} \
+        ${no_proxy:+"no_proxy=$no_proxy"} ${NO_PROXY:+"NO_PROXY=$NO_PROXY"} "$@"
+}
+
+# let_go READER: wait until it has read all, for a second at most: who has started something holds the
+# other end of its pipe as long as they like.
+let_go() {
+    local tries=200
+    while [ -e "/proc/$1/exe" ] && [ "$tries" -gt 0 ]; do
+        tries=$((tries - 1))
+        sleep 0.003
+    done
+    [ ! -e "/proc/$1/exe" ] || kill "$1" $(cat "/proc/$1/task/$1/children") 2>/dev/null || true
+}
+
 # theirs <script: root has it run as the user whose places it looks into; it begins an answer of its own.
+# It does what owner_does and hear do (users.sh), which would travel with every look.
 theirs() {
+    local pipe="/run/jupyterlab-read.$mark"
     section theirs
-    told=$(mktemp /run/jupyterlab-read.XXXXXX) # no pipe: who holds its other end could hold this up
-    (ulimit -f 16384; timeout -k 5 "$patience" runuser -u "$account" -- sh >"$told" 2>/dev/null 8>&- 9>&-)
-    head -c "$most" -- "$told"
-    rm -f -- "$told"
+    mkfifo -m 0600 -- "$pipe"
+    head -c "$most" <"$pipe" 2>/dev/null 8>&- 9>&- &
+    (cleanly ${detach:-} timeout -k 5 "$patience" runuser -u "$account" -- sh >"$pipe" 2>/dev/null 8>&- 9>&-)
+    let_go "$!"
+    rm -f -- "$pipe"
     echo
 }
 
@@ -118,13 +139,18 @@ show_rights() {
     printf '%s\n' "${line#*|}"
 }
 
-# show_folder PATH: the same of a folder; a link to one is as good.
+# show_folder PATH: the same of a folder; a link of root's or of the user's to one is as good.
 show_folder() {
-    if [ -L "$1" ] && [ -d "$1" ]; then
+    if [ -L "$1" ] && [ -d "$1" ] && linked_by "$(stat -c %U -- "$1")"; then
         stat -L -c '%F|%U|%G|%a' -- "$1"
     else
         show_path "$1"
     fi
+}
+
+# linked_by USER: whether that is root or the user.
+linked_by() {
+    case $1 in root | "$account") ;; *) return 1 ;; esac
 }
 
 # show_acme_server: which one certbot has our certificate from.

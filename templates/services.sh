@@ -26,8 +26,10 @@ start_service() {
         systemctl stop -- "$unit"
     fi
     systemctl restart -- "${socket:-$unit}"
-    local user
+    local user longest="$((seconds + 30))"
     user=$(systemctl show -p User --value -- "$unit") # in whose folder the socket is
+    # Whether it answers is the word of that user, whose program can say anything: nothing of root's and of
+    # nobody else's follows from it, only which file and venv their own JupyterLab starts from.
     if ! owner_does "${user:-root}" python3 -I "$run/answers.py" "$target" "$seconds" "$unit"; then
         echo "$unit does not answer; the last lines of its journal:"
         journalctl -u "$unit" -n 20 --no-pager -o cat
@@ -121,17 +123,17 @@ obtain_certificate() {
     tries=12
     until certbot certonly --non-interactive --agree-tos "$contact" --server="$3" $force \
         --webroot --webroot-path="$4" --cert-name="$lineage" --domain="$1" --key-type=ecdsa \
-        --renew-with-new-domains --keep-until-expiring --deploy-hook="$5" >"$run/certbot" 2>&1; do
+        --renew-with-new-domains --keep-until-expiring --deploy-hook="$5" >"$run/own/certbot" 2>&1; do
         tries=$((tries - 1))
-        if [ "$tries" = 0 ] || ! grep -q 'Another instance of Certbot' "$run/certbot"; then
+        if [ "$tries" = 0 ] || ! grep -q 'Another instance of Certbot' "$run/own/certbot"; then
             # Debian's certbot hides behind such a line what was said
-            grep -v 'can.t set attribute' "$run/certbot" || true
+            grep -v 'can.t set attribute' "$run/own/certbot" || true
             sed -n 's/^acme.messages.Error: //p' /var/log/letsencrypt/letsencrypt.log | tail -n 1
             return 1
         fi
         sleep 5
     done
-    cat -- "$run/certbot"
+    cat -- "$run/own/certbot"
     RENEWED_LINEAGE=$certbot/live/$lineage RENEWED_DOMAINS=$1 "$5" # certbot forgets one that failed
 }
 

@@ -13,10 +13,10 @@ take_away() {
             inner=$(stat -c %U -- "$path")
             case $inner in
                 root | UNKNOWN) ;;
-                *) owner_does "$inner" find "$path" -xdev -mindepth 1 -delete </dev/null || true ;;
+                *) slowly owner_does "$inner" find "$path" -xdev -mindepth 1 -delete </dev/null || true ;;
             esac
         fi
-        hand_does "$hand" sh -c '
+        slowly owner_does "$hand" sh -c '
             if [ "$1" = tree ]; then
                 rm -rf --one-file-system -- "$2"
             elif [ -d "$2" ] && [ ! -L "$2" ]; then
@@ -26,17 +26,6 @@ take_away() {
             fi
         ' sh "$kind" "$path" </dev/null
     done
-}
-
-# hand_does OWNER COMMAND...: the same for a user who is gone, of whom only the number is known.
-hand_does() {
-    case $1 in
-        [0-9]*)
-            local number=$1
-            shift
-            (cd / && timeout -k 10 "$longest" setpriv --reuid="$number" --regid=65534 --clear-groups -- "$@" 8>&- 9>&-; exit) ;;
-        *) owner_does "$@" ;;
-    esac
 }
 
 # hand_on NAME <entries of our ledger: another JupyterLab of this server needs these, too, and the last
@@ -76,7 +65,7 @@ give_rights() {
         owner_does "$(stat -c %U -- "$1")" chmod -- "$2" "$1"
         [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chown -h -- "$3" "$1"
     else
-        hand_does "$hand" sh -c 'chmod -- "$2" "$1" && { [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chgrp -- "${3#*:}" "$1"; }' \
+        owner_does "$hand" sh -c 'chmod -- "$2" "$1" && { [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chgrp -- "${3#*:}" "$1"; }' \
             sh "$1" "$2" "$3" </dev/null || echo "note: the rights of $1 stay as they are"
     fi
 }
@@ -118,7 +107,7 @@ give_unit() {
 # remove_packages NAME...: those of them that are there, and no other.
 remove_packages() {
     recommends=false
-    : >"$run/packages" # nothing is installed here
+    : >"$run/own/packages" # nothing is installed here
     dpkg --force-confdef --force-confold --configure -a || true # what a run that was cut off has begun
     set -- $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' -- "$@" 2>/dev/null \
         | sed -n '/^\(not-installed\|config-files\) /!s/^[^ ]* //p')
@@ -153,12 +142,12 @@ clear_downloads() {
 # clear_backups PATH...: former versions of our own files go, of these paths, too; what else is kept stays.
 clear_backups() {
     [ -d "$kept" ] || return 0
-    sed -n 's/^\(path\|tree\|replaced\) //p' "$made" >"$run/ours"
-    printf '%s\n' "$@" >>"$run/ours"
+    sed -n 's/^\(path\|tree\|replaced\) //p' "$made" >"$run/own/ours"
+    printf '%s\n' "$@" >>"$run/own/ours"
     for folder in "$kept"/*/; do
         folder=${folder%/}
         if find "$folder" ! -type d ! -name '*.absent' ! -name '*.part' | sed "s|^$folder\(/since\)\{0,1\}||" \
-            | grep -qvxF -f "$run/ours"; then
+            | grep -qvxF -f "$run/own/ours"; then
             echo "note: $folder stays: it has more than former versions of our files"
         else
             rm -rf -- "$folder"
@@ -172,5 +161,5 @@ close_ledger() {
     rm -rf -- "$ledger/former" "$ledger/present"
     rm -f -- "$made"
     rmdir -- "$ledger"
-    touch "$run/gone"
+    touch "$run/own/gone"
 }

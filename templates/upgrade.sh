@@ -4,7 +4,7 @@
 # clear_venvs USER PROJECT: of what was built by this, what neither serves nor served before goes, such
 # as a build that was cut off. The one before, if it was set aside by a run that was killed, is back first.
 clear_venvs() {
-    owner_does "$1" sh -c '
+    slowly owner_does "$1" sh -c '
         cd -- "$1/.venvs" 2>/dev/null || exit 0
         if [ ! -e previous ] && [ -e previous.older ]; then mv -fT -- previous.older previous; fi
         rm -rf -- previous.older
@@ -32,7 +32,7 @@ same_disk() {
 check_venv() {
     venv=$1 account=$2 home=$3
     shift 3
-    as_user "$account" "$home" "$venv/bin/python" "$run/check.py" "$run/kernel.py" "$@"
+    slowly as_user "$account" "$home" "$venv/bin/python" "$run/check.py" "$run/kernel.py" "$@"
 }
 
 # swap_venv USER PROJECT NEW START...: serve from NEW, and keep the former one as `previous`; when the

@@ -50,7 +50,7 @@ def maker(text: str | None) -> str | None:
     """The name under which a run of ours wrote a kernelspec, if one did."""
     try:
         return json.loads(text or "")["metadata"][OURS]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
 from ..render import shell
 from .base import Item, here, look
 
+# What a server says may be any number; these can be shown.
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+Percent = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
+Moment = Annotated[float, msgspec.Meta(ge=0, lt=2**33)]  # seconds since 1970: until the year 2242
+Since = Annotated[datetime, msgspec.Meta(tz=True)]
+
 
 class Use(msgspec.Struct):
     """What some processes take: bytes, and percent of one processor."""
 
-    memory: int
-    cpu: float
+    memory: Count
+    cpu: Percent
 
 
 class Unit(msgspec.Struct):
     """The same of the whole unit, as systemd counts it, with its limit."""
 
-    memory: int | None
-    memory_limit: int | None
-    cpu: float | None
-    tasks: int | None
+    memory: Count | None
+    memory_limit: Count | None
+    cpu: Percent | None
+    tasks: Count | None
 
 
 class Running(Use, kw_only=True):
@@ -34,17 +41,17 @@ class Running(Use, kw_only=True):
     name: str
     notebook: str | None
     state: str | None
-    since: datetime | None
+    since: Since | None
 
 
 class Told(msgspec.Struct):
     """What status.py prints."""
 
-    now: float
+    now: Moment
     service: Unit
     server: Use | None
     kernels: list[Running] | None
-    terminals: int | None
+    terminals: Count | None
     newest: dict[str, str | None]
 
 
@@ -85,5 +92,5 @@ class Live(Item):
         answer = next((line for line in lines[1:] if line.startswith("{")), "")
         try:
             return msgspec.to_builtins(msgspec.json.decode(answer, type=Told))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return {}

@@ -12,6 +12,8 @@ from ..credentials import Secret, fits, hash_password
 from .base import Change, call
 from .paths import PathItem, decode
 
+OLDER = "ServerApp", "PasswordIdentityProvider"  # where else a password would be heard
+
 
 @dataclass(frozen=True, kw_only=True)
 class Token(PathItem):
@@ -55,22 +57,19 @@ class Password(PathItem):
         text = decode(lines)
         if text is None and lines[0].startswith("regular"):
             raise Exit(f"{self.path} cannot be read by {self.owner}: mend its rights first")
-        text = text or "{}"
-        try:
-            config = json.loads(text)
-            there = config.setdefault("IdentityProvider", {}).get("hashed_password") or ""
-        except (ValueError, AttributeError, TypeError, RecursionError):
-            raise Exit(f"{self.path} is not valid JSON: mend it or move it away first") from None
+        config = settings_in(text or "{}")
+        if config is None:
+            raise Exit(f"{self.path} is not valid JSON: mend it or move it away first")
+        there = config.setdefault("IdentityProvider", {}).get("hashed_password") or ""
         if self.password is None or fits(self.password, there):
             if not lines[0].startswith("regular") or not self.rights_differ(lines):
                 return None
             fix = call("put_rights", self.path, self.owner, self.group, self.mode)
             return Change(f"set rights of {self.path}", fix)
         config["IdentityProvider"]["hashed_password"] = hash_password(self.password)
-        # The older name of the same setting would be heard, too.
-        for older in ("ServerApp", "PasswordIdentityProvider"):
+        for older in OLDER:
             for name in ("hashed_password", "password"):
-                (config.get(older) or {}).pop(name, None)
+                config.get(older, {}).pop(name, None)
         text = json.dumps(config, indent=2) + "\n"
         fix = "\n".join(
             [
@@ -82,3 +81,17 @@ class Password(PathItem):
 
     def shown(self, lines):
         return "password" if "hashed_password" in (decode(lines) or "") else ""
+
+
+def settings_in(text: str) -> dict | None:
+    """Read Jupyter's settings; None where they are of another shape, and Jupyter reads none."""
+    try:
+        config = json.loads(text)
+        json.dumps(config, indent=2)  # what is deep can be read, and not be written
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(config, dict):
+        return None
+    config = {name: value for name, value in config.items() if value is not None}
+    parts = (config.get(name, {}) for name in ("IdentityProvider", *OLDER))
+    return config if all(isinstance(part, dict) for part in parts) else None

@@ -35,8 +35,8 @@ def reading() -> str:
 
 
 def applying(place: Path, turn: str = "take_turn tester any >/dev/null\n") -> str:
-    """The functions of apply.sh, with all that they keep and leave in a folder of the test's."""
-    text = plan.applying()
+    """The functions of read.sh and apply.sh, which keep and leave all in a folder of the test's."""
+    text = reading() + plan.applying()
     for theirs, ours in (
         ("/run/jupyterlab-fab", "run"),
         ("/var/backups/$instance", "kept"),

@@ -1,5 +1,6 @@
 """Whatever bytes a user's files, names and links hold, an answer keeps its sections and facts."""
 
+import base64
 import contextlib
 import os
 import random
@@ -10,9 +11,23 @@ import pytest
 from dash import GROUP, ME, applying
 from invoke import Exit
 
-from fabfile import plan
-from fabfile.items import Directory, File, Link, Live, NoOthers, Password, Service, Token, Venv
+from fabfile import floors, live, plan, screen
+from fabfile.credentials import Secret
+from fabfile.items import (
+    Directory,
+    File,
+    Kernelspec,
+    Link,
+    Live,
+    NoOthers,
+    Password,
+    Service,
+    Token,
+    Venv,
+)
+from fabfile.kernels import offered
 from fabfile.output import printable
+from fabfile.service import ends
 from fabfile.settings import Settings
 
 PIECES = [b"@", b"\n", b" ", b"facts", b"end", b"theirs", b"0", b"3", b"group=shadow", b"\r", b"\t"]
@@ -141,3 +156,85 @@ def test_whatever_is_shown_steers_no_terminal(seed):
     text = bytes_of(random.Random(seed), 200).decode(errors="replace")
     shown = printable(text)
     assert all(sign.isprintable() or sign in "\n\t" for sign in shown)
+
+
+DEEP = 100_000
+SHAPES = {
+    "list": "[]",
+    "number": "7",
+    "text": '"x"',
+    "null": "null",
+    "NaN": "NaN",
+    "a long number": "9" * 400,
+    "one that is too long": "9" * 5000,
+    "half a sign": '"\\ud800"',
+    "deep": "[" * DEEP + "]" * DEEP,
+    "deep and open": '{"x":' * DEEP,
+    "nested": "[" * 400 + "]" * 400,
+    "date": '"0001-01-01T00:00:00+14:00"',
+    "early": '"0001-01-01T00:00:00"',
+    "1e308": "1e308",
+    "long version": f'"{"9" * 5000}"',
+}
+PAGE = '{{"IdentityProvider": {0}, "IdentityProvider": {{"hashed_password": {0}}}, '
+PAGE += '"ServerApp": {0}, "PasswordIdentityProvider": {0}}}'
+SPEC = '{{"metadata": {{"jupyterlab_fab": {0}}}}}'
+TOLD = (
+    '{{"now": {now}, "service": {{"memory": {memory}, "memory_limit": {memory}, "cpu": {cpu}, '
+    '"tasks": {tasks}}}, "server": {{"memory": {memory}, "cpu": {cpu}}}, "kernels": [{{"memory": '
+    '{memory}, "cpu": {cpu}, "id": "1", "name": {text}, "notebook": {text}, "state": {text}, '
+    '"since": {since}}}], "terminals": {tasks}, "newest": {{"jupyterlab": {version}}}, '
+    '"more": {more}}}'
+)
+USUAL = {
+    "now": "1", "memory": "1", "cpu": "1", "tasks": "1", "text": '"x"', "version": '"1"',
+    "since": '"2026-01-01T00:00:00Z"', "more": "1",
+}  # fmt: skip
+
+
+def packed(text: str) -> list[str]:
+    """A file as it is read."""
+    return [f"regular file|{ME}|{GROUP}|600", base64.b64encode(text.encode()).decode()]
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("around", ["{0}", '{{"IdentityProvider": {0}}}', PAGE])
+@pytest.mark.parametrize("password", [None, Secret("long enough it is")])
+def test_any_json_in_place_of_the_password_is_a_line(shape, around, password):
+    item = Password(path="/x", stamp="/y", password=password, **MINE)
+    with contextlib.suppress(Exit):
+        change = item.compare(packed(around.format(shape)), set())
+        assert change is None or "put_file" in change.shell
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("around", ["{0}", '{{"metadata": {0}}}', SPEC])
+def test_any_json_in_place_of_a_kernel_is_nobodys(shape, around):
+    spec = Kernelspec(path="/x", name="r", home="/h", python="/p", content="{}\n", **MINE)
+    with pytest.raises(Exit, match="was not made by this"):
+        spec.compare(packed(around.format(shape)), set())
+    assert offered(around.format(shape)) is None
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("field", [*USUAL, "all"])
+def test_any_json_in_place_of_how_it_runs_is_shown_or_left_out(shape, field):
+    line = shape if field == "all" else TOLD.format(**USUAL | {field: shape})
+    told = Live(target="/x", unit="u", token="/x", project="/", venv="/v").told(["", line])
+    if not told:
+        return
+    screen.size(told["service"]["memory"] or 0)
+    screen.used(told["server"])
+    for one in told["kernels"]:
+        screen.kernel(one, told["now"])
+    ends(told["kernels"]).encode()
+    live.iso(told["now"])
+    live.newer({"jupyterlab": "4.0"}, told["newest"])
+
+
+@pytest.mark.parametrize("version", ["banana", "1.x", "9" * 250, "1!2", "+"])
+def test_a_distribution_of_no_version_is_below_every_floor(version):
+    venv = Venv(path="/v", owner=ME, home="/h", requirements=("jupyterlab",), floors=floors.texts())
+    lines = ["Cg==", f"jupyter_server-{version}", f"jupyterlab-{version}"]
+    assert "put" not in venv.compare(lines, set()).say
+    assert isinstance(floors.holes(venv.parse(lines)[1]), list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -89,6 +90,54 @@ def test_whose_hand_could_be_in_the_way(base, run, path, hand, shared, true):
     assert told.strip() == f"{hand}|{base / shared if shared else ''}|{base / true}"
     alone = run(f"only_roots {base / path}").returncode == 0
     assert alone == (hand == "root" and not shared)
+
+
+@pytest.mark.parametrize(
+    "path, hand",
+    [("roots/x", "root"), ("shared/x", "daemon"), ("shared/in/x", "daemon"),
+     ("sticky/in/x", "root"), ("sticky/new", "daemon"), ("home/x", "nobody")],
+)  # fmt: skip
+def test_root_does_nothing_itself_where_others_may_write(base, run, path, hand):
+    for name, mode in (("shared", 0o775), ("sticky", 0o1777)):
+        (base / name / "in").mkdir(parents=True)
+        (base / name).chmod(mode)
+    assert well(run("account=daemon", f"whose {base / path}")).strip() == hand
+
+
+def test_root_removes_nothing_that_another_put_in_the_way(base, run):
+    """In a folder where its group may write, anybody of that group can move what is root's."""
+    for inner in ("shared/tree", "secret"):
+        (base / inner).mkdir(parents=True)
+    (base / "secret/x").write_text("root's\n")
+    (base / "shared").chmod(0o777)
+    (base / "shared/tree").rmdir()
+    (base / "secret").rename(base / "shared/tree")
+    run("account=daemon", call("take_away", text=f"tree {base}/shared/tree\n"))
+    assert (base / "shared/tree/x").read_text() == "root's\n"
+
+
+@pytest.mark.parametrize(
+    "way, planted",
+    [("home/to/d", False), ("sticky/link", True), ("sticky/folder/d", True), ("sticky/mine", False),
+     ("link/d", False), ("theirs/d", False)],
+)  # fmt: skip
+def test_a_project_leads_through_nothing_that_a_stranger_planted(base, run, way, planted):
+    (base / "sticky").mkdir()
+    (base / "sticky").chmod(0o1777)
+    (base / "home/place").mkdir()
+    (base / "sticky/folder").mkdir()
+    (base / "sticky/mine").mkdir()
+    (base / "theirs").chmod(0o777)
+    (base / "sticky/folder").chmod(0o777)
+    (base / "sticky/link").symlink_to(base / "home/place")
+    (base / "link").symlink_to(base / "home")
+    (base / "home/to").symlink_to(base / "home/place")
+    for name, user in (("home/place", "nobody"), ("sticky/mine", "nobody"), ("home/to", "nobody"),
+                       ("sticky/folder", "daemon"), ("sticky/link", "daemon")):  # fmt: skip
+        os.lchown(base / name, pwd.getpwnam(user).pw_uid, -1)
+    done = run(call("put_directory", base / way, *THEM, "0700"))
+    assert (done.returncode != 0) == planted, done
+    assert (b"is daemon's, who could put programs there" in done.stdout) == planted
 
 
 def test_links_in_a_circle_are_no_place(base, run):

@@ -190,3 +190,28 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     (tmp_path / "run.abcdef").mkdir()
     take_turn(tmp_path, "")
     assert set(tree(tmp_path)) == {"run.lock", "run.turn"}
+
+
+def test_a_step_that_says_more_than_any_goes_on_and_fills_nothing(apply, tmp_path):
+    said = "head -c 20000000 /dev/zero | tr '\\0' x; echo; echo 'note: late'; du -b \"$run/0.log\" >size"
+    lines, status = apply("run 0", said)
+    assert (lines, status) == (["begin 0", "end 0 0", "ended well"], 0)
+    assert int((tmp_path / "size").read_text().split()[0]) <= 8 * 2**20
+
+
+def test_notes_of_a_step_have_an_end(apply):
+    lines, _ = apply("run 0", "yes 'note: again' | head -n 100000")
+    assert lines.count("note again") == 20
+
+
+def test_who_holds_the_log_of_a_step_is_not_waited_for(apply):
+    began = time.monotonic()
+    lines, status = apply("run 0", "setsid sleep 17 & echo done")
+    assert time.monotonic() - began < 12 and status == 0
+
+
+def test_a_run_whose_programs_were_late_twice_stops(apply):
+    late = "is_late 'rm, run as ben, did not end within 60 s'"
+    lines, status = apply("run 0\nrun 1\nrun 2", late, late, ":")
+    assert "note rm, run as ben, did not end within 60 s" in lines and status == 1
+    assert lines[-1] == "| rm, run as ben, did not end within 60 s" and "begin 2" not in lines
