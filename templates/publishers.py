@@ -6,6 +6,7 @@ Usage: publishers.py PORT...     (RFC 23, ZMTP 3.0, without security)
 import contextlib
 import socket
 import sys
+import time
 
 GREETING = b"\xff\0\0\0\0\0\0\0\0\x7f\x03\0NULL".ljust(64, b"\0")
 SUBSCRIBER = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB"
@@ -16,8 +17,8 @@ def publishes(port: int) -> bool:
     with socket.create_connection(("127.0.0.1", port), 2) as wire:
         wire.settimeout(2)
         wire.sendall(GREETING + SUBSCRIBER)
-        answer = b""
-        while len(answer) < 64 + 28 and (chunk := wire.recv(200)):
+        answer, end = b"", time.monotonic() + 2
+        while len(answer) < 64 + 28 and time.monotonic() < end and (chunk := wire.recv(200)):
             answer += chunk
         return b"PUB" in answer[64:]
 

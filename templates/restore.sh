@@ -2,12 +2,10 @@
 incoming=/var/backups/$instance/incoming # what came from the operator's machine, until it is in place
 pending=/var/lib/$instance-fab/restoring # what is to be put in place; whoever comes next completes it
 
-# for_long SECONDS USER COMMAND...: as that user, where it may take longer than a look. Of what it says the
-# first 64 kB are kept: names of theirs could have it complain without an end.
+# for_long SECONDS USER COMMAND...: as that user, where it may take longer than a look.
 for_long() {
     (
-        trap '' PIPE # who is not listened to any more works on
-        longest=$1 most=65536 who=$2
+        longest=$1 who=$2
         shift 2
         as_user "$who" "$home" "$@"
     )
@@ -67,7 +65,7 @@ check_archive() {
         cat -- "$run/own/found"
         return 1
     }
-    sed -n 's/^note: /&/p' "$run/own/found"
+    sed -n 's/^note: //p' "$run/own/found" >>"$run/own/notes"
 }
 
 # refuse_no_room SIZE FOLDER: what is unpacked goes beside what is there.
@@ -209,7 +207,7 @@ complete_restore() {
             for_long 3600 "$account" mv -T -- "$project.before-$stamp/$inner" "$project/$inner" || rebuilt=$inner
         fi
     done
-    [ -z "$rebuilt" ] || echo "note: $rebuilt is not $account's to move: it is made anew"
+    [ -z "$rebuilt" ] || note "$rebuilt is not $account's to move: it is made anew"
     exchange "$stage/jupyter" "$home/.jupyter" "$account"
     exchange "$stage/kernels" "$home/.local/share/jupyter/kernels" "$account"
     if [ -e "$stage/cookie_secret" ]; then
@@ -232,7 +230,7 @@ exchange() {
         former=$2.before-$stamp
         while [ -e "$former" ]; do former=$former+; done
         for_long 3600 "$3" mv -T -- "$2" "$former"
-        echo "note: what was there is now $former"
+        note "what was there is now $former"
     fi
     for_long 3600 "$3" mv -T -- "$1" "$2"
 }
