@@ -118,7 +118,8 @@ fill_assets() {
         mkdir -p -- "$1"
         install -d -o "$4" -g www-data -m 0750 -- "$assets"
     fi
-    slowly as_user "$4" "$5" python3 -I "$run/assets.py" "$assets" "$2" "$3"
+    local longest=600
+    as_user "$4" "$5" python3 -I "$run/assets.py" "$assets" "$2" "$3"
     printf '%s\n' "$now" >"$stamp"
 }
 

@@ -201,8 +201,8 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
 
 
 def test_a_step_that_says_more_than_any_goes_on_and_fills_nothing(apply, tmp_path):
-    said = "head -c 20000000 /dev/zero | tr '\\0' x; echo; echo 'note: late'; du -b \"$run/0.log\" >size"
-    lines, status = apply("run 0", said)
+    said = "head -c 20000000 /dev/zero | tr '\\0' x; echo"
+    lines, status = apply("run 0", f'{said}; du -b "$run/0.log" >size')
     assert (lines, status) == (["begin 0", "end 0 0", "ended well"], 0)
     assert int((tmp_path / "size").read_text().split()[0]) <= 8 * 2**20
 
@@ -214,7 +214,7 @@ def test_notes_of_a_step_have_an_end(apply):
 
 def test_who_holds_the_log_of_a_step_is_not_waited_for(apply):
     began = time.monotonic()
-    lines, status = apply("run 0", "setsid sleep 17 & echo done")
+    _, status = apply("run 0", "setsid sleep 17 & echo done")
     assert time.monotonic() - began < 12 and status == 0
 
 
