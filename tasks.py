@@ -69,7 +69,7 @@ def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
         browser.ensure()
         for release in [debian] if debian else image.BASES:
             image.ensure(release)
-    workers = ["-n", WORKERS, "--dist", "loadgroup", "--no-loadscope-reorder"]
+    workers = ["-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder"]
     raise Exit(code=run("pytest", *workers, "--durations", "25", *chosen))
 
 

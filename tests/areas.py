@@ -1,8 +1,10 @@
-"""Which tests belong together, on which Debian they run, and in which order."""
+"""Which tests belong together, on which Debian they run, in which order, on which worker."""
 
+import re
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from testbed.areas import AREAS
 from testbed.image import BASES
@@ -10,6 +12,8 @@ from testbed.image import BASES
 FOLDERS = {Path(__file__).parent / name for name in ("integration", "browser")}
 # Begun first, for those that begin last end last.
 LONG = ["test_cluster bookworm", "test_docs bookworm"]
+PLACE = re.compile(r"^(?:.*/)?(\w+)\.py")  # of a test's id
+DEBIAN = re.compile(rf"[[-]({'|'.join(BASES)})\]$")
 
 
 def on_servers(node) -> bool:
@@ -33,43 +37,41 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("debian", names, scope="session", indirect=True)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_itemcollected(item):
-    """Name the group whose tests run one after the other, on servers that nobody else has.
+def group(name: str) -> str:
+    """Name, by its id, the tests with which a test shares servers: they run one after the other.
 
-    :raises pytest.UsageError: when a test on servers is of no area, or of several.
+    They are a module on one Debian; the browser's modules share a server for HTTP, and for HTTPS.
     """
-    if not on_servers(item):
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
-        return
-    mine = [area for area in AREAS if item.get_closest_marker(area)]
-    if len(mine) != 1:
-        raise pytest.UsageError(f"{item.nodeid}: one marker of {', '.join(AREAS)}, not {mine}")
-    item.add_marker(pytest.mark.integration)
-    item.add_marker(pytest.mark.xdist_group(group(item)))
+    place, debian = PLACE.match(name)[1], DEBIAN.search(name)
+    if shared := re.search(r"browser/.*\[(https?)-", name):
+        place = f"browser {shared[1]}"
+    return f"{place} {debian[1]}" if debian else place
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
-    """Put groups one after the other: those first that take long, those without servers last."""
+    """Put groups one after the other: those first that take long, those without servers last.
+
+    :raises pytest.UsageError: when a test on servers is of no area, or of several.
+    """
+    for item in filter(on_servers, items):
+        mine = [area for area in AREAS if item.get_closest_marker(area)]
+        if len(mine) != 1:
+            raise pytest.UsageError(f"{item.nodeid}: one marker of {', '.join(AREAS)}, not {mine}")
+        item.add_marker(pytest.mark.integration)
     yield
-    groups = [item.get_closest_marker("xdist_group").args[0] for item in items]
-    first = {name: groups.index(name) for name in set(groups)}
-    items[:] = [
-        item
-        for _, item in sorted(
-            zip(groups, items, strict=True),
-            key=lambda one: (
-                "integration" not in one[1].keywords,
-                LONG.index(one[0]) if one[0] in LONG else len(LONG),
-                first[one[0]],
-            ),
-        )
-    ]
+    found = dict.fromkeys(group(item.nodeid) for item in items)
+    order = {name: place for place, name in enumerate(dict.fromkeys([*LONG, *found]))}
+    items.sort(key=lambda item: ("integration" not in item.keywords, order[group(item.nodeid)]))
 
 
-def group(item) -> str:
-    """Name a module on one Debian; the browser's modules share a server for each kind of it."""
-    values = item.callspec.params if hasattr(item, "callspec") else {}
-    place = f"browser {values['site']}" if "site" in values else item.path.stem
-    return f"{place} {values.get('debian', releases(item.config, item)[0])}"
+class ByGroup(LoadScopeScheduling):
+    """Gives each worker whole groups."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Distribute the tests over the workers, when there are several."""
+    return ByGroup(config, log)
