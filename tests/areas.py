@@ -13,7 +13,7 @@ FOLDERS = {Path(__file__).parent / name for name in ("integration", "browser")}
 # Begun first, for those that begin last end last.
 LONG = ["test_cluster bookworm", "test_docs bookworm"]
 PLACE = re.compile(r"^(?:.*/)?(\w+)\.py")  # of a test's id
-DEBIAN = re.compile(rf"[[-]({'|'.join(BASES)})\]$")
+DEBIAN = re.compile(rf"(?:\[|-)({'|'.join(BASES)})\]$")
 
 
 def on_servers(node) -> bool:
