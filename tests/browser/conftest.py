@@ -12,7 +12,7 @@ from browser import CHROMIUM, Watched, start, trust
 from lab import Lab
 from outcomes import well
 from playwright.sync_api import Browser, sync_playwright
-from servers import Server
+from servers import Factory, Server
 from visitor import DOMAIN
 
 from testbed.machine import ROOT
@@ -27,7 +27,7 @@ BLANK = 8_000  # bytes; a page of one colour has fewer
 def pytest_collection_modifyitems(config, items):
     """Show by HTTPS alone, for time's sake; say why all are skipped where there is no Chromium."""
     once = [i for i in items if i.path.name in ONCE or "drag]" in i.name]
-    twice = [i for i in once if "[https" not in i.name]
+    twice = [i for i in once if "[https" not in i.name and "[" in i.name]
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
     if CHROMIUM.exists() and shutil.which("certutil"):
@@ -59,9 +59,10 @@ def playwright():
 
 
 @pytest.fixture(scope="session", params=["off", "self-signed"], ids=["http", "https"])
-def site(request, server, playwright, tmp_path_factory):
+def site(request, started, operator, playwright, tmp_path_factory):
     """JupyterLab without HTTPS, then with it."""
-    browsed, home = server("browsed", settled=True), tmp_path_factory.mktemp("browser")
+    make, home = Factory(request, started, operator), tmp_path_factory.mktemp("browser")
+    browsed = make("browsed", settled=True)
     env = {
         "FABRIC_LAB_TLS": request.param,
         "FABRIC_LAB_CA_FOLDER": str(home / "ca"),
@@ -75,6 +76,7 @@ def site(request, server, playwright, tmp_path_factory):
     browser = start(playwright, home, {DOMAIN: browsed.host.address})
     yield Site(browsed, browser, url, token)
     browser.close()
+    make.remove()
 
 
 @pytest.fixture(scope="session")

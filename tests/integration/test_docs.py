@@ -21,6 +21,8 @@ from terminal import converse
 from testbed.host import keypair
 from testbed.machine import ROOT
 
+pytestmark = pytest.mark.docs
+
 FAB = "fab -H david@1.1.1.1"
 README = (ROOT / "README.md").read_text()
 ASKS = f"{FAB} password"  # types a password

@@ -12,6 +12,8 @@ import pytest
 from outcomes import nothing_to_change, well
 from surgery import CUT, KILL_ALL
 
+pytestmark = pytest.mark.lifecycle
+
 # Where a step of a fresh `full` is stopped: at a command of its own, or, given its number, some
 # seconds after it began.
 STEPS = {

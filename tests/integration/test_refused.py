@@ -16,6 +16,8 @@ from fabfile import ns
 from testbed.host import keypair
 from testbed.machine import ROOT
 
+pytestmark = pytest.mark.diagnosis
+
 WATCH = Path(__file__).parent / "watch"
 
 

@@ -19,17 +19,17 @@ from servers import Server
 
 from testbed.host import docker
 
+pytestmark = pytest.mark.network
+
 URL = re.compile(r"http://localhost:(\d+)/lab\?token=(\w{48})")
 
 
 @pytest.fixture(scope="module")
 def site(server):
     """A server with JupyterLab, and without Nginx, a name, or an open port but that of SSH."""
-    site = server("living")
-    well(site.fab("full", "--no-verify"))
+    site = server("tunnelled", settled=True)
     site.host.exec("systemctl stop nginx")
-    yield site
-    site.host.exec("systemctl start nginx")
+    return site
 
 
 @pytest.fixture
