@@ -9,6 +9,8 @@ from outcomes import well
 
 from testbed.host import docker
 
+pytestmark = pytest.mark.security
+
 HOME = "/home/david"
 VENV = f"{HOME}/project/venv"
 CONFIG = f"{HOME}/.jupyter/jupyter_lab_config.py"
