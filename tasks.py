@@ -39,7 +39,7 @@ def demo(c, down=False):
 
 @task
 def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
-    """Run the tests: without options lint, and the product's main job on Debian 12 and 13.
+    """Run the tests, without options those of the main job.
 
     :param all: everything, on both where Debian matters.
     :param area: only those on servers of one area: https, network, security, sites, lifecycle,

@@ -550,15 +550,9 @@ def test_what_is_sent_arrives_whole_or_not_at_all(bare, size, why):
     assert there == (["name"] if size == 5 else [])
 
 
-def test_what_a_users_program_says_and_how_long_it_takes_has_an_end(bare):
-    """It works on when it is not listened to any more, and ends as it ends."""
+def test_what_a_users_program_takes_has_an_end(bare):
     if ME != "root":
         pytest.skip("the shell of a server is root's")
-    says = bare.script("for_long 9 root sh -c 'seq 1000000; exit 3' || echo ended $?")
-    done = dash(says)
-    assert done.stdout.endswith(b"ended 3\n") and 65000 < len(done.stdout) < 66000, done.stdout[
-        -99:
-    ]
     began = time.monotonic()
     done = dash(bare.script("for_long 1 nobody sleep 15 || echo ended $?"))
     assert done.stdout.endswith(b"ended 124\n") and time.monotonic() - began < 10, done.stdout
