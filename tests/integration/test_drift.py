@@ -7,7 +7,7 @@ from outcomes import nothing_to_change, well
 from refusals import refused, state
 from untouched import everything
 
-pytestmark = pytest.mark.lifecycle
+pytestmark = [pytest.mark.lifecycle, pytest.mark.core]
 
 SITE = "/etc/nginx/sites-available/jupyterlab"
 UNIT = "/etc/systemd/system/jupyterlab.service"

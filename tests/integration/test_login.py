@@ -10,7 +10,7 @@ import pytest
 from outcomes import nothing_to_change, well
 from visitor import Visitor, accepted
 
-pytestmark = pytest.mark.lifecycle
+pytestmark = [pytest.mark.lifecycle, pytest.mark.core]
 
 TOKEN_URL = re.compile(r"http://jupyterlab\.vmdomain\.io/lab\?token=(\w+)")
 CHOSEN = "set on the login page"

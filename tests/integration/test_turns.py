@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from outcomes import nothing_to_change, well
 
-pytestmark = pytest.mark.lifecycle
+pytestmark = [pytest.mark.lifecycle, pytest.mark.core]
 
 LOCK = "/run/jupyterlab-fab.lock"
 TURN = "/run/jupyterlab-fab.turn"
