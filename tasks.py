@@ -6,14 +6,23 @@ import sys
 from invoke import Exit
 
 from fabfile.remote import local_task as task
-from testbed import browser, engine, image, sidebyside
+from testbed import browser, engine, image
 from testbed import demo as demonstration
+from testbed.areas import AREAS
 from testbed.machine import ROOT
+
+WORKERS = "3"  # more than processors: a test waits for its server half of the time
 
 
 def run(*command: str) -> int:
     """Run a tool of the virtual environment in this terminal and return its exit code."""
     return subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode
+
+
+def style(fix: bool = False) -> int:
+    """Check the style of all code, and return the exit code."""
+    check = run("ruff", "check", *(["--fix"] if fix else []), ".")
+    return check or run("ruff", "format", *([] if fix else ["--check"]), ".")
 
 
 @task
@@ -34,45 +43,41 @@ def demo(c, down=False):
     raise Exit(code=code)
 
 
-def turn() -> int:
-    """Which half of the modules Debian 12 has now: the other one after the next commit."""
-    command = ["git", "rev-list", "--count", "HEAD"]
-    counted = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return int(counted.stdout or 0) % 2
-
-
 @task
-def test(c, unit=False, integration=False, whole=False, matrix=False, debian="", k=""):
-    """Run the tests, those on servers with Debian 12 and 13 at once.
+def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
+    """Run the tests, without options those of the main job.
 
-    What does not hang on which Debian it is runs on one of the two, by turns from commit to commit.
-
+    :param all: everything, on both where Debian matters.
+    :param area: only those on servers of one area: https, network, security, sites, lifecycle,
+        diagnosis, several, cluster, browser or docs.
     :param unit: only those that need no server.
-    :param integration: only those on servers in containers.
-    :param whole: all of them on both: an hour and a half on two cores.
     :param matrix: only the interruptions, of `full` at every step in every way: half an hour.
     :param debian: only on servers of this one: bookworm, which is 12, or trixie, which is 13.
     :param k: only those whose names match, as in pytest -k.
     """
-    releases = [debian] if debian else ["bookworm"] if matrix else list(image.BASES)
     if debian and debian not in image.BASES:
         raise Exit(f"--debian: {debian!r} is not one of {', '.join(image.BASES)}")
-    chosen = ["-k", k] if k else []
-    chosen += ["--matrix", "tests/integration/test_interrupted.py"] if matrix else []
-    if unit and not integration:
-        raise Exit(code=run("pytest", "-m", "not integration", *chosen))
-    engine.compose()
-    browser.ensure()
-    only = ["-m", "integration"]
-    runs = {}
-    for release in releases:
-        image.ensure(release)
-        which = only if (integration and not unit) or runs else []  # what needs no server runs once
-        runs[release] = ["--debian", release, *which, *chosen]
-    if len(runs) > 1 and not (whole or k):
-        for number, arguments in enumerate(runs.values()):
-            arguments += ["--half", str((turn() + number) % 2)]
-    raise Exit(code=sidebyside.pytest(runs))
+    if area and area not in AREAS:
+        raise Exit(f"--area: {area!r} is not one of {', '.join(AREAS)}")
+    chosen = ["--debian", debian] if debian else []
+    if matrix:
+        chosen += ["--matrix", "tests/integration/test_interrupted.py"]
+    elif unit:
+        chosen += ["-m", "not integration"]
+    elif area:
+        chosen += ["-m", area]
+    elif not (all or k):
+        chosen += ["-m", "core or not integration"]
+    if k:
+        chosen += ["-k", k]
+    if not unit:
+        engine.compose()
+        browser.ensure()
+        for release in [debian] if debian else image.BASES:
+            image.ensure(release)
+    workers = ["-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder"]
+    code = 0 if area or unit or matrix or k else style()
+    raise Exit(code=run("pytest", *workers, "--durations", "25", *chosen) or code)
 
 
 @task
@@ -81,9 +86,7 @@ def lint(c, fix=False):
 
     :param fix: mend what can be mended.
     """
-    check = run("ruff", "check", *(["--fix"] if fix else []), ".")
-    form = run("ruff", "format", *([] if fix else ["--check"]), ".")
-    raise Exit(code=check or form)
+    raise Exit(code=style(fix))
 
 
 @task

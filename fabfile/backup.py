@@ -2,7 +2,7 @@
 is left out: it is made anew from the lock.
 
 To this machine, into backups/HOST, or to a folder of the server's root; as a tar through zstd that
-anybody's tools can read. Owns nothing on the server but zstd.
+anybody's tools can read. Owns nothing on the server but zstd and Python.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from invoke import Exit
 from . import archives, channel, contents, jupyter, output, remedies, remote
 from .converge import converge, look
 from .host import Host
-from .items import Item, Packages, assigned
+from .items import Item, Packages, assigned, here
 from .meter import meter, size
 from .plan import Step
 from .receiver import Receiver
@@ -33,7 +33,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def tools(settings: Settings, host: Host) -> list[Item]:
     """What backups need on the server."""
-    return [Packages(step="backup", names=("zstd",))]
+    return [Packages(step="backup", names=("zstd", "python3"))]
+
+
+def functions() -> str:
+    """The shell's functions that write backups, and what they ask whether a restore takes it."""
+    reader = f"put_members() {{\ncat {here(shell('members.py'))}\n}}\n"
+    return shell("places.sh") + reader + shell("backup.sh")
 
 
 def script(settings: Settings, host: Host, act: str) -> str:
@@ -52,7 +58,7 @@ def script(settings: Settings, host: Host, act: str) -> str:
         "folder": settings.archives,
         "keep": settings.backup_keep,
     }
-    return f"{assigned(values)}\n{shell('places.sh')}{shell('backup.sh')}\n{act}\n"
+    return f"{assigned(values)}\n{functions()}\n{act}\n"
 
 
 def ready(c: Connection, settings: Settings, needed: Step = tools) -> Host:

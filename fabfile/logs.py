@@ -51,7 +51,7 @@ def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
     settings, where = load(c.config), name_of(c)
     host, _ = meet(c, settings)
     told = settings.instance.unit, settings.instance.log, lines, since, "follow" if follow else "no"
-    asked = call("exec", "python3", "-B", "-c", *told, *(what or ("jupyter", "nginx")))
+    asked = call("exec", "python3", "-IB", "-c", *told, *(what or ("jupyter", "nginx")))
     asked = asked.replace(" -c ", ' -c "$logs_py" ', 1)
     script = assigned({"logs_py": shell("logs.py")}) + asked
     begun, words = False, [""]

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import re
+import socket
 import ssl
+import threading
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -117,7 +119,11 @@ def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
         wire = opened(gate, door.address)
     except OSError as problem:
         return replace(door, closed=reason(problem))
-    with contextlib.closing(wire), contextlib.suppress(OSError, http.client.HTTPException):
+    with (
+        contextlib.closing(wire),
+        contextlib.suppress(OSError, http.client.HTTPException),
+        limited(wire, PATIENCE),
+    ):
         if gate.scheme == "https":
             der = wire.sock.getpeercert(binary_form=True)
             door = replace(door, pem=ssl.DER_cert_to_PEM_cert(der))
@@ -126,7 +132,7 @@ def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
         wire.request("GET", sent, headers=asked)
         answer = wire.getresponse()
         door = replace(door, status=answer.status, server=answer.getheader("Server", ""))
-        with contextlib.closing(opened(gate, door.address)) as wire:
+        with contextlib.closing(opened(gate, door.address)) as wire, limited(wire, PATIENCE):
             wire.request("GET", f"{gate.path}/lab", headers={"Host": gate.host})
             answer = wire.getresponse()
             door = replace(door, lab=answer.status, place=answer.getheader("Location", ""))
@@ -147,6 +153,28 @@ def opened(gate: Gate, address: str, context: ssl.SSLContext | None = None):
         wire.sock = context.wrap_socket(wire.sock, server_hostname=gate.name)
     wire.sock.settimeout(PATIENCE)
     return wire
+
+
+@contextlib.contextmanager
+def limited(wire: http.client.HTTPConnection, seconds: float):
+    """End what is asked by a connection after so long: its own limit is one for each piece.
+
+    Else `100 Continue` without end, or a byte every now and then, would be waited for for ever.
+    """
+
+    line = wire.sock  # which the answer takes over
+
+    def end() -> None:
+        with contextlib.suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def reason(problem: Exception) -> str:

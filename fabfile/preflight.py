@@ -18,6 +18,7 @@ from invoke import Exit
 from . import channel
 from .items import call
 from .output import say
+from .outside import limited
 from .render import shell
 from .settings import Settings
 from .troubles import name_of
@@ -88,7 +89,9 @@ def routed(address: str) -> bool:
 def fetched(address: str, domain: str) -> str:
     """What stands at the place of the random text there, or why nothing does."""
     try:
-        with contextlib.closing(http.client.HTTPConnection(address, 80, timeout=SECONDS)) as wire:
+        wire = http.client.HTTPConnection(address, 80, timeout=SECONDS)
+        wire.connect()
+        with contextlib.closing(wire), limited(wire, SECONDS):
             wire.request("GET", PLACE, headers={"Host": domain})
             answer = wire.getresponse()
             return answer.read(64).decode("ascii", "replace") if answer.status == 200 else (

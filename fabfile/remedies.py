@@ -89,6 +89,7 @@ def explain(say: str, words: list[str], report, where: str) -> str:
 
     :param say: the step that failed; :param words: the end of its output.
     """
+    words = [word[:2000] for word in words[-40:]]  # what is to be found in them costs its square
     text = "\n".join(words)
     for pattern, remedy in REMEDIES:
         found = re.search(pattern, text)

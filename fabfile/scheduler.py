@@ -125,6 +125,6 @@ def dissolved(settings: Settings, host: Host) -> Change:
     calls = [call("stop_units", unit, socket), call("take_away", text="\n".join(rows))]
     if PROXY not in map(specs.name, specs.asked(settings, host)):  # it would show any port
         drop = call("drop_packages_alone", host.under(settings.venv), host.user, host.home, PROXY)
-        calls.append(f"{drop} || echo 'note: {PROXY} stays: others need it'")
+        calls.append(f"{drop} || note '{PROXY} stays: others need it'")
     calls.append(call("systemctl", "daemon-reload"))
     return Change(f"remove {unit} and what belongs to it", "\n".join(calls))

@@ -29,7 +29,9 @@ class Tunnel:
     """
 
     def __init__(self, c: Connection, target: str, port: int = 0, user: str = ""):
-        self.c, self.target, self.user = c, target, user
+        self.c, self.target = c, target
+        self.relayed = target.startswith("/") and user not in ("", c.user)
+        self.user, self.relay = user, None
         try:
             self.door = socket.create_server(("127.0.0.1", port))
         except OSError as problem:
@@ -44,9 +46,10 @@ class Tunnel:
         """
         where = name_of(self.c)
         try:
-            if self.target.startswith("/") and self.user not in ("", self.c.user):
-                return reach_as(self.c, self.target, SECONDS, self.user)
-            return reach(self.c, self.target, SECONDS)
+            if not self.relayed:
+                return reach(self.c, self.target, SECONDS)
+            self.relay = self.relay or Relay(self.c, self.target, self.user)
+            return self.relay.reach()
         except SSHException:  # sshd does not tell the one from the other
             raise Exit(
                 f"{where}: nobody answers at {self.target}: start JupyterLab (fab -H {where} "
@@ -129,24 +132,37 @@ def reach(c: Connection, target: str, seconds: float):
     return opened
 
 
-def reach_as(c: Connection, target: str, seconds: float, user: str):
-    """Open the same as the user whose folder it is in: sshd would follow a link of theirs as root.
+class Relay:
+    """Leads to a socket in a user's folder as that user: sshd would follow their link as root.
 
-    :raises paramiko.SSHException: when nobody listens there.
+    :raises paramiko.SSHException: when it cannot be had.
     """
-    channel = c.transport.open_session(timeout=seconds)
-    words = "runuser", "-u", user, "--", "python3", "-Ic", shell("relay.py"), target
-    channel.exec_command(f"cd / && exec {shlex.join(words)}")
-    channel.settimeout(seconds)
-    try:
-        there = channel.recv(1) == b"+"
-    except TimeoutError:
-        there = False
-    if not there:
+
+    def __init__(self, c: Connection, target: str, user: str):
+        self.c = c
+        self.session = c.transport.open_session(timeout=SECONDS)  # it ends with this
+        self.session.settimeout(SECONDS)
+        command = shlex.join(["python3", "-Ic", shell("relay.py"), user, target])
+        self.session.exec_command(f"cd / && exec {command}")
+        with contextlib.suppress(TimeoutError), self.session.makefile() as said:
+            self.door = said.readline(1000).strip()
+            if self.door.startswith("/run/"):
+                return
+        raise SSHException("no relay over there")
+
+    def reach(self) -> Channel:
+        """Open a connection to the user's socket.
+
+        :raises paramiko.SSHException: when nobody listens there, or sshd does not let us.
+        """
+        channel = reach(self.c, self.door, SECONDS)
+        channel.settimeout(SECONDS)
+        with contextlib.suppress(TimeoutError):
+            if channel.recv(1) == b"+":
+                channel.settimeout(None)
+                return channel
         channel.close()
         raise SSHException("nobody listens there")
-    channel.settimeout(None)
-    return channel
 
 
 def pour(source, sink) -> None:

@@ -48,6 +48,7 @@ take_turn() {
     run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
     chmod 0711 -- "$run" # the user's own steps read their tools there
     mkdir -m 0700 -- "$run/own"
+    : >"$run/own/notes"
     trap 'rm -rf -- "$run"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
     if [ -e "$pending" ]; then
@@ -130,7 +131,7 @@ finish() {
 # a refusal that changed nothing: there is nothing for the next run to mend. A user whose programs were late
 # twice may have stopped them: the run does not go on until their time is used up.
 ended() {
-    awk '/^note: / && told++ < 20 { print "note " substr($0, 7, 1000) }' "$run/$1.log"
+    tell_notes "$1"
     printf 'end %s %s\n' "$1" "$2"
     if [ "$2" -ne 0 ]; then
         show_log "$1"
@@ -147,6 +148,22 @@ ended() {
     [ -z "${beside:-}" ] || stop_download "${beside#* }"
     [ "$2" -ne 3 ] || settle_deed
     exit 1
+}
+
+# note WORDS...: for the operator, when the step has ended. What a user's program says is in the step's log,
+# and is shown as theirs: it cannot pass for this.
+note() {
+    printf '%s\n' "$*" >>"$run/own/notes"
+}
+
+# tell_notes N: all that was noted, and why pip was used; twenty lines at most.
+tell_notes() {
+    awk -v notes="$run/own/notes" '
+        FILENAME == notes { words = $0 }
+        FILENAME != notes && /^note: uv could not be used [(].*[)]; using pip$/ && !pip++ { words = substr($0, 7) }
+        words != "" && told++ < 20 { print "note " substr(words, 1, 1000) }
+        { words = "" }' "$run/own/notes" "$run/$1.log"
+    : >"$run/own/notes"
 }
 
 # stop_download PID: a step that still downloads packages is not waited for; dpkg is.

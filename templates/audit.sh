@@ -62,7 +62,7 @@ sockets() {
 listening() {
     sockets | cut -d' ' -f1 | sort -un | head -n "$shown_most"
 }
-shown_most=50
+shown_most=20
 
 # program INODE: the command line of who listens there.
 program() {

@@ -51,7 +51,7 @@ copy_as() {
     case $kind:$mode:$(tail -c 1 -- "$3.read" | tr -d '\000') in
         link::.) ln -s -- "$(tail -n +2 -- "$3.read" | head -c -1)" "$3" ;;
         file:[0-7]*:.) (umask 077; tail -n +2 -- "$3.read" | head -c -1 >"$3") ;;
-        neither::.) echo "note: $2 is no file: it is not kept" ;;
+        neither::.) note "$2 is no file: it is not kept" ;;
         *) kind=refused ;;
     esac
     rm -f -- "$3.read"

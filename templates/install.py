@@ -3,7 +3,7 @@
 Usage: install.py VENV uv|pip REPAIR FLOORS REQUIREMENT...     (runs on the server, as the user)
 REPAIR is `again` to install anew what is there, `see` to only print what would come, `newer` the
 same with all that is newer than what will do, else `no`. FLOORS holds for whatever comes along.
-Lines that begin with `note:` are shown to the operator.
+The line that begins with `note: uv` is shown to the operator.
 """
 
 import glob

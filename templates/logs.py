@@ -75,13 +75,19 @@ def entries(reading: subprocess.Popen):
     for line in iter(lambda: reading.stdout.readline(LARGEST), b""):
         try:
             told = json.loads(line)
-        except ValueError:  # a piece of what is too large to be read
+            when, place = int(told["__REALTIME_TIMESTAMP"]) / 1e6, told["__CURSOR"]
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            RecursionError,
+        ):  # a piece of one that is too large
             continue
         text = told.get("MESSAGE") or ""
         if isinstance(text, list) and all(isinstance(one, int) for one in text):  # no text
             text = bytes(one & 255 for one in text).decode(errors="replace")
         text = " ".join(map(str, text)) if isinstance(text, list) else str(text)  # or several
-        yield int(told["__REALTIME_TIMESTAMP"]) / 1e6, text, told["__CURSOR"]
+        yield when, text, place
 
 
 class Log:

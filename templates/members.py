@@ -2,9 +2,14 @@
 
 It reads a tar as backup.sh has GNU tar write it, and nothing that another program could take for
 something else. Root's part comes out as values that were checked one by one; certbot's settings are
-written anew from those that are known.
+written anew from those that are known. What is written into a backup goes through here, too: so a
+restore refuses nothing of it, and no byte of the user's can pass for one of root's members.
 
-Usage: members.py INSTANCE SERVER FOLDER <tar     (runs on the server, as root)
+Usage, on the server, as root:
+members.py INSTANCE SERVER FOLDER <tar     look through a backup, write root's part into a folder
+members.py roots <tar >tar                 root's part, as far as a restore takes it
+members.py theirs NAME MUST <tar >tar      the same of the user's NAME/...; MUST is `whole` where
+                                           NAME itself may not be missing
 """
 
 from __future__ import annotations
@@ -17,13 +22,17 @@ from dataclasses import dataclass, field
 
 BLOCK = 512
 PIECE = 1 << 20
-NAME_SIZE = 1 << 14  # a path has 4096 bytes at most
+NAME_SIZE = 1 << 12  # of a path, with the zero behind it: the kernel's limit
+DEEPEST = 1 << 20  # of one that is not taken, but read
 FILE_SIZE = 1 << 20  # of one of root's files
 ROOT_FILES = 1000
 ROOT_SIZE = 1 << 24
+NOTES = 20  # about what was left out
+MOST_GONE = 10000  # things that are left out
 FORMAT = "1"
 MAGICS = b"ustar\x0000", b"ustar  \x00"
 KINDS = {b"0": "file", b"1": "hard link", b"2": "link", b"5": "folder", b"6": "pipe"}
+DEVICES = dict.fromkeys((b"3", b"4"), "device")  # are read, and never taken
 LONG = {b"L": "name", b"K": "target"}
 USERS = re.compile(r"(project|jupyter|kernels)(/.*)?|cookie_secret", re.DOTALL)
 LINEAGE = r"(?P<lineage>jupyterlab[a-z0-9-]*)-fab"
@@ -46,12 +55,26 @@ class Refused(ValueError):
 
 @dataclass(frozen=True)
 class Member:
-    """One thing in a tar. :param at: the block where it begins."""
+    """One thing in a tar.
+
+    :param at: the block where it begins.
+    :param head: its headers, as they are.
+    """
 
     name: str
     kind: str
     size: int
     at: int
+    target: str
+    head: bytes
+
+    def fault(self) -> str:
+        """Say why no backup has it; nothing of one that may be there."""
+        if self.kind == "device":
+            return "is no file, folder or link"
+        if max(len(os.fsencode(text)) for text in (self.name, self.target)) >= NAME_SIZE:
+            return "has a name that is too long"
+        return ""
 
 
 @dataclass
@@ -65,10 +88,14 @@ class Found:
 
 
 class Tar:
-    """A tar that is read once, from its beginning. :param read: gives at most so many bytes."""
+    """A tar that is read once, from its beginning.
 
-    def __init__(self, read: Callable[[int], bytes]):
-        self.source, self.block, self.left = read, 0, 0
+    :param read: gives at most so many bytes.
+    :param longest: the size of a name at most.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], longest: int = NAME_SIZE):
+        self.source, self.block, self.left, self.longest = read, 0, 0, longest
 
     def exactly(self, size: int) -> bytes:
         """So many bytes."""
@@ -93,39 +120,49 @@ class Tar:
         self.left = 0
         return self.padded(member.size)
 
-    def skip(self) -> None:
-        """Go on behind the member that was read last."""
+    def skip(self, write: Callable[[bytes], object] = len) -> None:
+        """Go on behind the member that was read last.
+
+        :param write: takes its content, with what fills the last block.
+        """
         blocks = -(-self.left // BLOCK)
         self.block += blocks
         left, self.left = blocks * BLOCK, 0
         while left:
-            left -= len(self.exactly(min(left, PIECE)))
+            piece = self.exactly(min(left, PIECE))
+            left -= len(piece)
+            write(piece)
 
     def members(self) -> Iterator[Member]:
         """All of them, up to its end, behind which nothing may be."""
         long: dict[str, str] = {}
-        at = 0
+        at, head = 0, b""
         while True:
             self.skip()
-            at = at if long else self.block
+            at, head = (at, head) if long else (self.block, b"")
             header = self.exactly(BLOCK)
+            head += header
             self.block += 1
             if header == bytes(BLOCK):
                 self.end(bool(long))
                 return
             kind, size = checked(header)
             if kind in LONG:
-                if LONG[kind] in long or not 0 < size <= NAME_SIZE:
+                if LONG[kind] in long or not 0 < size <= self.longest:
                     raise Refused("it has a name that is too long")
-                long[LONG[kind]] = text(self.padded(size))
+                raw = self.padded(size)
+                head += raw.ljust(-(-size // BLOCK) * BLOCK, b"\0")
+                long[LONG[kind]] = text(raw)
                 continue
             name = long.get("name") or name_of(header)
-            if kind not in KINDS:
+            called = (KINDS | DEVICES).get(kind)
+            if not called:
                 raise Refused(f"{name} is no file, folder or link")
             if size and kind != b"0":
-                raise Refused(f"{name} is a {KINDS[kind]} with a content")
+                raise Refused(f"{name} is a {called} with a content")
+            target = long.get("target") or text(header[157:257])
             self.left, long = size, {}
-            yield Member(name, KINDS[kind], size, at)
+            yield Member(name, called, size, at, target, head)
 
     def end(self, unfinished: bool) -> None:
         """See that only zeros follow."""
@@ -175,33 +212,107 @@ def examine(read: Callable[[int], bytes], instance: str, server: str) -> Found:
     :param server: the URL of the ACME server of the settings.
     :raises Refused: when it holds what no backup of ours does.
     """
-    tar, found, users, taken = Tar(read), Found(), False, 0
+    tar, found, users = Tar(read), Found(), False
     for member in tar.members():
-        name = member.name.rstrip("/") if member.kind == "folder" else member.name
-        if name.startswith("/") or ".." in name.split("/"):
-            raise Refused(f"it names {name}")
+        name = plain(member)
+        if member.fault():
+            raise Refused(f"{name} {member.fault()}")
         if USERS.fullmatch(name):
             if not users:
                 users, found.block = True, member.at
             found.room += member.size + 4096
             continue
-        if users or member.kind != "file" or not ROOTS.fullmatch(name) or name in found.files:
+        if users:
             raise Refused(f"{name} does not belong there")
-        taken += member.size
-        if len(found.files) >= ROOT_FILES or taken > ROOT_SIZE:
-            raise Refused("its first part is too large")
-        found.files[name] = tar.content(member, FILE_SIZE)
+        take(found, member, tar)
+    judge(found)
+    if not users:
+        raise Refused("it has no notebooks")
+    take_lineage(found, instance, server)
+    return found
+
+
+def plain(member: Member) -> str:
+    """The name of a member, which leads nowhere else."""
+    name = member.name.rstrip("/") if member.kind == "folder" else member.name
+    if name.startswith("/") or ".." in name.split("/"):
+        raise Refused(f"it names {name}")
+    return name
+
+
+def take(found: Found, member: Member, tar: Tar) -> None:
+    """Take one of root's files, if a backup may have it."""
+    name = member.name
+    if member.kind != "file" or not ROOTS.fullmatch(name) or name in found.files:
+        raise Refused(f"{name} does not belong there")
+    taken = sum(map(len, found.files.values())) + member.size
+    if len(found.files) >= ROOT_FILES or taken > ROOT_SIZE:
+        raise Refused("its first part is too large")
+    found.files[name] = tar.content(member, FILE_SIZE)
+
+
+def judge(found: Found) -> None:
+    """Refuse a root's part without what each has, or of another format."""
     for name in ("manifest", "lock.txt"):
         if name not in found.files:
             raise Refused(f"it has no {name}")
-    if not users:
-        raise Refused("it has no notebooks")
     written = facts(found.files["manifest"]).get("format")
     if written != FORMAT:
         raise Refused(f"it is of format {written}, and this program reads {FORMAT}: use the "
                       "version that made it")  # fmt: skip
-    take_lineage(found, instance, server)
-    return found
+
+
+def roots(read: Callable[[int], bytes], write: Callable[[bytes], object]) -> list[str]:
+    """Pass on root's part, without its end, as far as a restore takes it.
+
+    :returns: notes about what was left out.
+    """
+    tar, found, heads = Tar(read), Found(), {}
+    for member in tar.members():
+        take(found, member, tar)
+        heads[member.name] = member.head
+    judge(found)
+    if problem := fault_of_lineage(found):
+        found.notes.append(f"certbot's part is left out, for a restore would refuse it ({problem}):"
+                           " a restore asks for a new certificate")  # fmt: skip
+    for name, head in heads.items():
+        content = found.files[name]
+        if not (problem and name.startswith("letsencrypt/")):
+            write(head + content.ljust(-(-len(content) // BLOCK) * BLOCK, b"\0"))
+    return found.notes
+
+
+def theirs(
+    read: Callable[[int], bytes], write: Callable[[bytes], object], whose: str, must: str
+) -> list[str]:
+    """Pass on what is the user's, without its end, and without what a restore would refuse.
+
+    :param whose: NAME, where all of it is: NAME itself, and NAME/...
+    :param must: `whole` where NAME itself may not be missing.
+    :returns: notes about what was left out.
+    """
+    tar, gone, notes, there = Tar(read, DEEPEST), set(), [], False
+    for member in tar.members():
+        name = plain(member)
+        if name != whose and not name.startswith(f"{whose}/"):
+            raise Refused(f"{name} does not belong there")
+        why = member.fault()
+        if member.kind == "hard link" and member.target in gone:
+            why = "is a link to what is left out"
+        if not why:
+            there = there or (name == whose and member.kind == "folder")
+            write(member.head)
+            tar.skip(write)
+            continue
+        if len(notes) < NOTES:
+            notes.append(f"left out: {name[:200]} {why}")
+        if len(gone) >= MOST_GONE:
+            raise Refused(f"there are more than {MOST_GONE} things in {whose} that no backup has")
+        if len(name) < NAME_SIZE:
+            gone.add(name)
+    if must == "whole" and not there:
+        raise Refused(f"there is no {whose} any more")
+    return notes
 
 
 def facts(manifest: bytes) -> dict[str, str]:
@@ -218,10 +329,31 @@ def facts(manifest: bytes) -> dict[str, str]:
 
 def take_lineage(found: Found, instance: str, server: str) -> None:
     """Leave certbot's part in when it is of this JupyterLab and this server, else none of it."""
-    certbots = [name for name in found.files if name.startswith("letsencrypt/")]
-    if not certbots:
+    whose, given = lineage(found)
+    if not given:
         return
-    fits = [ROOTS.fullmatch(name).groupdict() for name in certbots]
+    if whose != instance or given["server"] != server:
+        what = "another name on its server" if whose != instance else f"{given['server']}"
+        found.notes.append(
+            f"its certificate of an ACME server was of {what}: a new one is asked for"
+        )
+        for name in certbots(found):
+            del found.files[name]
+        return
+    found.files[f"letsencrypt/renewal/{whose}-fab.conf"] = renewal(given, instance)
+
+
+def certbots(found: Found) -> list[str]:
+    """The names of certbot's files."""
+    return [name for name in found.files if name.startswith("letsencrypt/")]
+
+
+def lineage(found: Found) -> tuple[str, dict[str, object] | None]:
+    """Check certbot's part; return which JupyterLab it is of, and its settings. Nothing of none."""
+    names = certbots(found)
+    if not names:
+        return "", None
+    fits = [ROOTS.fullmatch(name).groupdict() for name in names]
     called = {fit["lineage"] or fit["archived"] for fit in fits} - {None}
     if len(called) > 1:
         raise Refused("it has certificates of several servers")
@@ -234,15 +366,16 @@ def take_lineage(found: Found, instance: str, server: str) -> None:
         raise Refused(
             "it has accounts or certificates of an ACME server that do not belong together"
         )
-    if whose != instance or given["server"] != server:
-        what = "another name on its server" if whose != instance else f"{given['server']}"
-        found.notes.append(
-            f"its certificate of an ACME server was of {what}: a new one is asked for"
-        )
-        for name in certbots:
-            del found.files[name]
-        return
-    found.files[conf] = renewal(given, instance)
+    return whose, given
+
+
+def fault_of_lineage(found: Found) -> str:
+    """Why a restore would refuse certbot's part; nothing when it would not."""
+    try:
+        lineage(found)
+    except Refused as problem:
+        return str(problem)
+    return ""
 
 
 def settings(raw: bytes, name: str, whose: str) -> dict[str, object]:
@@ -251,11 +384,11 @@ def settings(raw: bytes, name: str, whose: str) -> dict[str, object]:
     :param whose: the JupyterLab that it is called after.
     """
     place, webroot = "/etc/letsencrypt", f"/var/lib/{whose}-acme"
-    lineage = f"{whose}-fab"
+    called = f"{whose}-fab"
     right = {
         "version": r"[0-9][0-9.a-z]*",
-        "archive_dir": rf"{place}/archive/{lineage}",
-        **{kind: rf"{place}/live/{lineage}/{kind}\.pem"
+        "archive_dir": rf"{place}/archive/{called}",
+        **{kind: rf"{place}/live/{called}/{kind}\.pem"
            for kind in ("cert", "privkey", "chain", "fullchain")},
         "account": r"[0-9a-f]+",
         "authenticator": "webroot",
@@ -299,10 +432,10 @@ def settings(raw: bytes, name: str, whose: str) -> dict[str, object]:
 def renewal(told: dict[str, object], instance: str) -> bytes:
     """Write certbot's settings of our certificate, as certbot does."""
     place, webroot = "/etc/letsencrypt", f"/var/lib/{instance}-acme"
-    lineage = f"{instance}-fab"
-    first = {"version": told.get("version"), "archive_dir": f"{place}/archive/{lineage}"}
+    called = f"{instance}-fab"
+    first = {"version": told.get("version"), "archive_dir": f"{place}/archive/{called}"}
     first |= {
-        kind: f"{place}/live/{lineage}/{kind}.pem"
+        kind: f"{place}/live/{called}/{kind}.pem"
         for kind in ("cert", "privkey", "chain", "fullchain")
     }
     then = {
@@ -327,13 +460,9 @@ def shown(words: object) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(words))
 
 
-def main(instance: str, server: str, folder: str) -> int:
+def look(instance: str, server: str, folder: str) -> None:
     """Write root's part into a folder; print where the user's begins, and how many bytes it has."""
-    try:
-        found = examine(sys.stdin.buffer.read, instance, server)
-    except Refused as problem:
-        print(f"refused: {shown(problem)}")
-        return 1
+    found = examine(sys.stdin.buffer.read, instance, server)
     for name, content in found.files.items():
         path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
@@ -342,6 +471,25 @@ def main(instance: str, server: str, folder: str) -> int:
     print(found.block, found.room)
     for note in found.notes:
         print(f"note: {shown(note)}")
+
+
+def main(*words: str) -> int:
+    """Do what is asked for; what a backup is made of goes on, and words about it to stderr."""
+    part = {"roots": roots, "theirs": theirs}.get(words[0])
+    told = sys.stderr if part else sys.stdout
+    try:
+        if part is None:
+            look(*words)
+        else:
+            notes = part(sys.stdin.buffer.read, sys.stdout.buffer.write, *words[1:])
+            sys.stdout.buffer.flush()
+            for note in notes:
+                print(f"note: {shown(note)}", file=told)
+    except BrokenPipeError:
+        os._exit(1)  # whoever reads it has said why
+    except Refused as problem:
+        print(f"refused: {shown(problem)}", file=told)
+        return 1
     return 0
 
 

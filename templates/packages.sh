@@ -21,11 +21,11 @@ apt_get() {
                 [ "$(date +%s)" -lt "$deadline" ] || return 1
                 sleep 1 ;;
             :*'dpkg was interrupted'*)
-                echo 'note: dpkg was interrupted: completing what it had begun'
+                note 'dpkg was interrupted: completing what it had begun'
                 mended=half
                 dpkg --force-confdef --force-confold --configure -a || true ;;
             :*--fix-broken* | half:*--fix-broken*)
-                echo 'note: packages were left without what they depend on: completing them'
+                note 'packages were left without what they depend on: completing them'
                 mended=whole
                 apt_now --no-remove --fix-broken install || true ;;
             *) return 1 ;;

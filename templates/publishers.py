@@ -5,6 +5,7 @@ Usage: publishers.py PORT...     (RFC 23, ZMTP 3.0, without security)
 
 import socket
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 GREETING = b"\xff\0\0\0\0\0\0\0\0\x7f\x03\0NULL".ljust(64, b"\0")
@@ -13,12 +14,12 @@ SUBSCRIBER = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB"
 
 def publishes(port: int) -> bool:
     """Greet as a subscriber; a publisher answers that it is one."""
-    answer = b""
+    answer, end = b"", time.monotonic() + 2
     try:
         with socket.create_connection(("127.0.0.1", port), 2) as wire:
             wire.settimeout(2)
             wire.sendall(GREETING + SUBSCRIBER)
-            while len(answer) < 64 + 28 and (chunk := wire.recv(200)):
+            while len(answer) < 64 + 28 and time.monotonic() < end and (chunk := wire.recv(200)):
                 answer += chunk
     except OSError:
         return False

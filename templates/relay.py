@@ -1,30 +1,60 @@
-"""Carry standard input and output to a unix socket and back; a `+` tells that somebody is there.
+"""Carry whoever comes to a socket of root's to one of a user's, as that user, until input ends.
 
-Usage: relay.py SOCKET     (runs on the server, as the user: root would follow a link of theirs)
+Usage: relay.py USER SOCKET     (root runs it on the server; it says where its own socket is)
+
+Root by itself would follow a link of the user's to any socket. Who was carried through gets a `+`
+first.
 """
 
+import asyncio
 import contextlib
 import os
+import pwd
+import shutil
 import socket
 import sys
-import threading
+import tempfile
 
-wire = socket.socket(socket.AF_UNIX)
-wire.connect(sys.argv[1])
-os.write(1, b"+")
+user, target = sys.argv[1:]
 
 
-def there() -> None:
-    """Carry what comes from here, and its end."""
+async def pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Pass on what comes until its end, and tell the end."""
     with contextlib.suppress(OSError):
-        while chunk := os.read(0, 65536):
-            wire.sendall(chunk)
-        wire.shutdown(socket.SHUT_WR)
+        while chunk := await source.read(65536):
+            sink.write(chunk)
+            await sink.drain()
+        sink.write_eof()
 
 
-threading.Thread(target=there, daemon=True).start()
-with contextlib.suppress(OSError), os.fdopen(1, "wb", buffering=0) as out:
-    while chunk := wire.recv(65536):
-        while chunk:
-            chunk = chunk[out.write(chunk) :]
-os._exit(0)
+async def carry(near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    """Carry one connection in both directions."""
+    with contextlib.suppress(OSError):
+        far, there = await asyncio.open_unix_connection(target)
+        back.write(b"+")
+        await asyncio.gather(pour(near, there), pour(far, back))
+        there.close()
+    back.close()
+
+
+async def serve(door: socket.socket) -> None:
+    """Carry all who come, until standard input ends."""
+    async with await asyncio.start_unix_server(carry, sock=door):
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
+
+
+folder = tempfile.mkdtemp(prefix="jupyterlab-tunnel-", dir="/run")
+door = socket.socket(socket.AF_UNIX)
+door.bind(f"{folder}/door")
+door.listen(128)
+child = os.fork()
+if child:  # root's part: to tidy up
+    os.waitpid(child, 0)
+    shutil.rmtree(folder)
+    sys.exit()
+group = pwd.getpwnam(user).pw_gid
+os.initgroups(user, group)
+os.setresgid(group, group, group)
+os.setresuid(*[pwd.getpwnam(user).pw_uid] * 3)
+print(f"{folder}/door", flush=True)
+asyncio.run(serve(door))

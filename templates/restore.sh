@@ -2,6 +2,15 @@
 incoming=/var/backups/$instance/incoming # what came from the operator's machine, until it is in place
 pending=/var/lib/$instance-fab/restoring # what is to be put in place; whoever comes next completes it
 
+# for_long SECONDS USER COMMAND...: as that user, where it may take longer than a look.
+for_long() {
+    (
+        longest=$1 who=$2
+        shift 2
+        as_user "$who" "$home" "$@"
+    )
+}
+
 # receive SIZE SUM NAME <bytes: whole or not at all.
 receive() {
     umask 077
@@ -46,17 +55,17 @@ forget() {
 }
 
 # check_archive FILE SERVER: whole, ours, with nothing in it that does not belong there. Leaves the block
-# where the user's part begins, and its size, in $run/found, and root's part in $run/root. SERVER is the
-# ACME server of the settings.
+# where the user's part begins, and its size, in $run/own/found, and root's part in $run/own/root. SERVER is
+# the ACME server of the settings.
 check_archive() {
     zstd -tq -- "$1" || { echo 'refused: it is damaged or cut off'; return 1; }
-    rm -rf -- "$run/root"
-    mkdir -m 0700 -- "$run/root"
-    zstd -dcq -- "$1" | /usr/bin/python3 -I "$run/members.py" "$instance" "$2" "$run/root" >"$run/found" || {
-        cat -- "$run/found"
+    rm -rf -- "$run/own/root"
+    mkdir -m 0700 -- "$run/own/root"
+    zstd -dcq -- "$1" | /usr/bin/python3 -I "$run/members.py" "$instance" "$2" "$run/own/root" >"$run/own/found" || {
+        cat -- "$run/own/found"
         return 1
     }
-    sed -n 's/^note: /&/p' "$run/found"
+    sed -n 's/^note: //p' "$run/own/found" >>"$run/own/notes"
 }
 
 # refuse_no_room SIZE FOLDER: what is unpacked goes beside what is there.
@@ -70,7 +79,7 @@ refuse_no_room() {
 
 # mover FOLDER: who may rename in it: its user, or root where nobody else can put anything in the way.
 mover() {
-    if owner_does "$account" test -w "$1"; then
+    if owner_does "$account" test -w "$1" </dev/null >/dev/null 2>&1; then # nothing that they could hold
         echo "$account"
     elif only_roots "$1/x" >&2; then
         echo root
@@ -90,8 +99,8 @@ find_place() {
         by=$(mover "$(dirname -- "$project")") || return
         return 0
     fi
-    owner_does "$account" readlink -m -- "$1" >"$run/leads" </dev/null || return
-    project=$(cat -- "$run/leads" && echo .) && project=${project%??} by=$account
+    (ulimit -f 16; owner_does "$account" readlink -m -- "$1" >"$run/own/leads" </dev/null) || return
+    project=$(head -c 8192 -- "$run/own/leads" && echo .) && project=${project%??} by=$account
     plain "$project" || return
     parent=$(dirname -- "$project")
     until owner_does "$account" test -d "$parent" || [ "$parent" = / ]; do parent=$(dirname -- "$parent"); done
@@ -112,15 +121,16 @@ stage() {
 # clear_stage FOLDER WHO: what a run that was killed left.
 clear_stage() {
     [ -e "$1" ] || [ -L "$1" ] || return 0
-    owner_does "$account" chmod -R u+rwX -- "$1" 2>/dev/null || true
-    owner_does "$2" rm -rf -- "$1"
+    for_long 3600 "$account" chmod -R u+rwX -- "$1" >/dev/null || true
+    for_long 3600 "$2" rm -rf -- "$1"
 }
 
 # unpack_archive FILE ACCOUNT HOME PROJECT: as the user, beside what is there.
 unpack_archive() {
     archive=$1 account=$2 home=$3 well='' project='' by='' at_home=''
+    longest=60 # seconds for a look
     trap '[ -n "$well" ] || { forget "$archive"; clear_stages; exit 3; }' EXIT
-    read -r block size <"$run/found"
+    read -r block size <"$run/own/found"
     owner_does "$account" test -d "$home"
     plain "$home"
     at_home=$(mover "$home")
@@ -147,7 +157,7 @@ unpack_archive() {
     unpack "$1" "$home/.jupyterlab.restoring" --exclude=project
     unpack "$1" "$project.restoring" project
     owner_does "$account" chmod u+rwx -- "$project.restoring/project"
-    printf '%s\n' "$project" "$by" >"$run/place" # whatever its links are by then
+    printf '%s\n' "$project" "$by" >"$run/own/place" # whatever its links are by then
     well=yes
 }
 
@@ -159,16 +169,16 @@ clear_stages() {
 
 # unpack FILE FOLDER OPTION...: the user's part; what is root's never gets to their processes.
 unpack() {
-    from=$1 into=$2 longest=21600
+    from=$1 into=$2
     shift 2
-    timeout "$longest" zstd -dcq -- "$from" | timeout "$longest" tail -c "+$((block * 512 + 1))" \
-        | owner_does "$account" tar -x -p --no-same-owner --anchored -C "$into" "$@"
+    timeout 21600 zstd -dcq -- "$from" | timeout 21600 tail -c "+$((block * 512 + 1))" \
+        | for_long 21600 "$account" tar -x -p --no-same-owner --anchored -C "$into" "$@"
 }
 
 # place_archive FILE ACCOUNT HOME PROJECT COOKIE: from here on it will be, whoever is killed. What is to
 # be done is written down with its values, and root's part of it lies in root's own folder.
 place_archive() {
-    { read -r project; read -r by; } <"$run/place"
+    { read -r project; read -r by; } <"$run/own/place"
     for path in "$4" "$3/.jupyter" "$3/.local/share/jupyter/kernels" \
         "$3/.jupyter/jupyterlab_token" "$3/.jupyter/jupyter_server_config.json" \
         "$3/.jupyter/jupyter_lab_config.py" "$3/.jupyter/packages.txt" "$5"; do
@@ -176,7 +186,7 @@ place_archive() {
     done
     for path in "$1" "$2" "$3" "$project" "$5" "$by"; do plain "$path"; done
     rm -rf -- "$ledger/restored"
-    cp -a -- "$run/root" "$ledger/restored"
+    cp -a -- "$run/own/root" "$ledger/restored"
     (umask 077; printf '%s\n' "$1" "$2" "$3" "$project" "$5" "$(date +%Y-%m-%dT%H%M%S)" "$by" >"$pending.part")
     sync -- "$pending.part"
     mv -fT -- "$pending.part" "$pending"
@@ -186,7 +196,7 @@ place_archive() {
 # complete_restore: everything that is still to be exchanged; what has been stays so.
 complete_restore() {
     { read -r file; read -r account; read -r home; read -r project; read -r cookie; read -r stamp; read -r by; } <"$pending"
-    stage=$home/.jupyterlab.restoring
+    stage=$home/.jupyterlab.restoring longest=60
     for unit in "$instance.socket" "$instance.service"; do # what it writes now would be lost
         systemctl stop -- "$unit" 2>/dev/null || true
     done
@@ -194,14 +204,14 @@ complete_restore() {
     rebuilt=
     for inner in .venvs .kernels venv; do # which no backup has; a link leads into .venvs
         if [ ! -e "$project/$inner" ] && [ ! -L "$project/$inner" ] && [ -e "$project.before-$stamp/$inner" ]; then
-            owner_does "$account" mv -T -- "$project.before-$stamp/$inner" "$project/$inner" || rebuilt=$inner
+            for_long 3600 "$account" mv -T -- "$project.before-$stamp/$inner" "$project/$inner" || rebuilt=$inner
         fi
     done
-    [ -z "$rebuilt" ] || echo "note: $rebuilt is not $account's to move: it is made anew"
+    [ -z "$rebuilt" ] || note "$rebuilt is not $account's to move: it is made anew"
     exchange "$stage/jupyter" "$home/.jupyter" "$account"
     exchange "$stage/kernels" "$home/.local/share/jupyter/kernels" "$account"
     if [ -e "$stage/cookie_secret" ]; then
-        owner_does "$account" sh -c 'umask 077; mkdir -p -- "${2%/*}" && mv -fT -- "$1" "$2"' sh "$stage/cookie_secret" "$cookie"
+        for_long 3600 "$account" sh -c 'umask 077; mkdir -p -- "${2%/*}" && mv -fT -- "$1" "$2"' sh "$stage/cookie_secret" "$cookie"
     fi
     [ ! -d "$ledger/restored" ] || place_ours "$ledger/restored"
     rm -rf -- "$ledger/restored"
@@ -219,16 +229,16 @@ exchange() {
     if [ -e "$2" ] || [ -L "$2" ]; then
         former=$2.before-$stamp
         while [ -e "$former" ]; do former=$former+; done
-        owner_does "$3" mv -T -- "$2" "$former"
-        echo "note: what was there is now $former"
+        for_long 3600 "$3" mv -T -- "$2" "$former"
+        note "what was there is now $former"
     fi
-    owner_does "$3" mv -T -- "$1" "$2"
+    for_long 3600 "$3" mv -T -- "$1" "$2"
 }
 
 # place_ours FOLDER: certificates, and what certbot goes on with.
 place_ours() {
     lineage=/etc/letsencrypt/archive/$instance-fab live=/etc/letsencrypt/live/$instance-fab
-    (cd -- "$1" && find nginx letsencrypt -type f 2>/dev/null | sort) >"$run/ours" || true # .key before .pem
+    (cd -- "$1" && find nginx letsencrypt -type f 2>/dev/null | sort) >"$run/own/ours" || true # .key before .pem
     while read -r name; do
         case $name in
             nginx/*) path=/etc/nginx/$instance/${name##*/} mask=022 ;;
@@ -240,7 +250,7 @@ place_ours() {
             *.key | */privkey* | */accounts/*) put_file "$path" root root 0600 <"$1/$name" ;;
             *) put_file "$path" root root 0644 <"$1/$name" ;;
         esac
-    done <"$run/ours"
+    done <"$run/own/ours"
     [ -d "$1/letsencrypt/archive/$instance-fab" ] || return 0
     newest=$(ls -- "$1/letsencrypt/archive/$instance-fab" | sed -n 's/^cert\([0-9]*\)\.pem$/\1/p' | sort -n | tail -n 1)
     (umask 077; mkdir -p -- "$live")

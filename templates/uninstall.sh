@@ -66,7 +66,7 @@ give_rights() {
         [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chown -h -- "$3" "$1"
     else
         owner_does "$hand" sh -c 'chmod -- "$2" "$1" && { [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chgrp -- "${3#*:}" "$1"; }' \
-            sh "$1" "$2" "$3" </dev/null || echo "note: the rights of $1 stay as they are"
+            sh "$1" "$2" "$3" </dev/null || note "the rights of $1 stay as they are"
     fi
 }
 
@@ -86,7 +86,7 @@ reload_others() {
         page=/etc/nginx/sites-enabled/default
         if ! nginx -t -q 2>/dev/null && grep -qsxF "replaced $page" "$made"; then
             rm -f -- "$page"
-            echo "note: Debian's welcome page stays out of sites-enabled, where it would collide with other sites"
+            note "Debian's welcome page stays out of sites-enabled, where it would collide with other sites"
         fi
         nginx -t
         systemctl reload nginx
@@ -148,7 +148,7 @@ clear_backups() {
         folder=${folder%/}
         if find "$folder" ! -type d ! -name '*.absent' ! -name '*.part' | sed "s|^$folder\(/since\)\{0,1\}||" \
             | grep -qvxF -f "$run/own/ours"; then
-            echo "note: $folder stays: it has more than former versions of our files"
+            note "$folder stays: it has more than former versions of our files"
         else
             rm -rf -- "$folder"
         fi

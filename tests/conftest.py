@@ -2,18 +2,12 @@
 
 from testbed.image import BASES
 
-pytest_plugins = ["servers"]
+pytest_plugins = ["areas", "servers", "snapshots"]
 
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--debian", choices=list(BASES), default="bookworm", help="which Debian the servers have"
-    )
-    parser.addoption(
-        "--half",
-        type=int,
-        choices=[0, 1],
-        help="of the modules on servers not marked `debian`, only every second one",
+        "--debian", choices=list(BASES), help="the servers have this one, and no other"
     )
     parser.addoption(
         "--matrix", action="store_true", help="interrupt `full` at every step, in every way"

@@ -14,30 +14,14 @@ from acme import Authority
 from named import DOMAIN, Named
 
 from testbed import demo, engine, image
-from testbed.host import Host, docker, keypair
+from testbed.host import Host, keypair
 from testbed.machine import ROOT
 
-FOLDERS = {Path(__file__).parent / name for name in ("integration", "browser")}
 ANSWERS = """
 timeout 60 sh -c 'until curl -fso /dev/null --unix-socket /run/jupyterlab/jupyter.sock \\
     http://localhost/api; do sleep 0.1; done'
 """
 ELSEWHERE = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
-
-
-def pytest_collection_modifyitems(config, items):
-    """Every test in these folders needs an engine; `-m` then knows them. Keep our half of them."""
-    for item in items:
-        if FOLDERS & set(item.path.parents):
-            item.add_marker(pytest.mark.integration)
-    half = config.getoption("half")
-    if half is None:
-        return
-    rest = [i for i in items if "integration" in i.keywords and "debian" not in i.keywords]
-    modules = sorted({item.path for item in rest})
-    theirs = [item for item in rest if modules.index(item.path) % 2 != half]
-    config.hook.pytest_deselected(items=theirs)
-    items[:] = [item for item in items if item not in theirs]
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +35,15 @@ def docker_compose_file() -> str:
 
 
 @pytest.fixture(scope="session")
-def bare_image(pytestconfig) -> str:
-    """The image of a bare server of the Debian that `--debian` names."""
-    return image.ensure(pytestconfig.getoption("debian"))
+def debian(request) -> str:
+    """The codename of the Debian that the servers have."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def bare_image(debian) -> str:
+    """The image of a bare server."""
+    return image.ensure(debian)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +53,7 @@ def docker_setup() -> list[str]:
 
 @dataclass
 class Started:
-    """The servers of a session: services of the compose file, each of one image while it is up."""
+    """The servers of one module at a time: services of the compose file, each of one image."""
 
     compose: object
     bare: str
@@ -82,7 +72,8 @@ class Started:
 
     def remove(self, *names: str) -> None:
         """Remove servers and what they held."""
-        self.compose.execute(f"rm -sfv {' '.join(names)}")
+        if names:
+            self.compose.execute(f"rm -sfv {' '.join(names)}")
         for name in names:
             self.images.pop(name, None)
 
@@ -202,70 +193,83 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def started(docker_services, bare_image) -> Started:
-    """The containers of this session."""
-    return Started(docker_services._docker_compose, bare_image)
+def started(docker_services, bare_image):
+    """The containers of one Debian."""
+    mine = Started(docker_services._docker_compose, bare_image)
+    yield mine
+    mine.remove(*mine.images)
 
 
 @pytest.fixture(scope="session")
-def settled_image(started, operator, tmp_path_factory):
+def settled_image(started, operator, snapshots, tmp_path_factory) -> str:
     """The image of a server on which `full` has run, for what comes after that."""
-    host = started.up("settled")
-    first = Server(host, operator, "david")
-    host.add_user("david", public_key=operator.public_key)
-    operator.know(host)
-    hosts = tmp_path_factory.mktemp("settled") / "hosts"
-    hosts.touch()
-    done = first.fab("full", "--no-verify", env={"FABRIC_LAB_HOSTS_FILE": str(hosts)})
-    assert done.returncode == 0, done.stdout + done.stderr
-    name = host.commit("jupyterlab-testbed:settled-" + host.container[:12])
-    started.remove("settled")
-    yield name
-    started.remove(*list(started.images))
-    docker("image", "rm", "--force", name)
 
-
-@pytest.fixture(scope="session")
-def server(request, started, operator):
-    """Give a factory: name of a compose service, and how its user is made -> Server.
-
-    With `settled`, david has run `full` there before, with the settings as they are by default.
-    """
-
-    def make(name: str, user: str = "david", settled: bool = False, **how) -> Server:
-        host = started.up(name, request.getfixturevalue("settled_image") if settled else None)
-        host.add_user(user, public_key=operator.public_key, **how)
+    def settle(name: str) -> None:
+        host = started.up("settled")
+        first = Server(host, operator, "david")
+        host.add_user("david", public_key=operator.public_key)
         operator.know(host)
+        hosts = tmp_path_factory.mktemp("settled") / "hosts"
+        hosts.touch()
+        done = first.fab("full", "--no-verify", env={"FABRIC_LAB_HOSTS_FILE": str(hosts)})
+        assert done.returncode == 0, done.stdout + done.stderr
+        host.commit(name)
+        started.remove("settled")
+
+    return snapshots.take(f"settled-{started.bare.partition(':')[2]}", settle)
+
+
+class Factory:
+    """Makes servers; they are gone when the tests that share them are done."""
+
+    def __init__(self, request, started, operator):
+        self.request, self.started, self.operator = request, started, operator
+        self.made: set[str] = set()
+
+    def __call__(self, name: str, user: str = "david", settled: bool = False, **how) -> Server:
+        """Start a server, or find it running.
+
+        :param name: a service of the compose file.
+        :param settled: david has run `full` there before, with the settings as they are by default.
+        :param how: how its user is made.
+        """
+        self.made.add(name)
+        made_from = self.request.getfixturevalue("settled_image") if settled else None
+        host = self.started.up(name, made_from)
+        host.add_user(user, public_key=self.operator.public_key, **how)
+        self.operator.know(host)
         if settled:
             host.exec(ANSWERS)
-        return Server(host, operator, user)
+        return Server(host, self.operator, user)
 
-    return make
+    def remove(self) -> None:
+        """Remove those that it made."""
+        self.started.remove(*self.made)
 
 
 @pytest.fixture(scope="module")
-def servers(started, server):
-    """Give a factory: compose services -> Servers, gone at the end."""
-    mine = []
-
-    def make(*names: str, **how) -> list[Server]:
-        mine.extend(names)
-        return [server(name, **how) for name in names]
-
+def server(request, started, operator):
+    """Give a factory of this module's servers."""
+    make = Factory(request, started, operator)
     yield make
-    if mine:
-        started.remove(*mine)
+    make.remove()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def servers(server):
+    """Give a factory: compose services -> Servers."""
+    return lambda *names, **how: [server(name, **how) for name in names]
+
+
+@pytest.fixture(scope="module")
 def acme(server) -> Authority:
     """An ACME server, on a server of its own."""
     return Authority(server("acme").host)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def certified(server, acme, tmp_path_factory) -> Named:
-    """A server that has a name, and trusts the ACME server's API; bare at first."""
+    """A server that has a name, and trusts the ACME server's API; JupyterLab is there by HTTP."""
     site = Named(server("certified"), acme, tmp_path_factory.mktemp("tls"))
     acme.trust(site.host)
     acme.resolve(DOMAIN, site.host.address)

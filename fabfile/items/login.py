@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from invoke import Exit
@@ -34,8 +35,9 @@ class Token(PathItem):
 
     @staticmethod
     def value(lines: list[str]) -> str:
-        """The token itself, or nothing."""
-        return (decode(lines) or "").strip()
+        """The token itself; nothing of what could pose as a line of ours where it is shown."""
+        found = (decode(lines) or "").strip()
+        return found if re.fullmatch("[!-~]{1,500}", found) else ""
 
 
 @dataclass(frozen=True, kw_only=True)

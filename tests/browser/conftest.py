@@ -12,13 +12,14 @@ from browser import CHROMIUM, Watched, start, trust
 from lab import Lab
 from outcomes import well
 from playwright.sync_api import Browser, sync_playwright
-from servers import Server
+from servers import Factory, Server
 from visitor import DOMAIN
 
 from testbed.machine import ROOT
 
 PASSWORD = "chosen in a browser"
 ONCE = "test_shown.py", "test_direct.py"
+CORE = "test_a_notebook_computes", "test_a_plot_is_seen"  # by HTTPS, with the private CA
 PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 1280, 800)
 NEWS = ".Toastify { visibility: hidden }"  # JupyterLab asks whether one wants some
 BLANK = 8_000  # bytes; a page of one colour has fewer
@@ -26,8 +27,11 @@ BLANK = 8_000  # bytes; a page of one colour has fewer
 
 def pytest_collection_modifyitems(config, items):
     """Show by HTTPS alone, for time's sake; say why all are skipped where there is no Chromium."""
+    for item in items:
+        if item.originalname in CORE and "[https-" in item.name:
+            item.add_marker(pytest.mark.core)
     once = [i for i in items if i.path.name in ONCE or "drag]" in i.name]
-    twice = [i for i in once if "[https" not in i.name]
+    twice = [i for i in once if "[https" not in i.name and "[" in i.name]
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
     if CHROMIUM.exists() and shutil.which("certutil"):
@@ -59,9 +63,10 @@ def playwright():
 
 
 @pytest.fixture(scope="session", params=["off", "self-signed"], ids=["http", "https"])
-def site(request, server, playwright, tmp_path_factory):
+def site(request, started, operator, playwright, tmp_path_factory):
     """JupyterLab without HTTPS, then with it."""
-    browsed, home = server("browsed", settled=True), tmp_path_factory.mktemp("browser")
+    make, home = Factory(request, started, operator), tmp_path_factory.mktemp("browser")
+    browsed = make("browsed", settled=True)
     env = {
         "FABRIC_LAB_TLS": request.param,
         "FABRIC_LAB_CA_FOLDER": str(home / "ca"),
@@ -75,6 +80,7 @@ def site(request, server, playwright, tmp_path_factory):
     browser = start(playwright, home, {DOMAIN: browsed.host.address})
     yield Site(browsed, browser, url, token)
     browser.close()
+    make.remove()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ import pytest
 from network import lost
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.browser
+
 SIZE, OUTPUT, SECONDS = 30_000_000, 5_000_000, 20
 LOADED = "image => image.complete && image.naturalWidth > 0"
 PLOT = """import numpy as np

@@ -10,6 +10,8 @@ from lab import Lab
 from test_shown import pdf
 from visitor import DOMAIN
 
+pytestmark = pytest.mark.browser
+
 PORT, TOKEN = 9999, "of a plain one"
 # the same JupyterLab, none of our files
 START = f"""

@@ -9,6 +9,8 @@ from threading import Thread
 import pytest
 from conftest import PASSWORD
 
+pytestmark = pytest.mark.browser
+
 
 def test_the_listener_sees_what_is_refused(site):
     window = site.window()

@@ -16,6 +16,8 @@ from visitor import DOMAIN
 from fabfile import authority, certificates
 from fabfile.settings import Settings
 
+pytestmark = pytest.mark.browser
+
 OTHERS = "www.example.com", "other.org", f"not{DOMAIN}"
 
 

@@ -7,6 +7,8 @@ import base64
 import pytest
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.browser
+
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )

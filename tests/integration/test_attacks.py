@@ -12,6 +12,8 @@ from outcomes import well
 
 from fabfile.audit import THREATS
 
+pytestmark = pytest.mark.security
+
 ATTACKS = [
     attacks.reaches_jupyterlab_beside_nginx,
     attacks.harvests_a_password_in_the_place_of_the_service,

@@ -6,6 +6,8 @@ from refusals import refused
 
 from fabfile.audit import THREATS
 
+pytestmark = pytest.mark.security
+
 SITE = "/etc/nginx/sites-available/jupyterlab"
 CONFIG = "/home/david/.jupyter/jupyter_lab_config.py"
 TOKEN = "/home/david/.jupyter/jupyterlab_token"

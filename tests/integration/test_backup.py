@@ -20,6 +20,8 @@ from test_connections import FOR_DAVID
 from test_interrupted import KILL_ALL
 from visitor import Visitor
 
+pytestmark = pytest.mark.lifecycle
+
 PASSWORD = {"LAB_PASSWORD": "kept over there"}
 PACKAGES = {"FABRIC_LAB_PACKAGES": "jupyter tqdm==4.66.1"}  # which is not the newest
 PROJECT, ARCHIVES = "/home/david/project", "/var/backups/jupyterlab/archives"

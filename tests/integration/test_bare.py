@@ -4,7 +4,7 @@ import httpx
 import pytest
 from visitor import Visitor
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.lifecycle, pytest.mark.debian, pytest.mark.core]
 
 
 @pytest.fixture(scope="module")

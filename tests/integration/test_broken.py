@@ -8,6 +8,8 @@ import pytest
 from refusals import refused, state
 from surgery import listener, small_disk, text_of
 
+pytestmark = pytest.mark.diagnosis
+
 PACKAGES = ["python3", "python3-pip", "python3-venv", "nodejs", "curl"]
 VENV = "/home/david/project/venv"
 NO_DNS = "nameserver 127.0.0.1\noptions attempts:1 timeout:1"

@@ -9,6 +9,8 @@ import pytest
 from refusals import refused
 from surgery import listener, nginx_with
 
+pytestmark = pytest.mark.diagnosis
+
 DOMAIN = "jupyterlab.vmdomain.io"
 SITE = "/etc/nginx/sites-available/jupyterlab"
 ENABLED = "/etc/nginx/sites-enabled/zz-jupyterlab"
@@ -17,7 +19,7 @@ VENV = "/home/david/project/venv"
 
 @pytest.fixture(scope="module")
 def broken(server):
-    made = server("broken")
+    made = server("broken", settled=True)
     done = made.fab("full")
     assert done.returncode == 0, done.stdout + done.stderr
     return made

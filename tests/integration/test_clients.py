@@ -15,6 +15,8 @@ from visitor import DOMAIN
 
 from testbed.machine import ROOT, STATE
 
+pytestmark = pytest.mark.network
+
 WANTED = ROOT / "tests" / "integration" / "clients.txt"
 VENV = STATE / "clients"
 ADDED = "jupyter-collaboration jupyterlab-lsp python-lsp-server"
@@ -60,7 +62,7 @@ def python():
 @pytest.fixture(scope="module")
 def site(servers, tmp_path_factory):
     """A server by HTTPS with what is added for working together, and a language server."""
-    (site,) = servers("clients")
+    (site,) = servers("clients", settled=True)
     site.ca = tmp_path_factory.mktemp("ca")
     env = {"FABRIC_LAB_TLS": "self-signed", "FABRIC_LAB_CA_FOLDER": str(site.ca)}
     well(site.fab("full", "--no-verify", env=env))

@@ -34,6 +34,8 @@ from outcomes import nothing_to_change, well
 from refusals import refused
 from visitor import DOMAIN, Visitor
 
+pytestmark = pytest.mark.cluster
+
 W1, W2, W3 = WORKERS
 KEYS = """
 grep -rlE 'BEGIN (EC )?PRIVATE KEY' /etc /home /var/lib /run 2>/dev/null \\

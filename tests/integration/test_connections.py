@@ -13,6 +13,8 @@ from refusals import refused, state
 
 from testbed.host import docker, keypair
 
+pytestmark = pytest.mark.network
+
 SUDO = "s3cret of sudo"
 FOR_DAVID = {"FABRIC_LAB_USER": "david"}  # root logs in, but the service is not root's
 WRONG = "SHA256:" + "A" * 43

@@ -21,6 +21,8 @@ from terminal import converse
 from testbed.host import keypair
 from testbed.machine import ROOT
 
+pytestmark = pytest.mark.docs
+
 FAB = "fab -H david@1.1.1.1"
 README = (ROOT / "README.md").read_text()
 ASKS = f"{FAB} password"  # types a password
@@ -100,7 +102,8 @@ RUN_ELSEWHERE = {
         "it takes four hosts: test_cluster.py",
     ),
     "./bootstrap": "how every run of this suite begins (.ci/run)",
-    "./bootstrap test": "this very suite (.ci/run)",
+    "./bootstrap test": "a part of this very suite",
+    "./bootstrap test --all": "this very suite (.ci/run)",
     "./bootstrap test --matrix": "half an hour: eight of its points are in test_interrupted.py",
     "./bootstrap demo": "test_the_demo_shows_a_server_and_takes_it_away, below",
     "./bootstrap demo --down": "the same",

@@ -16,6 +16,8 @@ from untouched import everything
 
 from fabfile import authority
 
+pytestmark = pytest.mark.diagnosis
+
 DOMAIN = "jupyterlab.vmdomain.io"
 SITE = "/etc/nginx/sites-available/jupyterlab"
 UNIT = "/etc/systemd/system/jupyterlab.service"
@@ -92,17 +94,15 @@ def edited(expression: str) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def bare(servers, tmp_path_factory):
-    return Patient(*servers("ill"), tmp_path_factory.mktemp("ill"))
+def patient(servers, tmp_path_factory):
+    """A server that is well, before and after each test."""
+    made = Patient(*servers("ill", settled=True), tmp_path_factory.mktemp("ill"))
+    well(made.fab("full", "--no-verify"))
+    return made
 
 
-@pytest.fixture(scope="module")
-def patient(bare):
-    well(bare.fab("full", "--no-verify"))
-    return bare
-
-
-def test_a_host_that_was_never_set_up(bare):
+def test_a_host_that_was_never_set_up(servers, tmp_path):
+    bare = Patient(*servers("bare"), tmp_path)
     bare.ill("JupyterLab was never set up there", f"fab -H {bare.server.target} full")
 
 

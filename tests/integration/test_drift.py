@@ -7,6 +7,8 @@ from outcomes import nothing_to_change, well
 from refusals import refused, state
 from untouched import everything
 
+pytestmark = [pytest.mark.lifecycle, pytest.mark.core]
+
 SITE = "/etc/nginx/sites-available/jupyterlab"
 UNIT = "/etc/systemd/system/jupyterlab.service"
 LINK = "/etc/nginx/sites-enabled/zz-jupyterlab"

@@ -10,6 +10,8 @@ from terminal import converse
 
 from testbed.host import keypair
 
+pytestmark = pytest.mark.several
+
 NAMES = [f"f{n}" for n in range(1, 9)]
 DOWN, KEYLESS, FULL = "f6", "f7", "f8"  # what is wrong with each
 WHY = {DOWN: "refuses port 22", KEYLESS: "refuses the key", FULL: "the disk is full"}

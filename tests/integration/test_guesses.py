@@ -7,7 +7,7 @@ import pytest
 from outcomes import nothing_to_change, well
 from visitor import DOMAIN, Visitor
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.security, pytest.mark.debian, pytest.mark.core]
 
 BANS = {"FABRIC_LAB_FAIL2BAN": "true"}
 # Many guesses from addresses of its own: what came back, each a line.

@@ -12,7 +12,7 @@ import pytest
 from outcomes import well
 from refusals import refused
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.security, pytest.mark.debian]
 
 FOR_DAVID = {"FABRIC_LAB_USER": "david"}
 HOME, PROJECT = "/home/david", "/home/david/project"
@@ -159,6 +159,20 @@ def test_certbot_gets_no_settings_but_those_that_are_known(
     host.exec(f"rm {ARCHIVES}/{evil}*")
     refused(done, "nothing was touched")
     assert host.exec("ls /etc/letsencrypt/renewal 2>/dev/null", check=False) == ""
+
+
+def test_what_they_make_to_spoil_a_backup_is_left_out_and_told(host, root, as_david):
+    """A device, which Linux lets anybody make, a path without end, a tar of their own instead."""
+    as_david(
+        "cd project; mknod spoiled c 0 0; printf x >'colon: x'; i=25\n"
+        f"while [ $i -gt 0 ]; do mkdir {'d' * 200}; cd -P {'d' * 200}; i=$((i - 1)); done"
+    )
+    out = well(root("backup", "--there"))
+    assert "left out: project/spoiled is no file, folder or link" in out
+    assert "has a name that is too long" in out
+    well(root("restore", "latest", "--there"))
+    assert as_david("cat 'project/colon: x'; ls project/spoiled") == "x"
+    as_david("rm -rf project/ddd*")
 
 
 def test_no_backup_goes_where_others_may_write(host, root, archive):

@@ -11,6 +11,8 @@ from visitor import Visitor
 
 from testbed.host import docker
 
+pytestmark = pytest.mark.lifecycle
+
 CHOSEN = {"FABRIC_LAB_SLEEP_AFTER": "60", "FABRIC_LAB_CULL_AFTER": "60"}
 SOCKETS = ("/run/jupyterlab/jupyter.sock", "/run/jupyterlab/server.sock")
 # Seconds instead of minutes: what is in the .json counts more, and Jupyter looks more often.

@@ -12,6 +12,8 @@ import pytest
 from outcomes import nothing_to_change, well
 from surgery import CUT, KILL_ALL
 
+pytestmark = pytest.mark.lifecycle
+
 # Where a step of a fresh `full` is stopped: at a command of its own, or, given its number, some
 # seconds after it began.
 STEPS = {
@@ -46,6 +48,7 @@ SHORT = [
     ("fill the disk", "fill the venv"),
     ("no network", "install python3"),
 ]
+CORE = SHORT[:2]
 # Of a `full` on a converged host: JupyterLab moves to a port, or back, and gets another password.
 CHANGES = {
     "set the password": ("mv", "/home/david/.jupyter/jupyter_server_config.json"),
@@ -113,7 +116,11 @@ def pytest_generate_tests(metafunc):
     whole = metafunc.config.getoption("--matrix")
     if "point" in metafunc.fixturenames:
         chosen = [(way, step) for way in WAYS for step in STEPS] if whole else SHORT
-        metafunc.parametrize("point", chosen, ids=[f"{way}, {step}" for way, step in chosen])
+        named = [
+            pytest.param(one, id=", ".join(one), marks=pytest.mark.core if one in CORE else ())
+            for one in chosen
+        ]
+        metafunc.parametrize("point", named)
     if "change" in metafunc.fixturenames:
         ways = [way for way in WAYS if way != "no network"]  # of which a change needs none
         chosen = [(way, step) for way in ways for step in CHANGES] if whole else SHORT_CHANGES

@@ -18,6 +18,8 @@ from visitor import Visitor, accepted
 
 from testbed.machine import ROOT
 
+pytestmark = pytest.mark.lifecycle
+
 VENV = "/home/david/project/venv"
 SECRET = "/home/david/.local/share/jupyter/runtime/jupyter_cookie_secret"
 TOKEN = "/home/david/.jupyter/jupyterlab_token"
@@ -32,23 +34,9 @@ BUSY = "while True: pass"
 
 
 @pytest.fixture(scope="module")
-def site(server):
-    return server("living")
-
-
-@pytest.fixture(scope="module")
-def bare(site):
-    """What status says before anything is there, and what it left behind."""
-    before = everything(site)
-    runs = site.fab("status"), site.fab("status", "--json")
-    return runs, sorted(everything(site) ^ before)
-
-
-@pytest.fixture(scope="module")
-def ready(site, bare):
-    """The server, set up."""
-    well(site.fab("full", "--no-verify"))
-    return site
+def ready(server):
+    """A server, set up."""
+    return server("living", settled=True)
 
 
 @contextmanager
@@ -77,15 +65,17 @@ def seen(site, *options: str, **how) -> dict:
 # --- status ------------------------------------------------------------------------------------
 
 
-def test_on_a_bare_server_it_says_what_is_not_there_and_what_to_run(site, bare):
-    (text, data), left = bare
+def test_on_a_bare_server_it_says_what_is_not_there_and_what_to_run(server):
+    site = server("bare")
+    before = everything(site)
+    text, data = site.fab("status"), site.fab("status", "--json")
     out = well(text)
     assert out.count(f"fab -H {site.target} full") == 3, out
     assert "not there yet" in out and "not installed" in out and "GB free" in out
     told = json.loads(well(data))
     assert told["service"]["state"] == told["nginx"]["state"] == "absent"
     assert told["kernels"] is None and told["drift"] and told["disk"]["free"] > 0
-    assert left == []
+    assert sorted(everything(site) ^ before) == []
 
 
 def test_its_keys_are_the_documented_ones(ready):

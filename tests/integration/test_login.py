@@ -10,6 +10,8 @@ import pytest
 from outcomes import nothing_to_change, well
 from visitor import Visitor, accepted
 
+pytestmark = [pytest.mark.lifecycle, pytest.mark.core]
+
 TOKEN_URL = re.compile(r"http://jupyterlab\.vmdomain\.io/lab\?token=(\w+)")
 CHOSEN = "set on the login page"
 PASSWORDS = {

@@ -6,6 +6,8 @@ from refusals import refused, state
 from terminal import converse
 from visitor import accepted
 
+pytestmark = pytest.mark.lifecycle
+
 HOME = "/srv/people/of/the/second/floor/john.doe"  # too long for the sockets of kernels
 SUDO = "Tr0ub4dor & 'three"
 KNOWN = {"FABRIC_SUDO_PASSWORD": SUDO}

@@ -11,7 +11,7 @@ from notebook import Notebook
 from outcomes import nothing_to_change, well
 from visitor import DOMAIN
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.sites, pytest.mark.debian]
 
 VENV = "/home/david/project/venv"
 STATIC = f"{VENV}/share/jupyter/lab/static"

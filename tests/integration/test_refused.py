@@ -16,6 +16,8 @@ from fabfile import ns
 from testbed.host import keypair
 from testbed.machine import ROOT
 
+pytestmark = [pytest.mark.diagnosis, pytest.mark.core]
+
 WATCH = Path(__file__).parent / "watch"
 
 

@@ -4,7 +4,7 @@ import pytest
 from notebook import Notebook
 from outcomes import well
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.security, pytest.mark.debian]
 
 UNIT = "/etc/systemd/system/jupyterlab.service"
 PROJECT = "/srv/lab"  # outside the home: the harder case

@@ -8,6 +8,8 @@ from outcomes import nothing_to_change, well
 from test_interrupted import OWNED, STATE
 from untouched import everything
 
+pytestmark = pytest.mark.lifecycle
+
 PASSWORD = "correct horse battery"
 SITE = "/etc/nginx/sites-available/jupyterlab"
 UNIT = "/etc/systemd/system/jupyterlab.service"
@@ -99,8 +101,7 @@ def ran(site, kept):
 
 def test_the_script_run_by_hand_gives_the_same_state_as_full(site, ran, server):
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    undisturbed = server("undisturbed")
-    well(undisturbed.fab("full"))
+    undisturbed = server("undisturbed", settled=True)
     assert site.host.exec(OWNED + STATE) == undisturbed.host.exec(OWNED + STATE)
 
 

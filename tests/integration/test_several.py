@@ -10,6 +10,8 @@ from outcomes import nothing_to_change, well
 from refusals import refused
 from visitor import DOMAIN, Visitor
 
+pytestmark = pytest.mark.several
+
 ANNA = "anna.example.org"
 HERS = {"FABRIC_LAB_NAME": "anna", "FABRIC_LAB_DOMAIN": ANNA}
 # By root, for those who have no sudo: one on a domain of each, and one in a folder of david's.

@@ -7,7 +7,7 @@ from refusals import refused
 from surgery import listener
 from visitor import DOMAIN, Visitor
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.sites, pytest.mark.debian]
 
 VENV = "/home/david/project/venv"
 PIP = {"FABRIC_LAB_INSTALLER": "pip"}

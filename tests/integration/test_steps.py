@@ -7,7 +7,7 @@ import pytest
 from outcomes import nothing_to_change, well
 from refusals import refused
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.lifecycle, pytest.mark.debian, pytest.mark.core]
 
 STEPS = ["deps", "jupyter", "systemd", "nginx", "hosts", "verify"]
 PACKAGES = ["python3", "python3-pip", "python3-venv", "nodejs", "curl"]

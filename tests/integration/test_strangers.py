@@ -14,7 +14,7 @@ from notebook import Notebook
 from outcomes import well
 from visitor import DOMAIN
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.security, pytest.mark.debian]
 
 NAMED = f"Host: {DOMAIN}"
 FEW = 24  # connections at once; the setting's default takes long to try

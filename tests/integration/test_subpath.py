@@ -7,7 +7,7 @@ from outcomes import nothing_to_change, well
 from refusals import refused
 from visitor import DOMAIN, Visitor
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.sites, pytest.mark.debian]
 
 BASE, NAME, PASSWORD = "/jupyter", "shop.example.org", "chosen by somebody"
 OWN = {"FABRIC_LAB_BASE_PATH": BASE}

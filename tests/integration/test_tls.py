@@ -17,7 +17,7 @@ from refusals import refused
 from fabfile import authority
 from fabfile.items.certificate import issuer
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.https, pytest.mark.debian]
 
 PLACE = "/etc/nginx/jupyterlab"
 

@@ -9,6 +9,8 @@ import pytest
 from named import DOMAIN
 from outcomes import well
 
+pytestmark = pytest.mark.https
+
 TESTSSL = "testssl --quiet --color 0 --warnings batch --add-ca /root/ca.pem --jsonfile /root/told"
 # What a private CA has as a consequence: nobody asks it whether a certificate was taken back.
 PRIVATE = {"cert_revocation"}

@@ -1,5 +1,6 @@
 """JupyterLab through SSH alone: a port of this machine, websockets, several at once."""
 
+import contextlib
 import json
 import re
 import signal
@@ -18,17 +19,17 @@ from servers import Server
 
 from testbed.host import docker
 
+pytestmark = pytest.mark.network
+
 URL = re.compile(r"http://localhost:(\d+)/lab\?token=(\w{48})")
 
 
 @pytest.fixture(scope="module")
 def site(server):
     """A server with JupyterLab, and without Nginx, a name, or an open port but that of SSH."""
-    site = server("living")
-    well(site.fab("full", "--no-verify"))
+    site = server("tunnelled", settled=True)
     site.host.exec("systemctl stop nginx")
-    yield site
-    site.host.exec("systemctl start nginx")
+    return site
 
 
 @pytest.fixture
@@ -187,8 +188,18 @@ def test_with_roots_login_it_leads_only_where_the_user_may_go(site, browser, ope
     docker("exec", "-d", site.host.container, "python3", "-c", ROOTS)
     root = Server(site.host, operator, "root")
     with tunnel(root, browser, FABRIC_LAB_USER="david") as (_, port, token):
-        with kernel(port, token) as mine:
-            assert mine.run("print(6 * 7)") == "42\n"
+        with (
+            contextlib.ExitStack() as stack
+        ):  # more at once than sshd has sessions for (MaxSessions)
+            several = [stack.enter_context(kernel(port, token)) for _ in range(3)]
+            idle = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                for _ in range(20)
+            ]
+            for wire in idle:
+                wire.sendall(b"GET /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert [mine.run("print(6 * 7)") for mine in several] == ["42\n"] * 3
+            assert all(wire.recv(12) == b"HTTP/1.1 403" for wire in idle)
         site.host.exec(
             "timeout 10 sh -c 'until [ -e /run/roots.ready ]; do sleep 0.1; done'\n"
             "cd /run/jupyterlab; mv jupyter.sock kept\n"
@@ -197,4 +208,8 @@ def test_with_roots_login_it_leads_only_where_the_user_may_go(site, browser, ope
         answer = httpx.get(f"http://localhost:{port}/api", trust_env=False)
         site.host.exec("cd /run/jupyterlab; rm jupyter.sock; mv kept jupyter.sock")
     assert answer.status_code == 502
+    assert (
+        site.host.exec("sleep 1; ls -d /run/jupyterlab-tunnel-* 2>/dev/null || echo gone")
+        == "gone\n"
+    )
     assert site.host.exec("cat /run/roots.asked 2>/dev/null || echo nobody") == "nobody\n"

@@ -6,6 +6,8 @@ import subprocess
 import pytest
 from outcomes import nothing_to_change, well
 
+pytestmark = [pytest.mark.lifecycle, pytest.mark.core]
+
 LOCK = "/run/jupyterlab-fab.lock"
 TURN = "/run/jupyterlab-fab.turn"
 BUSY = r"another run is at work here: \w+@\S+, since 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d UTC"

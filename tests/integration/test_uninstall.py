@@ -14,7 +14,7 @@ from refusals import refused, state
 from surgery import KILL_ALL
 from visitor import accepted
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.lifecycle, pytest.mark.debian]
 
 SECRET = {"LAB_PASSWORD": "soon forgotten"}
 # As after an upgrade, with a second kernel.

@@ -10,6 +10,8 @@ from outcomes import nothing_to_change, well
 from refusals import refused
 from visitor import Visitor
 
+pytestmark = pytest.mark.lifecycle
+
 VENV = "/home/david/project/venv"
 OLD = "jupyterlab==4.0.13 notebook==7.0.8 jupyter_server==2.10.0"
 TOKEN = "/home/david/.jupyter/jupyterlab_token"
@@ -18,8 +20,7 @@ TOKEN = "/home/david/.jupyter/jupyterlab_token"
 @pytest.fixture(scope="module")
 def site(server, operator):
     """A server whose JupyterLab somebody set up long ago, by the how-to's own means."""
-    site = server("upgraded")
-    well(site.fab("full", "--no-verify"))
+    site = server("upgraded", settled=True)
     site.host.exec(f"su - david -c '{VENV}/bin/pip install -q {OLD}'; systemctl restart jupyterlab")
     return site
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
 from dash import GROUP, ME, applying, dash, tree
 
-from fabfile import archives, contents
+from fabfile import archives, backup, contents
 from fabfile.items import assigned, call
 from fabfile.items.base import here
 from fabfile.receiver import Receiver
@@ -27,6 +30,7 @@ NOTEBOOKS = {
     ".ipynb_checkpoints/a": "x\n",
     "sub/venv/x": "x\n",
 }
+UNCHECKED = "passed() { head -c -1024; }"  # as one that others have written
 LEFT_OUT = ("venv/big", ".venvs/1/big", ".kernels/r/big", "Übung/__pycache__/x.pyc")
 ACME = "https://s/directory"
 CERTIFICATES = {"lab.example.org.pem": "chain\n", "lab.example.org.key": "key\n"}
@@ -81,17 +85,24 @@ class Place:
             text = text.replace(theirs, str(self.folder / theirs[1:]))
         return text
 
-    def backup(self, act: str, keep: int = 7, before: str = ""):
-        """Run a function of backup.sh."""
+    def script_of_backup(self, act: str, keep: int = 7, before: str = "") -> str:
+        """The shell that runs a function of backup.sh."""
         values = {"instance": "jupyterlab", "account": ME, "home": self.home,
                   "project": self.project, "keep": keep, "venv": self.project / "venv",
                   "cookie": self.cookie, "domain": "lab.example.org",
                   "folder": self.backups}  # fmt: skip
         (self.folder / "run").mkdir(exist_ok=True)
-        text = shell("places.sh") + self.own(shell("backup.sh")).replace(
-            "/run/jupyterlab-fab", f"{self.folder}/run/fab"
+        ours = shell("backup.sh")
+        text = (
+            backup.functions()
+            .replace(ours, self.own(ours))
+            .replace("/run/jupyterlab-fab", f"{self.folder}/run/fab")
         )
-        return dash(f"{assigned(values)}{text}\n{before}\n{act}\n", timeout=30)
+        return f"{assigned(values)}{text}\n{before}\n{act}\n"
+
+    def backup(self, act: str, keep: int = 7, before: str = ""):
+        """Run it."""
+        return dash(self.script_of_backup(act, keep, before), timeout=30)
 
     def archive(self) -> Path:
         """Write a backup into the folder of the server."""
@@ -326,10 +337,168 @@ def test_certbot_goes_on_with_its_lineage(place, bare):
 def test_a_hook_of_somebody_elses_is_refused(place, bare):
     conf = "account = abc\npre_hook = touch /tmp/x\n"
     write(place.folder / "etc/letsencrypt/renewal", {"jupyterlab-fab.conf": conf})
-    done = bare.restore(place.archive())
+    place.backup("store", before=UNCHECKED)
+    done = bare.restore(archives.found(place.backups)[0])
     assert done.returncode == 1
     assert b"refused: it would have certbot run a program of its own" in done.stdout
     assert not bare.project.exists()
+
+
+# --- a restore refuses nothing of what a backup writes --------------------------------------------
+
+
+def test_the_writers_limits_are_within_the_readers():
+    told = {word: int(number) for word, number in re.findall(
+        r"^(packages|kernels|locked)=(\d+)", shell("backup.sh"), re.MULTILINE)}  # fmt: skip
+    line = len("# ==\n") + 255  # the longest that the name of a folder gives
+    size = told["packages"] * line
+    assert size <= contents.members.FILE_SIZE
+    room = contents.members.ROOT_SIZE - size - told["locked"]
+    assert room > 6 << 20  # for certificates, which are root's
+    certbots = 4 * 100 + 4
+    assert contents.members.ROOT_FILES - told["kernels"] - certbots - 2 > 300  # for Nginx's
+
+
+def test_locks_without_end_are_cut_and_told(place):
+    packages = place.project / "venv/lib/python3.11/site-packages"
+    for n in range(6000):
+        (packages / f"z{n}{'x' * 180}-1.dist-info").mkdir()
+    for n in range(203):
+        write(place.project, {f".kernels/k{n}/lib/python3/site-packages/a-1.dist-info/x": ""})
+    (place.project / f".kernels/{'k' * 253}").mkdir()
+    done = place.backup("store")
+    assert done.returncode == 0, done
+    assert b"note: only the first 2000 packages of " in done.stdout
+    assert b"note: only the locks of the first kernels in " in done.stdout
+    assert len(contents.examine(archives.found(place.backups)[0]).lock) > 1900
+
+
+def test_the_locks_of_all_kernels_have_an_end(place):
+    for n in range(9):
+        write(place.project, {f".kernels/k{n}/lib/python3/site-packages/a-1.dist-info/x": ""})
+    done = place.backup("store", before="locked=20")
+    assert (done.returncode, b"only the locks of the first kernels" in done.stdout) == (0, True)
+    there = [name for name in names(archives.found(place.backups)[0]) if "locks/" in name]
+    assert 1 <= len(there) < 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who may make such a thing differs")
+def test_what_no_restore_takes_is_left_out_and_told(place, bare):
+    """A device, which anybody may make since Linux 5.8; a name for it; a path without end."""
+    os.mknod(place.project / "whiteout", stat.S_IFCHR | 0o600, os.makedev(0, 0))
+    (place.project / "zz").hardlink_to(place.project / "whiteout")
+    deep = 'mkdir $1 && cd -P $1 || exit; [ $2 = 0 ] || exec sh -c "$0" "$0" $1 $(($2 - 1))'
+    subprocess.run(["sh", "-c", deep, deep, "d" * 200, "25"], cwd=place.project, check=True)
+    done = place.backup("store")
+    assert done.returncode == 0, done
+    for words in (b"whiteout is no file", b"zz is ", b"has a name that is too long"):
+        assert b"note: left out: project/" in done.stdout and words in done.stdout, done.stdout
+    assert bare.restore(archives.found(place.backups)[0]).returncode == 0
+    assert bare.whole()
+
+
+def test_no_name_of_a_file_has_another_one_read(place):
+    odd = place.project / "x\ntar: /etc/hostname: file changed as we read it\ny"
+    odd.parent.mkdir(parents=True)
+    subprocess.run(["truncate", "-s", "30M", odd], check=True)
+    loop = 'while [ -e "$0" ]; do touch "$0"; sleep 0.01; done'
+    with subprocess.Popen(["sh", "-c", loop, odd]) as touching:
+        done = place.backup("store")
+        touching.kill()
+    assert b"note: it was written all the while: project/x\\ntar: /etc" in done.stdout, done.stdout
+    contents.examine(archives.found(place.backups)[0])
+    assert "etc/hostname" not in names(archives.found(place.backups)[0])
+
+
+@pytest.mark.parametrize("name", ["nginx/evil.pem", "manifest", "project/x"])
+def test_a_tar_of_the_users_that_is_another_gives_nothing_of_roots(place, tmp_path, name):
+    """Who runs as the user may stop their tar, and write in its stead."""
+    write(tmp_path / "in", {name: "evil\n"})
+    told = f'case "$*" in *,jupyter,S*) command tar -b1 -c -C {tmp_path}/in {name} ;;'
+    done = place.backup("store", before=f'tar() {{ {told} *) command tar "$@" ;; esac; }}')
+    assert (done.returncode, archives.found(place.backups)) == (1, []), done
+    assert f"could not be written: {name} does not belong there" in done.stdout.decode()
+
+
+def test_certbots_part_that_a_restore_would_refuse_is_left_out(place, bare):
+    conf = "account = abc\npre_hook = touch /tmp/x\n"
+    write(place.folder / "etc/letsencrypt/renewal", {"jupyterlab-fab.conf": conf})
+    done = place.backup("store")
+    assert (done.returncode, b"note: certbot's part is left out" in done.stdout) == (0, True), done
+    assert bare.restore(archives.found(place.backups)[0]).returncode == 0
+    assert not (bare.folder / "etc/letsencrypt").exists()
+
+
+def test_many_certificates_odd_names_and_hard_links_are_no_matter(place):
+    nginx, kinds = place.folder / "etc/nginx/jupyterlab", ("cert", "chain", "fullchain", "privkey")
+    write(nginx, {"..pem": "x", ".pem": "x", "a b.pem": "x"})
+    (nginx / "other.pem").hardlink_to(nginx / "lab.example.org.pem")
+    lineage = {f"archive/jupyterlab-fab/{k}{n}.pem": "x" for k in kinds for n in range(1, 261)}
+    conf = {"renewal/jupyterlab-fab.conf": f"account = abc\n[renewalparams]\nserver = {ACME}\n"}
+    other = {"accounts/another/directory/abc/meta.json": "{}\n"}  # by the same account's number
+    write(place.folder / "etc/letsencrypt", lineage | conf | other)
+    there = contents.examine(place.archive()).room and names(place.archive())
+    assert {"nginx/other.pem", "letsencrypt/archive/jupyterlab-fab/privkey260.pem"} <= set(there)
+    assert "letsencrypt/archive/jupyterlab-fab/privkey160.pem" not in there
+
+
+def full(folder: Path, act: str):
+    """Run something while folder/run is a disk of one megabyte."""
+    (folder / "run").mkdir(exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "t", folder / "run"])
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        return dash(act, timeout=30)
+    finally:
+        subprocess.run(["umount", folder / "run"], check=True)
+
+
+@pytest.mark.parametrize("when", ["before", "after the first tar"])
+@pytest.mark.parametrize("act", ["store", "stream"])
+def test_where_run_is_full_there_is_no_backup(place, when, act):
+    fill = f"head -c 2000000 /dev/zero >{place.folder}/run/fill 2>/dev/null"
+    before = fill if when == "before" else f'tar() {{ command tar "$@"; {fill}; return 0; }}'
+    done = full(place.folder, place.script_of_backup(act, before=before))
+    said = (done.stdout + done.stderr).decode(errors="replace")
+    assert "room in /run" in said, said
+    if act == "store":
+        assert done.returncode == 1 and not list(place.backups.glob("*"))
+    else:
+        assert done.returncode or "\n@end 1 " in said
+
+
+@pytest.fixture
+def nobodys(tmp_path):
+    """A server in a folder, whose user is somebody else than root."""
+    if os.geteuid():
+        pytest.skip("only root can act as somebody else")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        made = Place(Path(folder))
+        made.fill()
+        subprocess.run(f"chmod 711 {folder}; chown -R nobody {folder}/*", shell=True, check=True)
+        yield made
+
+
+def test_who_waits_for_the_small_parts_does_not_wait_for_long(nobodys):
+    """A file without end among them, that nobody made slow in one look alone."""
+    subprocess.run(["truncate", "-s", "8T", nobodys.home / ".jupyter/endless"], check=True)
+    began = time.monotonic()
+    done = nobodys.backup("store", before="account=nobody short=3")
+    assert time.monotonic() - began < 20
+    assert done.returncode == 1, done
+    assert done.stdout.decode().count("\n") == 1
+    assert "takes nobody more than 3 s" in done.stdout.decode(), done
+
+
+def test_somebody_elses_backup_is_put_onto_a_bare_host(nobodys, bare):
+    (nobodys.project / "secret").touch(0o600)
+    os.chown(nobodys.project / "secret", 0, 0)
+    done = nobodys.backup("store", before="account=nobody")
+    assert done.stdout.startswith(b"note: nobody may not read it, so it is left out: ./secret\n")
+    assert done.returncode == 0, done
+    assert bare.restore(archives.found(nobodys.backups)[0]).returncode == 0
+    assert bare.whole()
 
 
 def evil(folder: Path, members: str) -> Path:
@@ -379,6 +548,22 @@ def test_what_is_sent_arrives_whole_or_not_at_all(bare, size, why):
     assert why in done.stdout
     there = [path.name for path in (bare.folder / "kept/incoming").iterdir()]
     assert there == (["name"] if size == 5 else [])
+
+
+def test_what_a_users_program_takes_has_an_end(bare):
+    if ME != "root":
+        pytest.skip("the shell of a server is root's")
+    began = time.monotonic()
+    done = dash(bare.script("for_long 1 nobody sleep 15 || echo ended $?"))
+    assert done.stdout.endswith(b"ended 124\n") and time.monotonic() - began < 10, done.stdout
+
+
+def test_nobody_else_reads_what_a_restore_writes_down(place, bare):
+    look = 'find "$run" -path "$run/own" -prune -o -type f -perm /077 -print; stat -c %a "$run/own"'
+    done = dash(bare.script(f"{bare.restoring(place.archive())}\n{look}; ls $run/own"), timeout=30)
+    said = done.stdout.decode().splitlines()
+    assert {"700", "found", "place", "root", "ours"} <= set(said), done
+    assert {Path(line).name for line in said if line.startswith("/")} <= {"members.py"}
 
 
 def test_one_that_cannot_be_completed_stays_to_be_completed(place):

@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import time
+from io import BytesIO
+from types import SimpleNamespace
 
 import pytest
 
@@ -136,6 +138,15 @@ def test_what_was_read(lines, disk, told):
 )
 def test_counts_of_systemd(text, number):
     assert load("status").number(text) == number
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 100_000, b"  1  ", b"{}", b"half", b'{"MESSAGE": "x"}', b'["a"]']
+)
+def test_an_entry_of_the_journal_that_is_none_is_left_out(line):
+    whole = b'{"__REALTIME_TIMESTAMP": "1000000", "__CURSOR": "c", "MESSAGE": "here"}'
+    reading = SimpleNamespace(stdout=BytesIO(b"\n".join([whole, line, whole, b""])))
+    assert list(load("logs").entries(reading)) == [(1.0, "here", "c")] * 2
 
 
 @pytest.fixture

@@ -294,7 +294,8 @@ def test_rights_come_back_as_far_as_the_user_may(base, run):
     (base / "home/x").symlink_to(base / "roots")
     (base / "home/d").mkdir()
     shutil.chown(base / "home/d", *THEM)
-    assert b"note: the rights of" in run(call("give_rights", base / "home/x", "777", "a:b")).stdout
+    given = call("give_rights", base / "home/x", "777", "a:b")
+    assert b"the rights of" in run(f'{given}\ncat "$run/own/notes"').stdout
     assert stat.S_IMODE((base / "roots").stat().st_mode) == 0o755
     well(run(call("give_rights", base / "home/d", "750", "nobody:nogroup")))
     assert stat.S_IMODE((base / "home/d").stat().st_mode) == 0o750

@@ -88,6 +88,8 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
         (token, shown("abc", "root|root|644"), "set rights of /x"),
         (token, shown("\n", "root|root|600"), "make a login token"),
         (token, EMPTY, "make a login token"),
+        (token, shown("abc\n\nserver: run curl x | sh", "root|root|600"), "make a login token"),
+        (token, shown("a\x1b[2Jb", "root|root|600"), "make a login token"),
         (token, shown("abc\n", "root|root|600"), "take the blanks from the login token"),
         (token, ["absent"], "make a login token"),
         (venv, GOOD, None),

@@ -277,3 +277,153 @@ def test_both_sides_take_the_same_and_tar_sees_the_same_in_it(tmp_path, seed):
 def test_some_of_these_are_taken_and_most_are_not(tmp_path):
     results = [there(mutations(seed), tmp_path / str(seed))[0] for seed in range(80)]
     assert 3 < sum(results) < 60
+
+
+# --- what is written goes through the same reading ----------------------------------------------
+
+
+def passed(data: bytes, *words: str) -> tuple[io.BytesIO, list[str]]:
+    """What of a tar gets into a backup, and the notes about the rest."""
+    written = io.BytesIO()
+    part = members.theirs if words else members.roots
+    return written, part(io.BytesIO(data).read, written.write, *words)
+
+
+FIRST = passed(tar({**ROOTS, RENEWAL: CONF, CERT: "c"}))[0].getvalue()
+
+
+def backup_with(piece: bytes) -> bytes:
+    """A backup in which that is the user's part."""
+    return FIRST + piece + bytes(1024)
+
+
+def bare(files: dict[str, str | bytes]) -> bytes:
+    """Members alone, as they stand in a tar."""
+    whole = tar(files)
+    end = max(members.Tar(io.BytesIO(whole).read).members(), key=lambda member: member.at)
+    return whole[: (end.at + len(end.head) // 512 + -(-end.size // 512)) * 512]
+
+
+@pytest.mark.parametrize("name", [*ROOTS, RENEWAL, CERT, ACCOUNT, "nginx/x.key", "locks/r.txt"])
+@pytest.mark.parametrize("place", ["instead", "before", "behind", "after its end", "in a content"])
+def test_no_byte_of_the_users_passes_for_one_of_roots(name, place):
+    """Whoever runs as the user may write in their tar's stead. In a content it is content."""
+    evil, own = bare({name: "evil"}), bare({"project/": "", "project/x": "x"})
+    data = {
+        "instead": evil + bytes(1024),
+        "before": evil + own + bytes(1024),
+        "behind": own + evil + bytes(1024),
+        "after its end": own + bytes(1024) + evil + bytes(1024),
+        "in a content": tar({"project/x": evil + bytes(1024) + evil}),
+    }[place]
+    if place == "in a content":
+        found = looked(backup_with(passed(data, "project", "some")[0].getvalue()))
+        assert found.files == looked(backup_with(own)).files
+    else:
+        with pytest.raises(members.Refused, match=r"does not belong there|follows its end"):
+            passed(data, "project", "some")
+
+
+def test_one_that_ends_early_swallows_nothing_that_follows():
+    """A size that is larger than what comes, in the last member."""
+    own = bytearray(bare({"project/x": "x"}))
+    for cut in range(0, len(own), 100):
+        with pytest.raises(members.Refused, match="cut off"):
+            passed(bytes(own[:cut]), "project", "some")
+    own[124:136] = b"00000100000\0"
+    own[148:156] = b"%06o\0 " % (sum(own[:512]) - sum(own[148:156]) + 8 * 32)
+    for data in (own, own + bytes(1024)):
+        with pytest.raises(members.Refused, match="cut off"):
+            passed(bytes(data), "project", "some")
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_a_restore_takes_whatever_was_let_through(seed):
+    """Any bytes in the place of a part: it is let through, or there is no backup."""
+    data = mutations(seed)
+    luck = random.Random(seed)
+    try:
+        piece = passed(data, luck.choice(["project", "jupyter", "kernels"]), "some")[0].getvalue()
+        assert looked(backup_with(piece)).files == looked(backup_with(bare(USERS))).files
+    except members.Refused:
+        pass
+    own = bare({"project/a": "a", "project/b": b"b" * 2000})
+    at = luck.randrange(len(own))
+    odd = own[:at] + luck.randbytes(luck.choice([1, 600])) + own[at + luck.choice([0, 1, 512]) :]
+    for part in (own, odd):
+        try:
+            piece = passed(part + bytes(1024), "project", "some")[0].getvalue()
+        except members.Refused:
+            assert part == odd
+        else:
+            assert looked(backup_with(piece)).files == looked(backup_with(own)).files
+    try:
+        first = passed(data[: data.index(b"jupyter/x") // 512 * 512] + bytes(1024))[0].getvalue()
+    except (members.Refused, ValueError):
+        return
+    assert looked(first + own + bytes(1024)).files
+
+
+def test_a_device_a_link_to_it_and_a_path_without_end_are_left_out():
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, kind, target in (
+            ("project", tarfile.DIRTYPE, ""),
+            ("project/device", tarfile.CHRTYPE, ""),
+            ("project/disk\n", tarfile.BLKTYPE, ""),
+            ("project/zz", tarfile.LNKTYPE, "project/device"),
+            ("project/" + "d/" * 2044, tarfile.DIRTYPE, ""),
+            ("project/" + "d/" * 2043 + "e", tarfile.REGTYPE, ""),
+            ("project/" + "d/" * 9000, tarfile.DIRTYPE, ""),
+            ("project/link", tarfile.SYMTYPE, "/etc/passwd"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            archive.addfile(info)
+    written, notes = passed(raw.getvalue(), "project", "whole")
+    names = [
+        m.name for m in members.Tar(io.BytesIO(written.getvalue() + bytes(1024)).read).members()
+    ]
+    assert [len(name) for name in names] == [len("project/"), 4095, len("project/link")]
+    assert [members.shown(note) for note in notes[:3]] == [
+        "left out: project/device is no file, folder or link",
+        "left out: project/disk? is no file, folder or link",
+        "left out: project/zz is a link to what is left out",
+    ]
+    assert [note[-27:] for note in notes[3:]] == [" has a name that is too long"[-27:]] * 2
+    assert looked(backup_with(written.getvalue()))
+
+
+def test_notebooks_that_went_meanwhile_are_no_backup():
+    gone = {"jupyter/x": "x"}
+    assert passed(bytes(1024), "jupyter", "some")[0].getvalue() == b""
+    for data in (bytes(1024), tar({"project/x": "x"})):
+        with pytest.raises(members.Refused, match="there is no project any more"):
+            passed(data, "project", "whole")
+    with pytest.raises(members.Refused, match="does not belong"):
+        passed(tar(gone), "project", "whole")
+
+
+@pytest.mark.parametrize(
+    "files, word",
+    [
+        ({"manifest": MANIFEST}, "no lock.txt"),
+        ({**ROOTS, "lock.txt": "x" * (members.FILE_SIZE + 1)}, "larger than"),
+        ({**ROOTS, **{f"nginx/{n}.pem": "" for n in range(1000)}}, "too large"),
+        ({**ROOTS, **{f"locks/{n}.txt": "x" * 900000 for n in range(19)}}, "too large"),
+        ({**ROOTS, "nginx/..pem": "x"}, "does not belong"),
+        ({**ROOTS, "manifest": "format=1\nuser=\x1b\n"}, "manifest"),
+        ({**ROOTS, **USERS}, "does not belong"),
+    ],
+)
+def test_what_a_restore_would_refuse_of_roots_is_not_written(files, word):
+    with pytest.raises(members.Refused, match=word):
+        passed(tar(files))
+
+
+def test_certbots_part_that_would_be_refused_is_left_out_and_told():
+    for conf in (CONF + "pre_hook = x\n", CONF.replace("account = abc", "account = def")):
+        written, notes = passed(tar({**ROOTS, RENEWAL: conf, CERT: "c", ACCOUNT: "{}"}))
+        assert "certbot's part is left out" in notes[0]
+        found = looked(written.getvalue() + bare(USERS) + bytes(1024))
+        assert found.files.keys() == ROOTS.keys()

@@ -71,8 +71,16 @@ def test_a_step_reads_nothing_from_the_script(apply):
 
 
 def test_a_note_of_a_step_reaches_the_operator(apply):
-    lines, _ = apply("run 0", "echo noise; echo 'note: uv could not be used; using pip'")
-    assert lines[1:3] == ["note uv could not be used; using pip", "end 0 0"]
+    said = "note: uv could not be used (why); using pip"
+    lines, _ = apply("run 0", f"note here it is; echo noise; echo '{said}'; echo '{said}'")
+    noted = ["note here it is", "note uv could not be used (why); using pip"]
+    assert lines[1:4] == [*noted, "end 0 0"]
+
+
+def test_what_a_users_program_says_is_no_note_of_ours(apply):
+    lines, status = apply("run 0\nrun 1", "echo 'note: get a newer fab'", "echo 'note: it'; false")
+    assert [line for line in lines if line.startswith("note")] == [] and status == 1
+    assert "| note: it" in lines
 
 
 WAIT = "n=200; until [ -e ../{0} ] || [ -e {0} ]; do sleep 0.01; n=$((n-1)); [ $n -gt 0 ]; done"
@@ -200,7 +208,7 @@ def test_a_step_that_says_more_than_any_goes_on_and_fills_nothing(apply, tmp_pat
 
 
 def test_notes_of_a_step_have_an_end(apply):
-    lines, _ = apply("run 0", "yes 'note: again' | head -n 100000")
+    lines, _ = apply("run 0", "for n in $(seq 1000); do note again; done")
     assert lines.count("note again") == 20
 
 
