@@ -10,7 +10,8 @@ detach=
 if { true </dev/tty; } 2>/dev/null; then detach='setsid -w'; fi
 
 # owner_does OWNER COMMAND...: as that user, for `longest` seconds, with nothing of root's: neither its
-# environment nor its terminal, nor the locks of this run, which who inherits one could hold for ever. Of a
+# environment nor its terminal, nor the locks of this run, which who inherits one could hold for ever: so it
+# ends when root's shell is killed, for the next run would not wait for it. Of a
 # user who is gone the OWNER is a number.
 owner_does() {
     local owner="$1" code=0 may="$longest" spent=0 begun='' ended='' become=''
@@ -33,7 +34,7 @@ owner_does() {
     fi
     read -r begun _ </proc/uptime
     (cd "$doing_in" && cleanly "HOME=${HOME:-/}" "USER=$owner" "LOGNAME=$owner" \
-        $detach timeout -k 10 "$may" $become "$@" 8>&- 9>&-; exit) || code=$?
+        $detach setpriv --pdeathsig TERM timeout -k 10 "$may" $become "$@" 8>&- 9>&-; exit) || code=$?
     read -r ended _ </proc/uptime
     ended=$((${ended%%.*} - ${begun%%.*}))
     if [ "$ended" -gt 0 ] && [ "$longest" -lt "$altogether" ] && [ -d "${run:-}/own" ]; then
