@@ -18,7 +18,6 @@ from visitor import DOMAIN
 from testbed.machine import ROOT
 
 PASSWORD = "chosen in a browser"
-ONCE = "test_shown.py", "test_direct.py"
 CORE = "test_a_notebook_computes", "test_a_plot_is_seen"  # by HTTPS, with the private CA
 PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 1280, 800)
 NEWS = ".Toastify { visibility: hidden }"  # JupyterLab asks whether one wants some
@@ -26,12 +25,14 @@ BLANK = 8_000  # bytes; a page of one colour has fewer
 
 
 def pytest_collection_modifyitems(config, items):
-    """Show by HTTPS alone, for time's sake; say why all are skipped where there is no Chromium."""
+    """Show most by HTTPS alone: HTTP is what is between them. Say why, without a Chromium."""
     for item in items:
         if item.originalname in CORE and "[https-" in item.name:
             item.add_marker(pytest.mark.core)
-    once = [i for i in items if i.path.name in ONCE or "drag]" in i.name]
-    twice = [i for i in once if "[https" not in i.name and "[" in i.name]
+    twice = [
+        i for i in items
+        if "[http-" in i.name and i.path.name != "test_guarded.py" and i.originalname not in CORE
+    ]  # fmt: skip
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
     if CHROMIUM.exists() and shutil.which("certutil"):

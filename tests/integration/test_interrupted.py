@@ -139,7 +139,7 @@ def fresh(started, servers):
 @pytest.fixture(scope="module")
 def undisturbed(servers):
     """A server after one `full` that nobody disturbed."""
-    (made,) = servers("undisturbed")
+    (made,) = servers("undisturbed", settled=True)
     well(made.fab("full"))
     return made
 

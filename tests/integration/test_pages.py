@@ -24,7 +24,8 @@ DID = "compress JupyterLab's pages for Nginx"
 
 @pytest.fixture(scope="module")
 def site(servers):
-    (made,) = servers("paged")
+    (made,) = servers("paged", settled=True)
+    made.host.exec(f"rm -r {CACHE}")
     assert DID in well(made.fab("full", "--no-verify"))
     return made
 

@@ -102,6 +102,7 @@ def ran(site, kept):
 def test_the_script_run_by_hand_gives_the_same_state_as_full(site, ran, server):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     undisturbed = server("undisturbed", settled=True)
+    well(undisturbed.fab("full"))
     assert site.host.exec(OWNED + STATE) == undisturbed.host.exec(OWNED + STATE)
 
 
