@@ -17,8 +17,12 @@ import time
 
 # What a hand edit may have put into a file that is shown: the value after a telling name, if that
 # is not the name of a file's place.
-SECRETS = re.compile(r"(?i)((?:password|token|secret)\w*(?<!_file)['\"]?\s*[=:]\s*|argon2:).+")
+SECRETS = re.compile(
+    r"(?i)((?:password|token|secret)\w{0,40}(?<!_file)['\"]?\s{0,20}[=:]\s{0,20}|argon2:).+"
+)
 MASKED = r"\1***"
+LARGE = 100_000  # characters of a file whose changes are not looked for
+WIDE = 2000  # characters of a line that are shown
 
 
 class Sink:
@@ -133,8 +137,11 @@ class Report:
     def diff(self, change) -> None:
         """Show a file's change as a unified diff."""
         before, after = ((text or "").splitlines() for text in (change.before, change.after))
+        if max(map(len, (change.before or "", change.after or ""))) > LARGE:
+            self.line("    (too large to be shown)")
+            return
         for row in list(difflib.unified_diff(before, after, "there", "wanted", "", "", 2, ""))[2:]:
-            self.line(f"    {SECRETS.sub(MASKED, row)}")
+            self.line(f"    {SECRETS.sub(MASKED, row[:WIDE])}")
 
     def shown(self, step: str, text: str) -> None:
         """Show what a step found, such as versions."""

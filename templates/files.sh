@@ -129,15 +129,17 @@ put_file() {
     put_as "$2" "$1" "$4"
 }
 
-# put_as OWNER PATH MODE <content: as that user, whole or not at all.
+# put_as OWNER PATH MODE <content: as that user, whole or not at all. They get it in a file: who wrote into
+# a pipe of which they keep the other end would wait for ever.
 put_as() {
+    (umask 077; cat >"$run/own/put")
     owner_does "$1" sh -c '
         umask 077
         rm -f -- "$(dirname -- "$1")"/.new.?????? # of a run that was killed
         new=$(mktemp -- "$(dirname -- "$1")/.new.XXXXXX") || exit
         trap "rm -f -- \"\$new\"" EXIT
         cat >"$new" && chmod -- "$2" "$new" && sync -- "$new" && mv -fT -- "$new" "$1"
-    ' sh "$2" "$3"
+    ' sh "$2" "$3" <"$run/own/put"
 }
 
 # doubt PATH: for root alone until its other half is new, too; who reads it sees a run that was cut off.

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import pprint
+import time
 import traceback
 
 import pytest
@@ -13,7 +14,7 @@ from invoke import Exit
 
 from fabfile import output
 from fabfile.credentials import Secret, fits, hash_password
-from fabfile.items import Password
+from fabfile.items import Change, Password
 
 GOOD = "korrekt pferd ß"
 
@@ -105,6 +106,14 @@ def test_a_secret_is_never_shown(show):
 )
 def test_a_diff_shows_no_secret_but_where_one_is(line, seen):
     assert output.SECRETS.sub(output.MASKED, line) == seen
+
+
+@pytest.mark.parametrize("text", ["token" * 200_000, "token" * 15_000, "secret " + " " * 90_000])
+def test_the_diff_of_a_file_that_is_made_to_take_long_takes_no_time(capsys, text):
+    began = time.monotonic()
+    output.Report("").diff(Change("it", "", before=text, after="x"))
+    assert time.monotonic() - began < 1
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 2100
 
 
 def test_a_secret_has_no_vars_and_no_json():

@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -142,6 +143,17 @@ def test_a_link_in_a_folder_of_somebodys_leads_root_nowhere(apply, tmp_path):
             lure.wait()
     assert (secret.read_text(), secret.owner()) == ("", "root")
     secret.unlink()
+
+
+@root_only
+def test_who_keeps_what_they_were_given_to_write_keeps_nobody_waiting(apply):
+    keeps = "owner_does() { setsid sleep 17 <&0 >/dev/null 2>&1 & return 1; }"
+    began = time.monotonic()
+    with theirs() as folder:
+        large = "$(head -c 300000 /dev/zero | tr '\\0' x)"
+        put = f"put_file {folder}/x nobody nogroup 0600 <<END\n{large}\nEND"
+        assert apply(keeps, put).returncode
+    assert time.monotonic() - began < 10
 
 
 @root_only
