@@ -117,7 +117,7 @@ found=${found%,}
 judged ports "${found# }" "no program of $account listens at a TCP port, but for kernels, by their names: $kernels"
 
 for number in $(listening); do # all at once: each may keep us waiting
-    { ! other curl -s --max-time 5 "http://127.0.0.1:$number$base/login" | grep -qi jupyter || echo "$number"; } &
+    { ! other curl -s --max-time 5 "http://127.0.0.1:$number$base/login" | head -c 65536 | grep -qi jupyter || echo "$number"; } &
 done >"$work/doors"
 wait
 door=$(tail -n 1 "$work/doors")
@@ -128,7 +128,7 @@ if [ -n "$socket" ]; then
     for path in "${socket%/*}"/*.sock; do # two, where it may sleep; its user can make more
         tries=$((tries - 1))
         [ "$tries" -ge 0 ] || break
-        answer=$(other curl -sS --max-time 5 --unix-socket "$path" "http://localhost$base/login" 2>&1 | head -n 1)
+        answer=$(other curl -sS --max-time 5 --unix-socket "$path" "http://localhost$base/login" 2>&1 | head -c 65536 | head -n 1)
         ! printf '%s' "$answer" | grep -qi html || found="$found $path"
     done
     judged socket "${found:+as nobody: the login page, at$found}" "as nobody: $answer"

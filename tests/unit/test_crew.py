@@ -13,7 +13,7 @@ from invoke import Exit
 from fabfile import alike, authority, crew, peers, scheduler, specs, worker
 from fabfile.cluster import exact, usable
 from fabfile.host import Host
-from fabfile.items import File, Gone, Identity, Interpreter, Seat, Venv
+from fabfile.items import Directory, File, Gone, Identity, Interpreter, Seat, Venv
 from fabfile.items.certificate import parsed
 from fabfile.settings import Settings
 
@@ -153,6 +153,12 @@ def test_no_key_is_for_eyes_and_each_is_its_owners_alone(cluster):
             assert there == (("root", "0644") if item.path == own else ("david", "0600"))
             key = item.compare(["absent", "absent"], set()).shell
             assert f"put_file {item.key} {item.owner} {item.group} 0600" in key
+
+
+def test_in_the_strict_sandbox_a_worker_has_an_ssh_folder_to_close(cluster):
+    settings = Settings(sandbox="strict")
+    step = worker.step(cluster, PLACE, "3.11.2", PINS)
+    assert f"{MAIN.home}/.ssh" in [d.path for d in items_of(step, settings, kind=Directory)]
 
 
 def test_the_scheduler_listens_by_tls_at_one_address_and_shows_itself_on_a_socket(cluster):
