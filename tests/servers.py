@@ -269,8 +269,8 @@ def acme(server) -> Authority:
 
 @pytest.fixture(scope="module")
 def certified(server, acme, tmp_path_factory) -> Named:
-    """A server that has a name, and trusts the ACME server's API; so far JupyterLab has another."""
-    site = Named(server("certified", settled=True), acme, tmp_path_factory.mktemp("tls"))
+    """A server that has a name, and trusts the ACME server's API; bare at first."""
+    site = Named(server("certified"), acme, tmp_path_factory.mktemp("tls"))
     acme.trust(site.host)
     acme.resolve(DOMAIN, site.host.address)
     return site

@@ -24,8 +24,7 @@ DID = "compress JupyterLab's pages for Nginx"
 
 @pytest.fixture(scope="module")
 def site(servers):
-    (made,) = servers("paged", settled=True)
-    made.host.exec(f"rm -r {CACHE}")
+    (made,) = servers("paged")
     assert DID in well(made.fab("full", "--no-verify"))
     return made
 
