@@ -2,7 +2,8 @@
 
 import socket
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -19,3 +20,20 @@ def answering(text: bytes):
 
         threading.Thread(target=serve, daemon=True).start()
         yield wire.getsockname()[1], heard
+
+
+@contextmanager
+def endless(again: bytes):
+    """Answer whoever asks first with this again and again, a little at a time: the port."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve():
+            wire, _ = door.accept()
+            with wire, suppress(OSError):
+                wire.recv(4096)
+                while True:
+                    wire.sendall(again)
+                    time.sleep(0.05)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield door.getsockname()[1]

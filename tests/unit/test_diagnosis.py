@@ -1,15 +1,13 @@
 """From what was seen of a server to what is wrong with it: a table."""
 
 import base64
-import contextlib
 import re
-import socket
 import subprocess
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from answers import endless
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
@@ -331,27 +329,11 @@ def test_a_url_names_a_gate():
 @pytest.mark.parametrize("again", [b"HTTP/1.1 100 Continue\r\n\r\n", b"x"])
 def test_an_answer_without_an_end_is_waited_for_only_so_long(monkeypatch, again):
     monkeypatch.setattr(outside, "PATIENCE", 1)
-    with socket.create_server(("127.0.0.1", 0)) as door, endless(door, again):
-        gate = outside.Gate("http", "lab", door.getsockname()[1])
+    with endless(again) as port:
+        gate = outside.Gate("http", "lab", port)
         began = time.monotonic()
         assert outside.knock(Settings(), gate, Door(0, "127.0.0.1"), "n").status == 0
         assert time.monotonic() - began < 5
-
-
-@contextlib.contextmanager
-def endless(door, again: bytes):
-    """Answer whoever comes first with this again and again, a little at a time."""
-
-    def answer():
-        wire, _ = door.accept()
-        with wire, contextlib.suppress(OSError):
-            wire.recv(4096)
-            while True:
-                wire.sendall(again)
-                time.sleep(0.05)
-
-    threading.Thread(target=answer, daemon=True).start()
-    yield
 
 
 @pytest.mark.parametrize("url", ["example.org", "ftp://example.org", "http://", "http://x:port"])

@@ -3,12 +3,13 @@
 import re
 import socket
 import subprocess
+import time
 
 import pytest
-from answers import answering
+from answers import answering, endless
 from fabric import Connection
 
-from fabfile import verify
+from fabfile import outside, verify
 from fabfile.credentials import Secret
 from fabfile.render import shell
 from fabfile.settings import Settings
@@ -120,6 +121,16 @@ def test_an_address_is_asked_by_the_name():
         chosen = Settings(domain="no-such-host.invalid", http_port=port)
         assert verify.from_here(chosen, "127.0.0.1")[1] == "ok"
     assert f"Host: no-such-host.invalid:{chosen.http_port}\r\n".encode() in heard[0]
+
+
+@pytest.mark.parametrize("again", [b"HTTP/1.1 100 Continue\r\n\r\n", b"x"])
+def test_an_answer_without_an_end_is_a_failure(monkeypatch, again):
+    monkeypatch.setattr(outside, "PATIENCE", 1)
+    began = time.monotonic()
+    with endless(again) as port:
+        asked = Settings(domain="no-such-host.invalid", http_port=port), "127.0.0.1"
+        assert verify.from_here(*asked)[1] == "FAIL"
+    assert time.monotonic() - began < 5
 
 
 def test_a_closed_port_is_a_failure():
