@@ -24,9 +24,10 @@ class Snapshots:
         :param make: makes it, given the name; others wait meanwhile.
         """
         image = f"jupyterlab-testbed:{name}-{self.folder.parent.name}"
-        with (self.folder / name).open("a+") as lock:
+        file = self.folder / name
+        with file.open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if lock.tell() == 0:
+            if not file.read_text():  # nobody has made it while we waited
                 make(image)
                 lock.write(image)
         return image
