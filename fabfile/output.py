@@ -136,10 +136,11 @@ class Report:
 
     def diff(self, change) -> None:
         """Show a file's change as a unified diff."""
-        before, after = ((text or "").splitlines() for text in (change.before, change.after))
-        if max(map(len, (change.before or "", change.after or ""))) > LARGE:
+        texts = change.before or "", change.after or ""
+        if max(map(len, texts)) > LARGE:
             self.line("    (too large to be shown)")
             return
+        before, after = (text.splitlines() for text in texts)
         for row in list(difflib.unified_diff(before, after, "there", "wanted", "", "", 2, ""))[2:]:
             self.line(f"    {SECRETS.sub(MASKED, row[:WIDE])}")
 

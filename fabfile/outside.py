@@ -119,22 +119,16 @@ def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
         wire = opened(gate, door.address)
     except OSError as problem:
         return replace(door, closed=reason(problem))
-    with (
-        contextlib.closing(wire),
-        contextlib.suppress(OSError, http.client.HTTPException),
-        limited(wire, PATIENCE),
-    ):
+    with contextlib.closing(wire), contextlib.suppress(OSError, http.client.HTTPException):
         if gate.scheme == "https":
             der = wire.sock.getpeercert(binary_form=True)
             door = replace(door, pem=ssl.DER_cert_to_PEM_cert(der))
             door = replace(door, untrusted=distrust(settings, gate, door.address))
         asked = {"Host": gate.host, "Connection": "Upgrade", "Upgrade": "websocket"}
-        wire.request("GET", sent, headers=asked)
-        answer = wire.getresponse()
+        answer = ask(wire, sent, asked)
         door = replace(door, status=answer.status, server=answer.getheader("Server", ""))
-        with contextlib.closing(opened(gate, door.address)) as wire, limited(wire, PATIENCE):
-            wire.request("GET", f"{gate.path}/lab", headers={"Host": gate.host})
-            answer = wire.getresponse()
+        with contextlib.closing(opened(gate, door.address)) as wire:
+            answer = ask(wire, f"{gate.path}/lab", {"Host": gate.host})
             door = replace(door, lab=answer.status, place=answer.getheader("Location", ""))
         if not strange(door, gate):
             with contextlib.closing(opened(gate, door.address)) as wire:
@@ -155,13 +149,19 @@ def opened(gate: Gate, address: str, context: ssl.SSLContext | None = None):
     return wire
 
 
+def ask(wire: http.client.HTTPConnection, path: str, headers: dict[str, str]):
+    """Ask for a page, and return the answer, if it comes in time."""
+    with limited(wire, PATIENCE):
+        wire.request("GET", path, headers=headers)
+        return wire.getresponse()
+
+
 @contextlib.contextmanager
 def limited(wire: http.client.HTTPConnection, seconds: float):
     """End what is asked by a connection after so long: its own limit is one for each piece.
 
     Else `100 Continue` without end, or a byte every now and then, would be waited for for ever.
     """
-
     line = wire.sock  # which the answer takes over
 
     def end() -> None:

@@ -53,12 +53,18 @@ def items(settings: Settings, host: Host) -> list[Item]:
             (ours.unit_file, host.under(jupyter.CONFIG), token, *jupyter.core(settings, host)),
         ),
     ]
-    if settings.sandbox == "strict":  # which can only make read-only what is there
-        mine = {"owner": host.user, "group": host.group}
-        wanted.insert(1, Directory(path=host.under("~/.ssh"), mode="0700", **mine))
+    wanted[1:1] = closed(settings, host)
     if settings.port:
         wanted.append(Port(port=settings.port, unit=ours.unit))
     return wanted
+
+
+def closed(settings: Settings, host: Host) -> list[Item]:
+    """What the sandbox `strict` keeps from being written: it can only close what is there."""
+    if settings.sandbox != "strict":
+        return []
+    keys = host.under("~/.ssh")
+    return [Directory(path=keys, owner=host.user, group=host.group, mode="0700")]
 
 
 def door(settings: Settings, host: Host) -> Item:

@@ -76,9 +76,7 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
             if settings.secure:
                 context = certificates.trust(settings)
                 wire.sock = context.wrap_socket(wire.sock, server_hostname=settings.domain)
-            with outside.limited(wire, outside.PATIENCE):
-                wire.request("GET", f"{settings.base_path}/lab", headers={"Host": settings.host})
-                answer = wire.getresponse()
+            answer = outside.ask(wire, f"{settings.base_path}/lab", {"Host": settings.host})
             place = answer.getheader("Location", "")
     except (OSError, http.client.HTTPException) as problem:
         if settings.tls == "theirs" and "CERTIFICATE" in str(problem):

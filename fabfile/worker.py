@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from . import systemd
 from .host import Host
 from .items import Directory, File, Identity, Interpreter, Item, Packages, Port, Service, Venv, call
 from .peers import WORKS, Cluster
@@ -51,9 +52,6 @@ def step(cluster: Cluster, place: Place, python: str, pins: tuple[str, ...]) -> 
         reads = unit_file(unit), pem, ca, *loaded, f"{venv}/.converged"
         told = unit, unit_file(unit), place.address, WORKS, START
         fix = call("start_member", *told, *(f"{folder}/{own}" for own in OWN))
-        closed = []
-        if settings.sandbox == "strict":  # which can only make read-only what is there
-            closed = [Directory(path=host.under("~/.ssh"), mode="0700", **mine)]
         return [
             Packages(
                 step="cluster",
@@ -62,7 +60,7 @@ def step(cluster: Cluster, place: Place, python: str, pins: tuple[str, ...]) -> 
             ),
             Interpreter(version=python, needs=("python3", "python3-venv")),
             Directory(path=folder, mode="0700", **mine),
-            *closed,
+            *systemd.closed(settings, host),
             filled(settings, host, venv, pins),
             *(File(path=f"{folder}/{one}", content=shell(one), **secret) for one in PRELOADS),
             File(path=ca, content=cluster.ca.pem, secret=True, **secret),

@@ -76,13 +76,8 @@ def entries(reading: subprocess.Popen):
         try:
             told = json.loads(line)
             when, place = int(told["__REALTIME_TIMESTAMP"]) / 1e6, told["__CURSOR"]
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            RecursionError,
-        ):  # a piece of one that is too large
-            continue
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue  # a piece of one that is too large
         text = told.get("MESSAGE") or ""
         if isinstance(text, list) and all(isinstance(one, int) for one in text):  # no text
             text = bytes(one & 255 for one in text).decode(errors="replace")

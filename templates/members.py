@@ -151,7 +151,7 @@ class Tar:
                 if LONG[kind] in long or not 0 < size <= self.longest:
                     raise Refused("it has a name that is too long")
                 raw = self.padded(size)
-                head += raw.ljust(-(-size // BLOCK) * BLOCK, b"\0")
+                head += filled(raw)
                 long[LONG[kind]] = text(raw)
                 continue
             name = long.get("name") or name_of(header)
@@ -232,6 +232,11 @@ def examine(read: Callable[[int], bytes], instance: str, server: str) -> Found:
     return found
 
 
+def filled(raw: bytes) -> bytes:
+    """Fill up the last block, as a tar has it."""
+    return raw.ljust(-(-len(raw) // BLOCK) * BLOCK, b"\0")
+
+
 def plain(member: Member) -> str:
     """The name of a member, which leads nowhere else."""
     name = member.name.rstrip("/") if member.kind == "folder" else member.name
@@ -278,7 +283,7 @@ def roots(read: Callable[[int], bytes], write: Callable[[bytes], object]) -> lis
     for name, head in heads.items():
         content = found.files[name]
         if not (problem and name.startswith("letsencrypt/")):
-            write(head + content.ljust(-(-len(content) // BLOCK) * BLOCK, b"\0"))
+            write(head + filled(content))
     return found.notes
 
 

@@ -52,9 +52,9 @@ if child:  # root's part: to tidy up
     os.waitpid(child, 0)
     shutil.rmtree(folder)
     sys.exit()
-group = pwd.getpwnam(user).pw_gid
-os.initgroups(user, group)
-os.setresgid(group, group, group)
-os.setresuid(*[pwd.getpwnam(user).pw_uid] * 3)
+theirs = pwd.getpwnam(user)
+os.initgroups(user, theirs.pw_gid)
+os.setresgid(*[theirs.pw_gid] * 3)
+os.setresuid(*[theirs.pw_uid] * 3)
 print(f"{folder}/door", flush=True)
 asyncio.run(serve(door))

@@ -2,15 +2,6 @@
 incoming=/var/backups/$instance/incoming # what came from the operator's machine, until it is in place
 pending=/var/lib/$instance-fab/restoring # what is to be put in place; whoever comes next completes it
 
-# for_long SECONDS USER COMMAND...: as that user, where it may take longer than a look.
-for_long() {
-    (
-        longest=$1 who=$2
-        shift 2
-        as_user "$who" "$home" "$@"
-    )
-}
-
 # receive SIZE SUM NAME <bytes: whole or not at all.
 receive() {
     umask 077
@@ -121,14 +112,13 @@ stage() {
 # clear_stage FOLDER WHO: what a run that was killed left.
 clear_stage() {
     [ -e "$1" ] || [ -L "$1" ] || return 0
-    for_long 3600 "$account" chmod -R u+rwX -- "$1" >/dev/null || true
-    for_long 3600 "$2" rm -rf -- "$1"
+    slowly owner_does "$account" chmod -R u+rwX -- "$1" >/dev/null || true
+    slowly owner_does "$2" rm -rf -- "$1"
 }
 
 # unpack_archive FILE ACCOUNT HOME PROJECT: as the user, beside what is there.
 unpack_archive() {
     archive=$1 account=$2 home=$3 well='' project='' by='' at_home=''
-    longest=60 # seconds for a look
     trap '[ -n "$well" ] || { forget "$archive"; clear_stages; exit 3; }' EXIT
     read -r block size <"$run/own/found"
     owner_does "$account" test -d "$home"
@@ -170,9 +160,10 @@ clear_stages() {
 # unpack FILE FOLDER OPTION...: the user's part; what is root's never gets to their processes.
 unpack() {
     from=$1 into=$2
+    local longest=21600
     shift 2
-    timeout 21600 zstd -dcq -- "$from" | timeout 21600 tail -c "+$((block * 512 + 1))" \
-        | for_long 21600 "$account" tar -x -p --no-same-owner --anchored -C "$into" "$@"
+    timeout "$longest" zstd -dcq -- "$from" | timeout "$longest" tail -c "+$((block * 512 + 1))" \
+        | owner_does "$account" tar -x -p --no-same-owner --anchored -C "$into" "$@"
 }
 
 # place_archive FILE ACCOUNT HOME PROJECT COOKIE: from here on it will be, whoever is killed. What is to
@@ -196,7 +187,7 @@ place_archive() {
 # complete_restore: everything that is still to be exchanged; what has been stays so.
 complete_restore() {
     { read -r file; read -r account; read -r home; read -r project; read -r cookie; read -r stamp; read -r by; } <"$pending"
-    stage=$home/.jupyterlab.restoring longest=60
+    stage=$home/.jupyterlab.restoring
     for unit in "$instance.socket" "$instance.service"; do # what it writes now would be lost
         systemctl stop -- "$unit" 2>/dev/null || true
     done
@@ -204,14 +195,14 @@ complete_restore() {
     rebuilt=
     for inner in .venvs .kernels venv; do # which no backup has; a link leads into .venvs
         if [ ! -e "$project/$inner" ] && [ ! -L "$project/$inner" ] && [ -e "$project.before-$stamp/$inner" ]; then
-            for_long 3600 "$account" mv -T -- "$project.before-$stamp/$inner" "$project/$inner" || rebuilt=$inner
+            slowly owner_does "$account" mv -T -- "$project.before-$stamp/$inner" "$project/$inner" || rebuilt=$inner
         fi
     done
     [ -z "$rebuilt" ] || note "$rebuilt is not $account's to move: it is made anew"
     exchange "$stage/jupyter" "$home/.jupyter" "$account"
     exchange "$stage/kernels" "$home/.local/share/jupyter/kernels" "$account"
     if [ -e "$stage/cookie_secret" ]; then
-        for_long 3600 "$account" sh -c 'umask 077; mkdir -p -- "${2%/*}" && mv -fT -- "$1" "$2"' sh "$stage/cookie_secret" "$cookie"
+        slowly owner_does "$account" sh -c 'umask 077; mkdir -p -- "${2%/*}" && mv -fT -- "$1" "$2"' sh "$stage/cookie_secret" "$cookie"
     fi
     [ ! -d "$ledger/restored" ] || place_ours "$ledger/restored"
     rm -rf -- "$ledger/restored"
@@ -229,10 +220,10 @@ exchange() {
     if [ -e "$2" ] || [ -L "$2" ]; then
         former=$2.before-$stamp
         while [ -e "$former" ]; do former=$former+; done
-        for_long 3600 "$3" mv -T -- "$2" "$former"
+        slowly owner_does "$3" mv -T -- "$2" "$former"
         note "what was there is now $former"
     fi
-    for_long 3600 "$3" mv -T -- "$1" "$2"
+    slowly owner_does "$3" mv -T -- "$1" "$2"
 }
 
 # place_ours FOLDER: certificates, and what certbot goes on with.

@@ -10,9 +10,9 @@ detach=
 if { true </dev/tty; } 2>/dev/null; then detach='setsid -w'; fi
 
 # owner_does OWNER COMMAND...: as that user, for `longest` seconds, with nothing of root's: neither its
-# environment nor its terminal, nor the locks of this run, which who inherits one could hold for ever: so it
-# ends when root's shell is killed, for the next run would not wait for it. Of a
-# user who is gone the OWNER is a number.
+# environment nor its terminal, nor the locks of this run, which who inherits one could hold for ever. The
+# next run would not wait for it, so it ends when root's shell is killed. Of a user who is gone the OWNER is
+# a number.
 owner_does() {
     local owner="$1" code=0 may="$longest" spent=0 begun='' ended='' become=''
     shift

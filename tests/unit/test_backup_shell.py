@@ -554,7 +554,7 @@ def test_what_a_users_program_takes_has_an_end(bare):
     if ME != "root":
         pytest.skip("the shell of a server is root's")
     began = time.monotonic()
-    done = dash(bare.script("for_long 1 nobody sleep 15 || echo ended $?"))
+    done = dash(bare.script("longest=1; owner_does nobody sleep 15 || echo ended $?"))
     assert done.stdout.endswith(b"ended 124\n") and time.monotonic() - began < 10, done.stdout
 
 
