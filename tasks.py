@@ -11,7 +11,7 @@ from testbed import demo as demonstration
 from testbed.areas import AREAS
 from testbed.machine import ROOT
 
-WORKERS = "3"  # more than processors: a test waits for its server half of the time
+WORKERS = "4"  # more than processors: a test waits for its server half of the time
 
 
 def run(*command: str) -> int:

@@ -11,7 +11,7 @@ from testbed.image import BASES
 
 FOLDERS = {Path(__file__).parent / name for name in ("integration", "browser")}
 # Begun first, for those that begin last end last.
-LONG = ["test_cluster bookworm", "test_docs bookworm"]
+LONG = ["test_cluster bookworm", "test_docs bookworm", "test_tls bookworm", "browser bookworm"]
 PLACE = re.compile(r"^(?:.*/)?(\w+)\.py")  # of a test's id
 DEBIAN = re.compile(rf"(?:\[|-)({'|'.join(BASES)})\]$")
 
@@ -40,11 +40,11 @@ def pytest_generate_tests(metafunc):
 def group(name: str) -> str:
     """Name, by its id, the tests with which a test shares servers: they run one after the other.
 
-    They are a module on one Debian; the browser's modules share a server for HTTP, and for HTTPS.
+    They are a module on one Debian; the browser's modules share a server.
     """
     place, debian = PLACE.match(name)[1], DEBIAN.search(name)
-    if shared := re.search(r"browser/.*\[(https?)-", name):
-        place = f"browser {shared[1]}"
+    if "/browser/" in name:
+        place = "browser"
     return f"{place} {debian[1]}" if debian else place
 
 

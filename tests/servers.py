@@ -14,12 +14,20 @@ from acme import Authority
 from named import DOMAIN, Named
 
 from testbed import demo, engine, image
-from testbed.host import Host, keypair
+from testbed.host import Host, docker, keypair
 from testbed.machine import ROOT
 
 ANSWERS = """
 timeout 60 sh -c 'until curl -fso /dev/null --unix-socket /run/jupyterlab/jupyter.sock \\
     http://localhost/api; do sleep 0.1; done'
+"""
+OWN_VENV = """
+systemctl stop jupyterlab
+cd /home/david/project
+cp -a venv own
+rm -r venv
+mv own venv
+systemctl start jupyterlab
 """
 ELSEWHERE = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
 
@@ -53,29 +61,37 @@ def docker_setup() -> list[str]:
 
 @dataclass
 class Started:
-    """The servers of one module at a time: services of the compose file, each of one image."""
+    """The servers of one module at a time: services of the compose file."""
 
     compose: object
+    project: str
     bare: str
-    images: dict[str, str] = field(default_factory=dict)
+    hosts: dict[str, Host] = field(default_factory=dict)
 
-    def up(self, name: str, image: str | None = None) -> Host:
-        """Start a server, or find it running, and wait until it answers.
+    def up(self, *names: str, image: str | None = None) -> list[Host]:
+        """Start servers, or find them running, and wait until they answer.
 
-        :param image: what it is made from, bare unless given.
+        :param image: what those are made from that do not run, bare unless given.
         """
-        os.environ["TESTBED_IMAGE"] = self.images.setdefault(name, image or self.bare)
-        self.compose.execute(f"up -d --no-deps {name}")
-        host = Host(self.compose.execute(f"ps -q {name}").decode().split()[-1])
-        host.wait_ready()
-        return host
+        if missing := [name for name in names if name not in self.hosts]:
+            os.environ["TESTBED_IMAGE"] = image or self.bare
+            self.compose.execute(f"up -d --no-deps {' '.join(missing)}")
+            self.hosts |= {name: Host(self.container(name)) for name in missing}
+        found = [self.hosts[name] for name in names]
+        for host in found:
+            host.wait_ready()
+        return found
+
+    def container(self, name: str) -> str:
+        """The id of a service's container; asked of the engine, for compose takes a second."""
+        mine = {"project": self.project, "service": name}
+        labels = [f"--filter=label=com.docker.compose.{key}={value}" for key, value in mine.items()]
+        return docker("ps", "--quiet", "--no-trunc", *labels).stdout.strip()
 
     def remove(self, *names: str) -> None:
         """Remove servers and what they held."""
-        if names:
-            self.compose.execute(f"rm -sfv {' '.join(names)}")
-        for name in names:
-            self.images.pop(name, None)
+        if gone := [self.hosts.pop(name).container for name in names if name in self.hosts]:
+            docker("rm", "--force", "--volumes", *gone)
 
 
 @pytest.fixture(scope="session")
@@ -186,6 +202,11 @@ class Server:
         """Start a task on this server, and leave it running."""
         return self.operator.start(*self.reach, *arguments, **options)
 
+    def own_venv(self) -> None:
+        """Copy the venv: no folder of an image changes places with another (overlayfs)."""
+        self.host.exec(OWN_VENV)
+        self.host.exec(ANSWERS)
+
     @property
     def infra(self):
         """The server for testinfra's assertions, as root."""
@@ -193,11 +214,11 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def started(docker_services, bare_image):
+def started(docker_services, docker_compose_project_name, bare_image):
     """The containers of one Debian."""
-    mine = Started(docker_services._docker_compose, bare_image)
+    mine = Started(docker_services._docker_compose, docker_compose_project_name, bare_image)
     yield mine
-    mine.remove(*mine.images)
+    mine.remove(*mine.hosts)
 
 
 @pytest.fixture(scope="session")
@@ -205,7 +226,7 @@ def settled_image(started, operator, snapshots, tmp_path_factory) -> str:
     """The image of a server on which `full` has run, for what comes after that."""
 
     def settle(name: str) -> None:
-        host = started.up("settled")
+        (host,) = started.up("settled")
         first = Server(host, operator, "david")
         host.add_user("david", public_key=operator.public_key)
         operator.know(host)
@@ -227,20 +248,30 @@ class Factory:
         self.made: set[str] = set()
 
     def __call__(self, name: str, user: str = "david", settled: bool = False, **how) -> Server:
-        """Start a server, or find it running.
+        """Start a server, or find it running; see `several`.
 
-        :param name: a service of the compose file.
-        :param settled: david has run `full` there before, with the settings as they are by default.
         :param how: how its user is made.
         """
-        self.made.add(name)
+        return self.several(name, user=user, settled=settled, **how)[0]
+
+    def several(
+        self, *names: str, user: str = "david", settled: bool = False, **how
+    ) -> list[Server]:
+        """Start servers, or find them running.
+
+        :param names: services of the compose file.
+        :param settled: david has run `full` there before, with the settings as they are by default.
+        :param how: how their user is made.
+        """
+        self.made |= {*names}
         made_from = self.request.getfixturevalue("settled_image") if settled else None
-        host = self.started.up(name, made_from)
-        host.add_user(user, public_key=self.operator.public_key, **how)
-        self.operator.know(host)
-        if settled:
-            host.exec(ANSWERS)
-        return Server(host, self.operator, user)
+        hosts = self.started.up(*names, image=made_from)
+        for host in hosts:
+            host.add_user(user, public_key=self.operator.public_key, **how)
+            self.operator.know(host)
+            if settled:
+                host.exec(ANSWERS)
+        return [Server(host, self.operator, user) for host in hosts]
 
     def remove(self) -> None:
         """Remove those that it made."""
@@ -258,7 +289,7 @@ def server(request, started, operator):
 @pytest.fixture(scope="module")
 def servers(server):
     """Give a factory: compose services -> Servers."""
-    return lambda *names, **how: [server(name, **how) for name in names]
+    return server.several
 
 
 @pytest.fixture(scope="module")
@@ -269,8 +300,8 @@ def acme(server) -> Authority:
 
 @pytest.fixture(scope="module")
 def certified(server, acme, tmp_path_factory) -> Named:
-    """A server that has a name, and trusts the ACME server's API; bare at first."""
-    site = Named(server("certified"), acme, tmp_path_factory.mktemp("tls"))
+    """A server that has a name, and trusts the ACME server's API; without HTTPS at first."""
+    site = Named(server("certified", settled=True), acme, tmp_path_factory.mktemp("tls"))
     acme.trust(site.host)
     acme.resolve(DOMAIN, site.host.address)
     return site

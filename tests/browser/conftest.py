@@ -19,6 +19,7 @@ from testbed.machine import ROOT
 
 PASSWORD = "chosen in a browser"
 CORE = "test_a_notebook_computes", "test_a_plot_is_seen"  # by HTTPS, with the private CA
+BY_BOTH = "test_a_notebook_computes"  # beside all of test_guarded
 PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 1280, 800)
 NEWS = ".Toastify { visibility: hidden }"  # JupyterLab asks whether one wants some
 BLANK = 8_000  # bytes; a page of one colour has fewer
@@ -31,7 +32,7 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.core)
     twice = [
         i for i in items
-        if "[http-" in i.name and i.path.name != "test_guarded.py" and i.originalname not in CORE
+        if "[http-" in i.name and i.path.name != "test_guarded.py" and i.originalname != BY_BOTH
     ]  # fmt: skip
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
@@ -63,11 +64,18 @@ def playwright():
         yield started
 
 
+@pytest.fixture(scope="session")
+def browsed(request, started, operator):
+    """A server that both share."""
+    make = Factory(request, started, operator)
+    yield make("browsed", settled=True)
+    make.remove()
+
+
 @pytest.fixture(scope="session", params=["off", "self-signed"], ids=["http", "https"])
-def site(request, started, operator, playwright, tmp_path_factory):
+def site(request, browsed, playwright, tmp_path_factory):
     """JupyterLab without HTTPS, then with it."""
-    make, home = Factory(request, started, operator), tmp_path_factory.mktemp("browser")
-    browsed = make("browsed", settled=True)
+    home = tmp_path_factory.mktemp("browser")
     env = {
         "FABRIC_LAB_TLS": request.param,
         "FABRIC_LAB_CA_FOLDER": str(home / "ca"),
@@ -81,7 +89,6 @@ def site(request, started, operator, playwright, tmp_path_factory):
     browser = start(playwright, home, {DOMAIN: browsed.host.address})
     yield Site(browsed, browser, url, token)
     browser.close()
-    make.remove()
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +113,24 @@ def member(site, picture):
     window.log_in(site.token, new_password=PASSWORD, picture=picture)
     assert window.errors == []
     return window
+
+
+@pytest.fixture(scope="session")
+def book(site, member):
+    """A page with a notebook that many tests share: to open one takes seconds."""
+    page = Lab(member.context.new_page(), "book", site.server.host)
+    page.notebook()
+    yield page
+    page.page.close()
+
+
+@pytest.fixture
+def cells(book, member):
+    """That notebook, empty, in which nothing may go wrong."""
+    member.said.clear()
+    yield book
+    book.clear()
+    assert member.errors == []
 
 
 @pytest.fixture

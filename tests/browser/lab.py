@@ -6,9 +6,11 @@ import base64
 from pathlib import PurePosixPath
 from shlex import quote
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 PROJECT = PurePosixPath("/home/david/project")
+CELL = ".jp-Notebook .jp-Cell .cm-content"
+OUTPUT = ".jp-CodeCell .jp-OutputArea-output"
 
 
 class Lab:
@@ -44,12 +46,20 @@ class Lab:
             self.page.click('.jp-LauncherCard[data-category="Notebook"]')
         # the page shows a kernel as idle before it is connected: what is run then is lost
         opened.value.wait_for_event("framereceived", lambda frame: "idle" in str(frame))
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell .cm-content")
+        self.page.wait_for_selector(CELL)
         return self.page
+
+    def clear(self) -> None:
+        """Delete all cells of the notebook but for an empty one."""
+        self.page.locator(CELL).last.click()
+        for key in ("Escape", "Control+a", "d", "d"):
+            self.page.keyboard.press(key)
+        expect(self.page.locator(CELL)).to_have_text([""])
+        expect(self.page.locator(OUTPUT)).to_have_count(0)
 
     def type(self, text: str) -> None:
         """Write a text into the last cell."""
-        cell = self.page.locator(".jp-Notebook .jp-Cell .cm-content").last
+        cell = self.page.locator(CELL).last
         cell.click()
         self.page.keyboard.insert_text(text)
 
@@ -57,7 +67,7 @@ class Lab:
         """Run code in the last cell, and give its output, once there is one."""
         self.type(code)
         self.page.keyboard.press("Shift+Enter")
-        output = self.page.locator(".jp-CodeCell .jp-OutputArea-output").last
+        output = self.page.locator(OUTPUT).last
         output.wait_for()
         return output
 

@@ -27,9 +27,9 @@ for n in range({SECONDS + 6}):
     time.sleep(1)"""
 
 
-def test_a_plot_is_seen(lab, picture):
-    page = lab.notebook()
-    image = lab.run(PLOT).locator("img")
+def test_a_plot_is_seen(cells, picture):
+    page = cells.page
+    image = cells.run(PLOT).locator("img")
     page.wait_for_function(LOADED, arg=image.element_handle())
     assert image.evaluate("image => image.naturalWidth") > 300
     picture(page, "plot")

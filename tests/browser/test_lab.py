@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from lab import CELL
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -10,27 +11,27 @@ pytestmark = pytest.mark.browser
 MATH = "mjx-container"
 
 
-def test_a_notebook_computes(lab):
-    lab.notebook()
-    expect(lab.run("6*7")).to_have_text("42")
+def test_a_notebook_computes(cells):
+    expect(cells.run("6*7")).to_have_text("42")
 
 
-def test_a_markdown_cell_shows_math_and_a_diagram(lab):
-    page = lab.notebook()
+def test_a_markdown_cell_shows_math_and_a_diagram(cells):
+    page = cells.page
+    page.locator(CELL).last.click()
     page.keyboard.press("Escape")
     page.keyboard.press("m")
-    lab.type("$$e^{i\\pi}+1=0$$\n\n```mermaid\ngraph TD; A-->B;\n```\n")
+    cells.type("$$e^{i\\pi}+1=0$$\n\n```mermaid\ngraph TD; A-->B;\n```\n")
     page.keyboard.press("Shift+Enter")
     page.wait_for_selector(f".jp-MarkdownOutput {MATH}")
     page.wait_for_selector(".jp-MarkdownOutput .jp-RenderedMermaid img")
 
 
-def test_an_interactive_widget_moves(lab):
-    page = lab.notebook()
-    lab.run("import ipywidgets; s = ipywidgets.IntSlider(7); s")
+def test_an_interactive_widget_moves(cells):
+    page = cells.page
+    cells.run("import ipywidgets; s = ipywidgets.IntSlider(7); s")
     page.locator(".widget-slider .noUi-handle").press("ArrowRight")
     expect(page.locator(".widget-readout")).to_have_text("8")
-    expect(lab.run("s.value")).to_have_text("8")
+    expect(cells.run("s.value")).to_have_text("8")
 
 
 def test_the_debugger_shows_a_variable(lab):

@@ -54,15 +54,14 @@ def pdf() -> bytes:
         ),
     ],
 )
-def test_a_notebook_shows(lab, code, seen):
-    lab.notebook()
-    output = lab.run(f"from IPython.display import *\n{code}")
-    shown = output.locator(seen).or_(output.and_(lab.page.locator(seen))).first
+def test_a_notebook_shows(cells, code, seen):
+    output = cells.run(f"from IPython.display import *\n{code}")
+    shown = output.locator(seen).or_(output.and_(cells.page.locator(seen))).first
     shown.wait_for(state="attached")
     if seen == "img":
-        lab.page.wait_for_function(LOADED, arg=shown.element_handle())
+        cells.page.wait_for_function(LOADED, arg=shown.element_handle())
     if seen == "audio":
-        lab.page.wait_for_function("sound => sound.duration > 0", arg=shown.element_handle())
+        cells.page.wait_for_function("sound => sound.duration > 0", arg=shown.element_handle())
 
 
 @pytest.mark.parametrize(

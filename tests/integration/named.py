@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 from cryptography import x509
+from outcomes import well
 
 from fabfile import authority
 
@@ -30,6 +31,7 @@ class Named:
             "FABRIC_LAB_TLS_KEY": str(folder / "privkey.pem"),
             "SSL_CERT_FILE": str(folder / "trusted.pem"),
         }
+        self.kind: str | None = None  # of HTTPS, as the last run of `full` left it
         (folder / "trusted.pem").write_text(acme.root_certificate())
         self.give(*authority.make(folder, "A company").issue(DOMAIN))
 
@@ -45,8 +47,16 @@ class Named:
 
     def fab(self, tls: str, *arguments: str, **env: str):
         """Run a task with this kind of HTTPS."""
-        env = {**self.settings, "FABRIC_LAB_TLS": tls, **env}
-        return self.server.fab(*arguments, env=env, hosts=self.hosts)
+        whole = {**self.settings, "FABRIC_LAB_TLS": tls, **env}
+        done = self.server.fab(*arguments, env=whole, hosts=self.hosts)
+        if {"full", "tls"} & {*arguments}:
+            self.kind = None if done.returncode or env else tls
+        return done
+
+    def bring(self, tls: str) -> None:
+        """Have the server as `full` makes it with this kind of HTTPS, unless it is so already."""
+        if self.kind != tls:
+            well(self.fab(tls, "full", "--no-verify"))
 
     def served(self, name: str = DOMAIN) -> x509.Certificate:
         """The certificate that Nginx shows to who asks for a name.

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from outcomes import nothing_to_change, well
 from visitor import Visitor
 
 pytestmark = [pytest.mark.lifecycle, pytest.mark.debian, pytest.mark.core]
@@ -21,33 +22,34 @@ def state(bare) -> str:
     )
 
 
-def test_full_on_a_bare_host(bare):
-    done = bare.fab("full")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "6*7 over the websocket is 42" in done.stdout
-    assert "/lab?token=" in done.stdout
+@pytest.fixture(scope="module")
+def first(bare):
+    """What the first run said."""
+    return well(bare.fab("full"))
 
 
-def test_other_names_and_the_bare_address_get_no_answer(bare):
+def test_full_on_a_bare_host(first):
+    assert "6*7 over the websocket is 42" in first
+    assert "/lab?token=" in first
+
+
+def test_other_names_and_the_bare_address_get_no_answer(bare, first):
     for name in ("other.example.org", bare.host.address):
         with pytest.raises(httpx.RemoteProtocolError):
             Visitor(bare, name).client.get("/lab")
 
 
-def test_the_service_survives(bare):
+def test_the_service_is_there_for_good(bare, first):
     service = bare.infra.service("jupyterlab")
     assert service.is_running and service.is_enabled
 
 
-def test_second_run_changes_nothing(bare):
+def test_second_run_changes_nothing(bare, first):
     before = state(bare)
-    done = bare.fab("full")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "nothing to change" in done.stdout
+    nothing_to_change(bare.fab("full"))
     assert state(bare) == before
 
 
-def test_it_comes_back_after_a_reboot(bare):
+def test_it_comes_back_after_a_reboot(bare, first):
     bare.host.reboot()
-    done = bare.fab("verify")
-    assert done.returncode == 0, done.stdout + done.stderr
+    well(bare.fab("verify"))

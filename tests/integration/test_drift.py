@@ -11,6 +11,9 @@ pytestmark = [pytest.mark.lifecycle, pytest.mark.core]
 
 SITE = "/etc/nginx/sites-available/jupyterlab"
 UNIT = "/etc/systemd/system/jupyterlab.service"
+VENV = "/home/david/project/venv"
+CONFIG = "/home/david/.jupyter/jupyter_lab_config.py"
+TOKEN = "/home/david/.jupyter/jupyterlab_token"
 LINK = "/etc/nginx/sites-enabled/zz-jupyterlab"
 BY_HAND = "# M\\303\\274ller, by hand: $host 100%% \\\\n"
 
@@ -93,6 +96,44 @@ def test_without_the_flag_it_only_tells(site):
 
 def test_all_of_that_put_right_is_no_drift_again(site):
     assert site.fab("status", "--drift").returncode == 0
+
+
+# Each but the last leaves something of another kind as it was.
+HARMS = {
+    "nginx stopped, an edited unit and configuration, rights": (
+        f"systemctl disable -q --now nginx; rm {LINK}; cp {SITE} {LINK}\n"
+        f"sed -i 's/Restart=.*/Restart=no/' {UNIT}; echo 'c.ServerApp.port = 1' >>{CONFIG}\n"
+        f"chmod 0777 /home/david/.jupyter; chmod 0644 {TOKEN}; chown root {TOKEN}\n"
+        "systemctl disable -q jupyterlab"
+    ),
+    "no unit, a link to another site, no token, a venv without jupyterlab": (
+        f"rm {UNIT}; systemctl daemon-reload; ln -sfn /etc/nginx/sites-available/default {LINK}\n"
+        f"rm {TOKEN}; {VENV}/bin/pip uninstall -qy jupyterlab 2>&1"
+    ),
+    "a masked service, an empty token, a venv without a part of jupyterlab": (
+        f"systemctl mask -q --now --runtime jupyterlab; : >{TOKEN}\n"
+        f"{VENV}/bin/pip uninstall -qy jupyterlab_server 2>&1"
+    ),
+    "no venv, a token with a line end, as an editor leaves it": f"rm -r {VENV}; echo >>{TOKEN}",
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_full_repairs(site, harm):
+    token = site.host.exec(f"cat {TOKEN}")
+    site.host.exec(HARMS[harm])
+    out = well(site.fab("full"))
+    assert "6*7 over the websocket is 42" in out
+    nothing_to_change(site.fab("full", "--no-verify"))
+    service = site.infra.service("jupyterlab")
+    assert service.is_enabled and service.is_running, out
+    assert "Restart=no" not in site.infra.file(UNIT).content_string
+    assert site.infra.service("nginx").is_enabled and site.infra.file(LINK).linked_to == SITE
+    assert site.infra.file(TOKEN).mode == 0o600 and site.infra.file(TOKEN).user == "david"
+    assert site.infra.file("/home/david/.jupyter").mode == 0o700
+    site.host.exec(f"su david -c '{VENV}/bin/python -c \"import jupyterlab.labapp\"'")
+    lost = "no token" in harm or "an empty token" in harm
+    assert (site.host.exec(f"cat {TOKEN}").strip() == token.strip()) != lost
 
 
 def test_a_host_that_cannot_be_reached_is_an_error_and_not_drift(site, operator):

@@ -16,13 +16,17 @@ NAMES = [f"f{n}" for n in range(1, 9)]
 DOWN, KEYLESS, FULL = "f6", "f7", "f8"  # what is wrong with each
 WHY = {DOWN: "refuses port 22", KEYLESS: "refuses the key", FULL: "the disk is full"}
 ROW = re.compile(r"^(\S+) +(ok|changed|failed) +(\d+\.\d)(?:  (.*))?$", re.MULTILINE)
+LINK = "/etc/nginx/sites-enabled/zz-jupyterlab"
 SPANS = "/tmp/spans"
 
 
 @pytest.fixture(scope="module")
-def ill(servers, operator, tmp_path_factory):
-    """Eight bare servers, three of them unfit; and what mends these."""
-    made = dict(zip(NAMES, servers(*NAMES), strict=True))
+def ill(server, operator, tmp_path_factory):
+    """Seven servers without a link to the site, and a bare one; three unfit; what mends these."""
+    settled, bare = server.several(*NAMES[:-1], settled=True), server(FULL)
+    for one in settled:
+        one.host.exec(f"rm {LINK}")
+    made = dict(zip(NAMES, [*settled, bare], strict=True))
     _, another = keypair(tmp_path_factory.mktemp("another"))
     made[DOWN].host.exec("systemctl stop ssh.socket ssh")
     made[KEYLESS].host.add_user("david", public_key=another)
@@ -104,10 +108,11 @@ def test_in_a_pipe_each_line_has_its_host(ill, first):
 
 def test_nothing_was_written_where_it_failed(ill, first):
     made, _ = ill
-    assert made["f1"].infra.package("nodejs").is_installed
+    assert made["f1"].infra.file(LINK).exists
     for name in WHY:
-        assert not made[name].infra.package("nodejs").is_installed
-        assert not made[name].infra.file("/var/backups/jupyterlab").exists
+        assert not made[name].infra.file(LINK).exists
+    assert not made[FULL].infra.package("nodejs").is_installed
+    assert not made[FULL].infra.file("/var/backups/jupyterlab").exists
 
 
 def test_no_token_and_no_name_of_one_of_them(operator, ill, hosts_before, first):
@@ -239,6 +244,8 @@ def test_a_task_of_a_fleet_takes_its_own_options(ill, first, fleet):
 def test_a_lock_gives_every_host_the_same(ill, first, fleet, operator, tmp_path):
     made, _ = ill
     lock = tmp_path / "fleet.lock"
+    for name in ("f1", "f2"):
+        made[name].own_venv()
     made["f1"].host.exec("su - david -c 'project/venv/bin/pip install -q six==1.16.0'")
     env = {"FABRIC_LAB_LOCK": str(lock)}
     well(made["f1"].fab("upgrade", "--lock", env=env))

@@ -7,7 +7,7 @@ from notebook import Notebook
 from outcomes import nothing_to_change, well
 from refusals import refused
 
-pytestmark = [pytest.mark.lifecycle, pytest.mark.debian]
+pytestmark = [pytest.mark.lifecycle, pytest.mark.debian("trixie")]
 
 SPECS = "/home/david/.local/share/jupyter/kernels"
 VENVS = "/home/david/project/.kernels"

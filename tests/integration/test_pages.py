@@ -11,7 +11,7 @@ from notebook import Notebook
 from outcomes import nothing_to_change, well
 from visitor import DOMAIN
 
-pytestmark = [pytest.mark.sites, pytest.mark.debian]
+pytestmark = pytest.mark.sites
 
 VENV = "/home/david/project/venv"
 STATIC = f"{VENV}/share/jupyter/lab/static"
@@ -24,7 +24,9 @@ DID = "compress JupyterLab's pages for Nginx"
 
 @pytest.fixture(scope="module")
 def site(servers):
-    (made,) = servers("paged")
+    (made,) = servers("paged", settled=True)
+    made.own_venv()
+    made.host.exec(f"rm -r {CACHE}")
     assert DID in well(made.fab("full", "--no-verify"))
     return made
 

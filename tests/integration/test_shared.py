@@ -7,7 +7,7 @@ from refusals import refused
 from surgery import listener
 from visitor import DOMAIN, Visitor
 
-pytestmark = [pytest.mark.sites, pytest.mark.debian]
+pytestmark = pytest.mark.sites
 
 VENV = "/home/david/project/venv"
 PIP = {"FABRIC_LAB_INSTALLER": "pip"}
@@ -28,13 +28,13 @@ OTHERS = {
 
 @pytest.fixture(scope="module")
 def site(server):
-    """A server with Nginx and two sites, one of them answering to every name."""
-    site = server("shared")
-    site.host.exec("apt-get update -qq; apt-get install -qqy --no-install-recommends nginx 2>&1")
+    """A server that lost its venv, with two sites, one of them answering to every name."""
+    site = server("shared", settled=True)
+    site.host.exec(f"systemctl stop jupyterlab; rm -r {VENV} /home/david/.cache/jupyterlab")
     for path, text in OTHERS.items():
         site.host.exec(f"cat >{path} <<'END'\n{text}END")
     site.host.exec(
-        "cd /etc/nginx/sites-enabled; rm default; ln -s ../sites-available/* .; rm default\n"
+        "cd /etc/nginx/sites-enabled; ln -s ../sites-available/shop ../sites-available/front .\n"
         "systemctl restart nginx"
     )
     return site

@@ -7,7 +7,7 @@ from outcomes import nothing_to_change, well
 from refusals import refused
 from visitor import DOMAIN, Visitor
 
-pytestmark = [pytest.mark.sites, pytest.mark.debian]
+pytestmark = [pytest.mark.sites, pytest.mark.debian("trixie")]
 
 BASE, NAME, PASSWORD = "/jupyter", "shop.example.org", "chosen by somebody"
 OWN = {"FABRIC_LAB_BASE_PATH": BASE}
@@ -55,12 +55,11 @@ MAKE = (
 
 @pytest.fixture(scope="module")
 def site(servers):
-    """A server with Nginx and a shop."""
-    (site,) = servers("subpath")
+    """A server with JupyterLab and a shop."""
+    (site,) = servers("subpath", settled=True)
     site.host.exec(
-        "apt-get update -qq; apt-get install -qqy --no-install-recommends nginx openssl 2>&1\n"
         "mkdir -p /srv/shop; cd /srv/shop; echo index >index.html; echo script >app.js\n"
-        f"ln -s {FILE} /etc/nginx/sites-enabled/; rm /etc/nginx/sites-enabled/default"
+        f"ln -s {FILE} /etc/nginx/sites-enabled/"
     )
     write(site, SITE)
     return site
@@ -123,7 +122,7 @@ def works(site, domain: str) -> None:
 
 @pytest.fixture(scope="module")
 def own(site, before):
-    """The first full, under a name of its own."""
+    """The first full with a path, under a name of its own."""
     return site.fab("full", env=OWN)
 
 

@@ -27,7 +27,7 @@ def site(certified):
     return certified
 
 
-# --- Let's Encrypt on a bare server: HTTP first --------------------------------------------------
+# --- Let's Encrypt on a server without HTTPS: HTTP first ---------------------------------------
 
 
 def test_a_name_that_leads_elsewhere_is_told_before_the_acme_server_is_asked(site, acme):
@@ -57,22 +57,33 @@ def test_a_dry_run_says_what_would_come(site):
     assert site.serves_by_http()
 
 
-def test_the_certificate_is_issued_and_served(site):
-    out = well(site.fab("letsencrypt", "full"))
-    assert "done" in out and f"obtain a certificate for {DOMAIN}" in out
-    assert "plain HTTP is led to HTTPS" in out and "6*7 over the websocket is 42" in out
-    assert f"https://{DOMAIN}/lab" in out and "travels in clear" not in out
+@pytest.fixture(scope="module")
+def first(site):
+    """What the first run with Let's Encrypt said."""
+    return well(site.fab("letsencrypt", "full"))
+
+
+@pytest.fixture
+def issued(site, first):
+    """The server serves a certificate of the ACME server."""
+    site.bring("letsencrypt")
+
+
+def test_the_certificate_is_issued_and_served(site, first):
+    assert "done" in first and f"obtain a certificate for {DOMAIN}" in first
+    assert "plain HTTP is led to HTTPS" in first and "6*7 over the websocket is 42" in first
+    assert f"https://{DOMAIN}/lab" in first and "travels in clear" not in first
     assert "Pebble" in issuer(site.served())
     assert site.plain().headers["Location"] == f"https://{DOMAIN}/lab"
 
 
-def test_a_second_run_asks_for_nothing(site):
+def test_a_second_run_asks_for_nothing(site, issued):
     serial = site.served().serial_number
     nothing_to_change(site.fab("letsencrypt", "full"))
     assert site.served().serial_number == serial
 
 
-def test_status_shows_issuer_names_and_days(site):
+def test_status_shows_issuer_names_and_days(site, issued):
     out = well(site.fab("letsencrypt", "tls", "--status"))
     assert "issued by Pebble" in out and f"for {DOMAIN}" in out and "days left" in out
 
@@ -81,7 +92,7 @@ def test_status_shows_issuer_names_and_days(site):
 RENEW = "certbot renew --quiet --force-renewal --no-random-sleep-on-renew 2>&1; sleep 1"
 
 
-def test_a_renewal_is_served(site):
+def test_a_renewal_is_served(site, issued):
     serial = site.served().serial_number
     site.host.exec(RENEW)
     assert site.served().serial_number != serial
@@ -90,7 +101,7 @@ def test_a_renewal_is_served(site):
     nothing_to_change(site.fab("letsencrypt", "full", "--no-verify"))
 
 
-def test_a_renewal_that_fails_leaves_the_certificate(site, acme):
+def test_a_renewal_that_fails_leaves_the_certificate(site, issued, acme):
     serial = site.served().serial_number
     acme.resolve(DOMAIN, "127.0.0.1")
     assert "renew failure" in site.host.exec(RENEW, check=False)
@@ -98,7 +109,7 @@ def test_a_renewal_that_fails_leaves_the_certificate(site, acme):
     assert site.served().serial_number == serial
 
 
-def test_a_renewal_while_nginx_has_another_trouble_is_served_when_that_is_mended(site):
+def test_a_renewal_while_nginx_has_another_trouble_is_served_when_that_is_mended(site, issued):
     serial = site.served().serial_number
     broken = "/etc/nginx/conf.d/broken.conf"
     try:
@@ -113,7 +124,7 @@ def test_a_renewal_while_nginx_has_another_trouble_is_served_when_that_is_mended
 RENEWED = f"RENEWED_LINEAGE=/root/lineage RENEWED_DOMAINS={DOMAIN}"
 
 
-def test_a_certificate_that_nginx_rejects_is_not_taken(site):
+def test_a_certificate_that_nginx_rejects_is_not_taken(site, issued):
     serial = site.served().serial_number
     site.host.exec(
         "mkdir -p /root/lineage; cd /root/lineage; openssl genrsa -out privkey.pem 2>&1\n"
@@ -125,7 +136,7 @@ def test_a_certificate_that_nginx_rejects_is_not_taken(site):
     assert "former" not in site.host.exec(f"ls {PLACE}")
 
 
-def test_one_that_nobody_renews_is_told_as_drift_and_obtained(site):
+def test_one_that_nobody_renews_is_told_as_drift_and_obtained(site, issued):
     assert site.fab("letsencrypt", "status", "--drift").returncode == 0
     site.host.exec("certbot delete -q --cert-name jupyterlab-fab")
     done = site.fab("letsencrypt", "status", "--drift")
@@ -149,8 +160,10 @@ def test_the_tour_has_every_switch():
     assert set(SWITCHES) == {(a, b) for a in ALL for b in ALL if a != b}
 
 
+@pytest.mark.debian("bookworm")  # the other has each of them once, below
 @pytest.mark.parametrize(("before", "after"), SWITCHES, ids=[f"{a} to {b}" for a, b in SWITCHES])
 def test_a_switch_from(site, before, after):
+    site.bring(before)
     out = well(site.fab(after, "full"))
     assert "6*7 over the websocket is 42" in out
     assert site.serves_by_http() == (after == "off")
@@ -163,8 +176,8 @@ def test_a_switch_from(site, before, after):
     nothing_to_change(site.fab(after, "full", "--no-verify"))
 
 
-def test_a_switch_that_fails_leaves_the_certificate_before(site, acme):
-    well(site.fab("self-signed", "full", "--no-verify"))
+def test_a_switch_that_fails_leaves_the_certificate_before(site, issued, acme):
+    site.bring("self-signed")
     serial = site.served().serial_number
     site.host.exec(f"rm {PLACE}/{DOMAIN}.acme.*; certbot delete -q --cert-name jupyterlab-fab")
     acme.resolve(DOMAIN, "127.0.0.1")
@@ -177,7 +190,7 @@ def test_a_switch_that_fails_leaves_the_certificate_before(site, acme):
 
 @pytest.mark.parametrize("tls", ["self-signed", "letsencrypt"])
 def test_a_run_that_was_cut_off_between_key_and_certificate_is_finished(site, tls):
-    well(site.fab(tls, "full", "--no-verify"))
+    site.bring(tls)
     place = f"{PLACE}/{DOMAIN}{'.acme' if tls == 'letsencrypt' else ''}"
     site.host.exec(
         f"chmod 0600 {place}.pem; openssl ecparam -genkey -name prime256v1 -out {place}.key"
@@ -192,6 +205,7 @@ def test_a_run_that_was_cut_off_between_key_and_certificate_is_finished(site, tl
 
 
 def test_one_ca_is_made_and_kept_private(site):
+    site.bring("self-signed")
     first = (site.folder / "ca" / "ca.pem").read_bytes()
     out = well(site.fab("self-signed", "full", "--no-verify"))
     assert "your private CA is new" not in out
@@ -203,6 +217,7 @@ def test_one_ca_is_made_and_kept_private(site):
 
 
 def test_the_key_of_the_server_is_roots_alone_and_in_no_output(site):
+    site.bring("self-signed")
     site.host.exec(f"rm {PLACE}/{DOMAIN}.key")
     done = site.fab("self-signed", "--debug", "full", "--no-verify")
     out = well(done) + done.stderr
@@ -214,7 +229,7 @@ def test_the_key_of_the_server_is_roots_alone_and_in_no_output(site):
 
 
 def test_another_operator_without_the_ca_is_refused(site, tmp_path):
-    well(site.fab("self-signed", "full", "--no-verify"))
+    site.bring("self-signed")
     serial = site.served().serial_number
     other = {"FABRIC_LAB_CA_FOLDER": str(tmp_path / "none")}
     refused(site.fab("self-signed", "full", **other), "copy that folder from where it was made")
@@ -223,7 +238,8 @@ def test_another_operator_without_the_ca_is_refused(site, tmp_path):
 
 
 def test_a_script_has_no_key_in_it(site):
-    well(site.fab("off", "full", "--no-verify"))
+    site.bring("self-signed")  # there is a CA
+    site.bring("off")
     site.host.exec(f"rm -f {PLACE}/{DOMAIN}.pem")
     refused(site.fab("self-signed", "script"), f"first run fab -H {site.server.target} tls")
     well(site.fab("self-signed", "tls"))
@@ -231,6 +247,7 @@ def test_a_script_has_no_key_in_it(site):
 
 
 def test_a_certificate_of_another_name_or_ca_is_replaced(site):
+    site.bring("self-signed")
     chain, key = authority.make(site.folder).issue(DOMAIN)
     place = f"{PLACE}/{DOMAIN}"
     site.host.exec(f"cat >{place}.pem <<'END'\n{chain}END\ncat >{place}.key <<'END'\n{key}END")
@@ -242,6 +259,7 @@ def test_a_certificate_of_another_name_or_ca_is_replaced(site):
 
 
 def test_a_name_that_the_ca_does_not_sign_for_is_refused(site):
+    site.bring("self-signed")
     serial = site.served().serial_number
     other = {"FABRIC_LAB_DOMAIN": "www.example.com"}
     refused(site.fab("self-signed", "full", **other), "lab.ca_names", DOMAIN, "tls --new-ca")
@@ -267,7 +285,7 @@ def test_a_ca_without_names_works_on_is_told_and_replaced(site, tmp_path):
 def test_a_key_with_a_passphrase_is_opened_when_it_signs_and_not_before(site, tmp_path):
     folder = {"FABRIC_LAB_CA_FOLDER": str(tmp_path / "ca")}
     secret = {**folder, "LAB_CA_PASSPHRASE": "correct horse"}
-    well(site.fab("off", "full", "--no-verify"))
+    site.bring("off")
     site.host.exec(f"rm -f {PLACE}/{DOMAIN}.*")
     done = site.fab("self-signed", "--debug", "full", "--no-verify", **secret)
     assert "no passphrase" not in well(done)
@@ -310,6 +328,7 @@ def with_passphrase(key: str) -> str:
     return loaded.private_bytes(serialization.Encoding.PEM, form, secret).decode()
 
 
+@pytest.mark.debian("bookworm")  # before a server is asked
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -326,7 +345,7 @@ def with_passphrase(key: str) -> str:
 )
 def test_a_file_that_would_not_do_is_refused_before_anything_is_changed(site, spoil, told):
     chain, key = authority.make(site.folder, "A company").issue(DOMAIN)
-    well(site.fab("self-signed", "full", "--no-verify"))
+    site.bring("self-signed")
     serial = site.served().serial_number
     site.give(*spoil(chain, key, site.folder))
     refused(site.fab("files", "full"), told)
@@ -347,6 +366,8 @@ def test_the_operators_new_certificate_takes_the_place_of_the_old(site):
 
 
 def test_a_handshake_for_another_name_is_refused(site):
+    if site.kind in (None, "off"):
+        site.bring("self-signed")
     for name in ("other.example.org", "", site.host.address):
         with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
             site.served(name or None)

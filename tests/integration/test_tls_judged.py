@@ -69,12 +69,11 @@ def test_systemd_has_nothing_to_say_of_the_unit(site):
     assert site.host.exec(f"systemd-analyze verify {unit} 2>&1") == ""
 
 
-def test_gixy_finds_in_the_whole_of_nginx_only_what_is_debians(site, tmp_path, pytestconfig):
-    debians = DEBIANS[pytestconfig.getoption("debian")]
+def test_gixy_finds_in_the_whole_of_nginx_only_what_is_debians(site, tmp_path, debian):
     whole = tmp_path / "nginx.conf"
     whole.write_text(site.host.exec("nginx -T 2>/dev/null"))
     gixy = Path(sys.executable).parent / "gixy"
     done = subprocess.run([gixy, "-f", "json", whole], capture_output=True, text=True)
     found = {(row["plugin"], row["file"]) for row in json.loads(done.stdout)}
     assert {name for name, file in found if "jupyterlab" in file} == OTHERWISE
-    assert {name for name, file in found if "jupyterlab" not in file} == debians
+    assert {name for name, file in found if "jupyterlab" not in file} == DEBIANS[debian]

@@ -20,8 +20,8 @@ TOKEN = "/home/david/.jupyter/jupyterlab_token"
 @pytest.fixture(scope="module")
 def site(server, operator):
     """A server whose JupyterLab somebody set up long ago, by the how-to's own means."""
-    site = server("upgraded")  # a folder of an image cannot change places with another (overlayfs)
-    well(site.fab("full", "--no-verify"))
+    site = server("upgraded", settled=True)
+    site.own_venv()
     site.host.exec(f"su - david -c '{VENV}/bin/pip install -q {OLD}'; systemctl restart jupyterlab")
     return site
 
