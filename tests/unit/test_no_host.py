@@ -37,8 +37,10 @@ def watched():
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path, monkeypatch):
-    """Stand in a folder without a fabric.yaml."""
+    """Stand in a folder without a fabric.yaml; Invoke takes the help of a task's options away."""
     monkeypatch.chdir(tmp_path)
+    for task in ns.tasks.values():
+        monkeypatch.setattr(task, "help", {**task.help})
 
 
 def test_the_watch_sees_a_process():
