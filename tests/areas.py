@@ -45,7 +45,9 @@ def group(name: str) -> str:
     place, debian = PLACE.match(name)[1], DEBIAN.search(name)
     if "/browser/" in name:
         place = "browser"
-    return f"{place} {debian[1]}" if debian else place
+    if debian:
+        return f"{place} {debian[1]}"
+    return f"{place} bookworm" if any(f"/{folder.name}/" in name for folder in FOLDERS) else place
 
 
 @pytest.hookimpl(wrapper=True)

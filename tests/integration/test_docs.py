@@ -217,21 +217,32 @@ def desk(server, tmp_path_factory):
     return Desk(server("documented").host, tmp_path_factory.mktemp("desk"))
 
 
+def typed(desk: Desk, command: str) -> subprocess.CompletedProcess[str]:
+    """Do what comes before a command, and type it."""
+    BEFORE.get(command, lambda desk: None)(desk)
+    if command != ASKS:
+        return desk.run(command)
+    questions = {"for JupyterLab:": "a longer one", "Once more:": "a longer one"}
+    return converse(lambda **streams: desk.start(command, **streams), questions)
+
+
 @pytest.fixture(scope="module")
-def said():
-    """What each command has printed."""
-    return {}
+def day(desk):
+    """Give a function that types a command, after all that come before it in the day."""
+    done = {}
+
+    def at(command: str) -> subprocess.CompletedProcess[str]:
+        for each in DAY[: DAY.index(command) + 1]:
+            if each not in done:
+                done[each] = typed(desk, each)
+        return done[command]
+
+    return at
 
 
 @pytest.mark.parametrize("command", DAY)
-def test_a_command_of_the_documents_does_its_work(desk, said, command):
-    BEFORE.get(command, lambda desk: None)(desk)
-    if command == ASKS:
-        questions = {"for JupyterLab:": "a longer one", "Once more:": "a longer one"}
-        done = converse(lambda **streams: desk.start(command, **streams), questions)
-    else:
-        done = desk.run(command)
-    said[command] = done.stdout
+def test_a_command_of_the_documents_does_its_work(day, command):
+    done = day(command)
     assert done.returncode == (1 if command == PARTLY else 0), done.stdout + (done.stderr or "")
 
 
@@ -240,8 +251,8 @@ def steps(text: str) -> list[str]:
     return re.findall(r"^  (?:done|ok) +[\d.]+ s  (.+?)(?:\.\.\.)?$", text, re.MULTILINE)
 
 
-def test_the_output_in_the_readme_is_that_of_a_bare_server(said):
-    shown, real = steps(README), steps(said[DAY[0]])
+def test_the_output_in_the_readme_is_that_of_a_bare_server(day):
+    shown, real = steps(README), steps(day(DAY[0]).stdout)
     assert len(shown) == len(real) > 20
     assert [pair for pair in zip(shown, real, strict=True) if not pair[1].startswith(pair[0])] == []
 

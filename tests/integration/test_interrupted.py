@@ -65,7 +65,6 @@ SHORT_CHANGES = [
     ("kill the client", "reload nginx"),
     ("fill the disk", "replace the site"),
 ]
-TRIED: dict[str, list[str]] = {}
 
 # The whole of a server's disk is one small tmpfs, which can be filled without filling this machine.
 SMALL_DISK = """
@@ -208,11 +207,6 @@ def no_older_configuration(host) -> None:
     assert began > max(written)
 
 
-def recovered(point: tuple[str, str]) -> None:
-    """Note it down for the table."""
-    TRIED.setdefault(point[0], []).append(point[1])
-
-
 def test_the_next_full_recovers(point, fresh, undisturbed):
     way, step = point
     stopped = interrupt(fresh, way, STEPS[step])
@@ -222,7 +216,6 @@ def test_the_next_full_recovers(point, fresh, undisturbed):
     assert fresh.host.exec(OWNED) == undisturbed.host.exec(OWNED)
     assert fresh.host.exec(STATE) == undisturbed.host.exec(STATE)
     no_older_configuration(fresh.host)
-    recovered(point)
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +247,6 @@ def test_the_next_full_finishes_a_change(change, movable):
     assert set(between.splitlines()) <= {*before.splitlines(), *after.splitlines()}, "half-written"
     assert on_a_port(movable) is not was_on_a_port
     no_older_configuration(movable.host)
-    recovered(change)
 
 
 def test_a_proof_that_is_cut_off_leaves_no_kernel(movable):
@@ -268,21 +260,3 @@ def test_a_proof_that_is_cut_off_leaves_no_kernel(movable):
         client.kill()
         client.communicate()
     movable.host.exec(f"timeout 20 sh -c 'while {kernels}; do sleep 0.1; done'")
-
-
-def test_the_table(request, capsys):
-    """Print it: so many points tried, so many recovered."""
-    chosen = [
-        item.callspec.params.get("point") or item.callspec.params["change"]
-        for item in request.session.items
-        if item.path == request.path and hasattr(item, "callspec")
-    ]
-    if not chosen:
-        pytest.skip("no point was chosen")
-    with capsys.disabled():
-        print()
-        for way in WAYS:
-            print(f"{way:<22} recovered at: {'; '.join(TRIED.get(way, []))}")
-        points = sum(map(len, TRIED.values()))
-        print(f"{len(chosen)} interruption points tried, {points} recovered")
-    assert points == len(chosen)
