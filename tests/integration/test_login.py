@@ -65,14 +65,19 @@ def test_the_password_of_the_login_page_works(site, guest):
     assert accepted(site, CHOSEN)
 
 
-def test_it_survives_a_restart(site, guest):
+@pytest.fixture(scope="module")
+def restarted(site, guest):
+    """JupyterLab was restarted after the password had been set."""
     site.host.exec("systemctl restart jupyterlab")
     well(site.fab("verify"))  # waits until it answers
+
+
+def test_it_survives_a_restart(site, restarted):
     assert accepted(site, CHOSEN)
 
 
 @pytest.fixture(scope="module")
-def member(site, guest):
+def member(site, restarted):
     """A visitor who logged in with that password after the restart, and stays logged in.
 
     Jupyter's key for cookies holds the hash that it started with: the guest is out by now.

@@ -123,10 +123,16 @@ def test_one_that_is_killed_leaves_the_old_one_serving(site, session, tool):
     assert serving(site) == before and session.is_in()
 
 
-def test_it_comes_to_the_newest_and_writes_a_lock(site, tmp_path):
-    lock = tmp_path / "jupyterlab.lock"
+@pytest.fixture(scope="module")
+def newest(site, tmp_path_factory):
+    """Upgrade to the newest and write a lock; give what was printed, and the lock."""
+    lock = tmp_path_factory.mktemp("lock") / "jupyterlab.lock"
     site.host.exec(f"su - david -c '{VENV}/bin/pip install -q cowsay==5.0'")
-    out = well(site.fab("upgrade", "--lock", env={"FABRIC_LAB_LOCK": str(lock)}))
+    return well(site.fab("upgrade", "--lock", env={"FABRIC_LAB_LOCK": str(lock)})), lock
+
+
+def test_it_comes_to_the_newest_and_writes_a_lock(site, newest):
+    out, lock = newest
     assert "coming along: cowsay" in out.replace("ipython, ", "")
     assert re.search(r"jupyterlab 4\.0\.13 -> 4\.[6-9]", out)
     there = versions(site)
@@ -140,7 +146,7 @@ def test_it_comes_to_the_newest_and_writes_a_lock(site, tmp_path):
     assert "nothing newer" in well(site.fab("upgrade"))
 
 
-def test_the_way_back_takes_seconds_and_refuses_a_hole(site):
+def test_the_way_back_takes_seconds_and_refuses_a_hole(site, newest):
     refused(site.fab("rollback"), "known hole", "--anyway")
     began = time.monotonic()
     assert "-> 4.0.13" in well(site.fab("rollback", "--anyway"))
@@ -151,7 +157,7 @@ def test_the_way_back_takes_seconds_and_refuses_a_hole(site):
     assert versions(site)["jupyterlab"] != "4.0.13"
 
 
-def test_a_host_that_is_not_the_same_gets_exactly_these_from_the_lock(site, tmp_path):
+def test_a_host_that_is_not_the_same_gets_exactly_these_from_the_lock(site, newest, tmp_path):
     there = versions(site)
     lock = tmp_path / "of-the-fleet.lock"
     site.host.exec(f"su - david -c '{VENV}/bin/pip install -q six==1.16.0'")
@@ -169,7 +175,7 @@ def test_a_host_that_is_not_the_same_gets_exactly_these_from_the_lock(site, tmp_
     refused(site.fab("full", env=env), "NAME==VERSION")
 
 
-def test_packages_are_added_kept_and_removed(site, tmp_path):
+def test_packages_are_added_kept_and_removed(site, newest, tmp_path):
     own = tmp_path / "requirements.txt"
     own.write_text("# of mine\nwheel\n")
     well(site.fab("packages", "--add", "colorama 'tabulate>=0.9'"))
