@@ -1,6 +1,6 @@
 """A `full` is stopped at every step, in five ways; the next one ends as if nothing had been.
 
-`pytest --matrix` tries every step in every way (forty minutes); without it each way is tried once.
+`invoke test --matrix` tries every step in every way; without it each way is tried once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SHORT = [
     ("fill the disk", "fill the venv"),
     ("no network", "install python3"),
 ]
-CORE = SHORT[:2]
+CORE = [SHORT[2], ("kill the client", "reload nginx")]
 # Of a `full` on a converged host: JupyterLab moves to a port, or back, and gets another password.
 CHANGES = {
     "set the password": ("mv", "/home/david/.jupyter/jupyter_server_config.json"),
@@ -68,6 +68,7 @@ SHORT_CHANGES = [
 
 # The whole of a server's disk is one small tmpfs, which can be filled without filling this machine.
 SMALL_DISK = """
+! mountpoint -q /mnt || exit 0
 mount -t tmpfs -o size=2000m disk /mnt
 for top in etc var usr home; do cp -a /$top /mnt/ && mount --bind /mnt/$top /$top; done
 """
@@ -115,24 +116,26 @@ def pytest_generate_tests(metafunc):
     whole = metafunc.config.getoption("--matrix")
     if "point" in metafunc.fixturenames:
         chosen = [(way, step) for way in WAYS for step in STEPS] if whole else SHORT
-        named = [
-            pytest.param(one, id=", ".join(one), marks=pytest.mark.core if one in CORE else ())
-            for one in chosen
-        ]
-        metafunc.parametrize("point", named)
+        metafunc.parametrize("point", named(chosen))
     if "change" in metafunc.fixturenames:
         ways = [way for way in WAYS if way != "no network"]  # of which a change needs none
         chosen = [(way, step) for way in ways for step in CHANGES] if whole else SHORT_CHANGES
-        metafunc.parametrize("change", chosen, ids=[f"{way}, {step}" for way, step in chosen])
+        metafunc.parametrize("change", named(chosen))
+
+
+def named(chosen: list[tuple[str, str]]) -> list:
+    """Those points as parameters of a test, with names that one can read."""
+    return [
+        pytest.param(one, id=", ".join(one), marks=pytest.mark.core if one in CORE else ())
+        for one in chosen
+    ]
 
 
 @pytest.fixture
 def fresh(started, servers):
-    """A bare server on a small disk, in place of the one before."""
+    """A bare server, in place of the one before."""
     started.remove("spare")
-    (made,) = servers("spare")
-    made.host.exec(SMALL_DISK)
-    return made
+    return servers("spare")[0]
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +171,8 @@ def paused(host, where):
 
 def interrupt(server, way: str, where, env=None) -> bool:
     """Run `full` and stop it in this way at that place; say whether it came to no good end."""
+    if way == "fill the disk":
+        server.host.exec(SMALL_DISK)
     client = server.start("full", env=env, stdin=subprocess.DEVNULL, errors=subprocess.STDOUT)
     with paused(server.host, where) as until:
         try:
@@ -222,7 +227,6 @@ def test_the_next_full_recovers(point, fresh, undisturbed):
 def movable(servers):
     """A converged server, moved to and fro between its socket and a port."""
     (made,) = servers("interrupted", settled=True)
-    made.host.exec(SMALL_DISK)
     well(made.fab("full"))
     return made
 

@@ -15,12 +15,15 @@ BUSY = r"another run is at work here: \w+@\S+, since 2\d{3}-\d\d-\d\d \d\d:\d\d:
 
 @pytest.fixture(scope="module")
 def site(servers):
-    return servers("turns")[0]
+    """A server that has lost its venv: a run is at work for some seconds."""
+    (made,) = servers("turns", settled=True)
+    made.host.exec("systemctl stop jupyterlab; rm -r /home/david/project/venv")
+    return made
 
 
 @pytest.fixture(scope="module")
 def both(site):
-    """Two runs of full at the same bare server, at once."""
+    """Two runs of full at the same server, at once."""
     runs = [site.start("full", stdin=subprocess.DEVNULL) for _ in range(2)]
     outputs = [run.communicate(timeout=300) for run in runs]
     return [
