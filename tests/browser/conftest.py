@@ -133,6 +133,24 @@ def cells(book, member):
     assert member.errors == []
 
 
+@pytest.fixture(scope="session")
+def shelf(site, member):
+    """A page in which many tests open a file."""
+    page = Lab(member.context.new_page(), "shelf", site.server.host)
+    page.open()
+    yield page
+    page.page.close()
+
+
+@pytest.fixture
+def viewer(shelf, member):
+    """That page, in which nothing may go wrong."""
+    member.said.clear()
+    yield shelf
+    shelf.close()
+    assert member.errors == []
+
+
 @pytest.fixture
 def lab(site, member, request):
     """A page of JupyterLab with a workspace of its own, in which nothing may go wrong."""

@@ -36,8 +36,16 @@ class Lab:
         return path
 
     def show(self, path: str, content: str | bytes) -> Page:
-        """Lay a file into the project and open it in JupyterLab."""
-        return self.open(self.put(path, content))
+        """Lay a file into the project and open it in the page that is there."""
+        self.put(path, content)
+        self.menu("File", "Open from Path")
+        self.page.fill(".jp-Dialog input", path)
+        self.page.click(".jp-Dialog .jp-mod-accept")
+        return self.page
+
+    def close(self) -> None:
+        """Close the file that is shown."""
+        self.page.click(".lm-DockPanel .lm-mod-current .lm-TabBar-tabCloseIcon")
 
     def notebook(self) -> Page:
         """Open a new notebook and wait for its kernel."""

@@ -46,7 +46,7 @@ def test_it_is_said_without_nginx_too(direct):
     lab, window = direct
     lab.page.goto("/tree")
     lab.page.wait_for_selector(".jp-DirListing-content")
-    page = lab.show("page.html", "<p>hello</p><script>1</script>")
+    page = lab.open(lab.put("page.html", "<p>hello</p><script>1</script>"))
     page.frame_locator(".jp-HTMLViewer iframe").locator("p").wait_for()
     with page.expect_console_message(lambda message: "without a file" in message.text):
         lab.open(lab.put("paper.pdf", pdf()))

@@ -67,33 +67,33 @@ def test_a_notebook_shows(cells, code, seen):
 @pytest.mark.parametrize(
     ("name", "content"), [("dot.png", PNG), ("circle.svg", SVG)], ids=["png", "svg"]
 )
-def test_an_image_opens(lab, name, content):
-    page = lab.show(name, content)
+def test_an_image_opens(viewer, name, content):
+    page = viewer.show(name, content)
     image = page.wait_for_selector(".jp-ImageViewer img")
     page.wait_for_function(LOADED, arg=image)
 
 
-def test_a_table_opens(lab):
-    page = lab.show("table.csv", "a,b\n1,2\n")
+def test_a_table_opens(viewer):
+    page = viewer.show("table.csv", "a,b\n1,2\n")
     page.wait_for_selector(".jp-CSVViewer .lm-DataGrid canvas")
 
 
-def test_json_opens(lab):
-    page = lab.show("data.json", '{"answer": 42}')
+def test_json_opens(viewer):
+    page = viewer.show("data.json", '{"answer": 42}')
     page.locator(".jp-RenderedJSON", has_text="answer").wait_for()
 
 
-def test_html_opens_and_its_script_runs_once_trusted(lab):
+def test_html_opens_and_its_script_runs_once_trusted(viewer):
     script = "<script>document.querySelector('p').append(' ran')</script>"
-    page = lab.show("page.html", f"<p>hello</p>{script}")
+    page = viewer.show("page.html", f"<p>hello</p>{script}")
     inside = page.frame_locator(".jp-HTMLViewer iframe")
     expect(inside.locator("p")).to_have_text("hello")
     page.get_by_role("button", name="Trust HTML").click()
     expect(inside.locator("p")).to_have_text("hello ran")
 
 
-def test_a_pdf_opens(lab):
-    page = lab.open(lab.put("paper.pdf", pdf()))
+def test_a_pdf_opens(viewer):
+    page = viewer.show("paper.pdf", pdf())
     page.wait_for_selector(".jp-PDFContainer iframe")
     while not any(frame.url.startswith("chrome-extension:") for frame in page.frames):
         page.wait_for_event("framenavigated")
