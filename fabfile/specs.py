@@ -15,14 +15,18 @@ from .settings import Settings
 
 # What a cluster needs: arrays, dataframes, the dashboard, and its way through JupyterLab.
 CLUSTER = "dask[dataframe,diagnostics,distributed]", "jupyter-server-proxy"
+# jsonschema checks addresses with it. Without it, jsonschema makes a parser for that whenever
+# JupyterLab starts, which takes more than half of the start.
+QUICK = "rfc3987"
 TOOLS = {"pip", "setuptools"}  # they install the others, and are nobody's wish
 ANEW = "make it anew with fab -H david@1.1.1.1 upgrade --lock"
 
 
 def wanted(settings: Settings, host: Host) -> tuple[str, ...]:
-    """Every pip requirement, each once; never a server with a known hole."""
+    """Every pip requirement, each once; never a server with a known hole, nor a slow start."""
     server, _ = floors.floors()[floors.SERVER]
-    return tuple(dict.fromkeys((*chosen(settings, host), *pins(settings), server)))
+    others = pins(settings) or (QUICK,)  # a lock is the whole of it
+    return tuple(dict.fromkeys((*chosen(settings, host), *others, server)))
 
 
 def chosen(settings: Settings, host: Host) -> tuple[str, ...]:

@@ -44,6 +44,11 @@ def test_the_service_is_there_for_good(bare, first):
     assert service.is_running and service.is_enabled
 
 
+def test_jupyterlab_starts_without_making_a_parser_first(bare, first):
+    slow = "import jsonschema, sys; print('rfc3987_syntax' in sys.modules)"
+    assert bare.host.exec(f'/home/david/project/venv/bin/python -c "{slow}"') == "False\n"
+
+
 def test_second_run_changes_nothing(bare, first):
     before = state(bare)
     nothing_to_change(bare.fab("full"))

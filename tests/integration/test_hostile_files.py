@@ -12,7 +12,7 @@ import pytest
 from outcomes import well
 from refusals import refused
 
-pytestmark = [pytest.mark.security, pytest.mark.debian]
+pytestmark = [pytest.mark.security, pytest.mark.debian("trixie")]
 
 FOR_DAVID = {"FABRIC_LAB_USER": "david"}
 HOME, PROJECT = "/home/david", "/home/david/project"

@@ -10,7 +10,7 @@ from outcomes import well
 
 from testbed.host import docker
 
-pytestmark = [pytest.mark.security, pytest.mark.debian]
+pytestmark = pytest.mark.security
 
 HOME = "/home/david"
 VENV = f"{HOME}/project/venv"

@@ -31,13 +31,18 @@ def refusal(function, *arguments) -> str:
     return str(caught.value)
 
 
-def test_nobody_gets_a_server_with_a_hole():
-    assert specs.wanted(Settings(), Host()) == ("jupyter", SERVER)
+def test_nobody_gets_a_server_with_a_hole_or_a_slow_start():
+    assert specs.wanted(Settings(), Host()) == ("jupyter", specs.QUICK, SERVER)
+
+
+def test_nothing_is_added_to_a_lock(file):
+    locked = Settings(lock=file("jupyter-server==2.21.1\n"))
+    assert specs.wanted(locked, Host()) == ("jupyter", "jupyter-server==2.21.1", SERVER)
 
 
 def test_what_was_added_counts_unless_it_is_to_be_something_else():
-    assert specs.wanted(Settings(), HOST) == ("jupyter", *HOST.added, SERVER)
-    assert specs.wanted(Settings(added=("six",)), HOST) == ("jupyter", "six", SERVER)
+    assert specs.wanted(Settings(), HOST) == ("jupyter", *HOST.added, specs.QUICK, SERVER)
+    assert specs.wanted(Settings(added=("six",)), HOST) == ("jupyter", "six", specs.QUICK, SERVER)
 
 
 def test_a_file_of_requirements_counts_without_its_comments(file):
