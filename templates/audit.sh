@@ -148,7 +148,16 @@ token=$(owner head -c 65536 -- "$runtime/jpserver-$pid.json" 2>/dev/null \
 header_of "$token"
 if [ "$(ask -H "@$work/token" -X POST "$site/api/kernels")" = 201 ]; then
     kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
+    # On a busy server it takes its time until it listens; one that uses files has no such port.
+    publishes=$(owner head -c 4096 -- "$runtime/kernel-$kernel.json" \
+        | sed -n 's/.*"iopub_port": *\([0-9]\{4,5\}\),.*/\1/p')
+    patience=20
     sleep 2
+    until [ -z "$publishes" ] || [ "$patience" = 0 ] \
+        || sockets | cut -d' ' -f1 | grep -qx "$publishes"; do
+        patience=$((patience - 1))
+        sleep 1
+    done
     found=$(other python3 -Ic "$publishers" $(listening))
     ask -H "@$work/token" -X DELETE "$site/api/kernels/$kernel" >/dev/null
     judged kernels "${found:+as nobody: a kernel tells what it computes at port $found}" \

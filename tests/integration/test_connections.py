@@ -50,8 +50,9 @@ def fingerprint(server) -> str:
 def unheard(server):
     """Assert that the server's sshd gets a connection meanwhile, but never a user's name."""
     journal = "journalctl -t sshd -t sshd-session -o cat --no-pager"
-    before, heard, deadline = server.host.exec(journal), "", time.monotonic() + 5
+    before, heard = server.host.exec(journal), ""
     yield
+    deadline = time.monotonic() + 5
     while not heard and time.monotonic() < deadline:  # the journal is written a little later
         time.sleep(0.1)
         heard = server.host.exec(journal).removeprefix(before)
