@@ -59,7 +59,7 @@ def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
         raise Exit(f"--debian: {debian!r} is not one of {', '.join(image.BASES)}")
     if area and area not in AREAS:
         raise Exit(f"--area: {area!r} is not one of {', '.join(AREAS)}")
-    chosen = ["--debian", debian] if debian else []
+    chosen, missing = ["--debian", debian] if debian else [], []
     if matrix:
         chosen += ["--matrix", "tests/integration/test_interrupted.py"]
     elif unit:
@@ -73,11 +73,17 @@ def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
     if not unit:
         engine.compose()
         browser.ensure()
-        for release in [debian] if debian else image.BASES:
-            image.ensure(release)
+        releases = [debian] if debian else list(image.BASES)
+        if missing := [r for r in releases if not image.inspect(image.name_of(r), "{{.Id}}")]:
+            # made while pytest is busy with the tests that need none
+            making = subprocess.Popen([sys.executable, "-m", "testbed.image", *missing], cwd=ROOT)
+            chosen += ["--units-first"]
     workers = ["-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder"]
     code = 0 if area or unit or matrix or k else style()
-    raise Exit(code=run("pytest", *workers, "--durations", "25", *chosen) or code)
+    code = run("pytest", *workers, "--durations", "25", *chosen) or code
+    if missing:
+        making.wait()
+    raise Exit(code=code)
 
 
 @task

@@ -1,15 +1,21 @@
-"""The image of a bare Debian server, rebuilt when what it is made from has changed."""
+"""The image of a bare Debian server, rebuilt when what it is made from has changed.
 
+`python -m testbed.image RELEASE...` makes those of several releases at once.
+"""
+
+import fcntl
 import hashlib
 import shutil
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from invoke import Exit
 
 from testbed import surroundings
-from testbed.machine import has, install, may_install, run, say
+from testbed.machine import STATE, has, install, may_install, run, say
 
 HERE = Path(__file__).resolve().parent
 BASES = {"bookworm": "debian:12", "trixie": "debian:13"}
@@ -20,9 +26,24 @@ PULL_SECONDS = 90
 def ensure(release: str = "bookworm") -> str:
     """Build the image when it is missing or out of date, and return its name.
 
+    Whoever asks while another process builds it waits for that.
+
     :param release: codename of the Debian release.
     """
-    name = f"jupyterlab-testbed:{release}"
+    STATE.mkdir(exist_ok=True)
+    with (STATE / f"{release}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return made(release)
+
+
+def name_of(release: str) -> str:
+    """The name of a release's image."""
+    return f"jupyterlab-testbed:{release}"
+
+
+def made(release: str) -> str:
+    """Build the image when it is missing or out of date, and return its name."""
+    name = name_of(release)
     base = BASES[release]
     base_id = inspect(base, "{{.Id}}") or make_base(base, release)
     # /var/tmp, for /tmp is often a small tmpfs
@@ -95,3 +116,11 @@ def debootstrap(base: str, release: str) -> None:
         run(["debootstrap", "--variant=minbase", release, str(tree)])
         pipe = 'tar -C "$1" --exclude="./var/cache/apt/archives/*.deb" -c . | docker import - "$2"'
         run(["sh", "-c", pipe, "sh", str(tree), base])
+
+
+if __name__ == "__main__":
+    with ThreadPoolExecutor() as pool:
+        try:
+            list(pool.map(ensure, sys.argv[1:]))
+        except Exit as problem:
+            sys.exit(problem.message)

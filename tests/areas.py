@@ -57,8 +57,10 @@ def group(name: str) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Put groups one after the other: those first that take long, those without servers last.
+
+    With --units-first those without servers come first.
 
     :raises pytest.UsageError: when a test on servers is of no area, or of several.
     """
@@ -70,7 +72,10 @@ def pytest_collection_modifyitems(items):
     yield
     found = dict.fromkeys(group(item.nodeid) for item in items)
     order = {name: place for place, name in enumerate(dict.fromkeys([*LONG, *found]))}
-    items.sort(key=lambda item: ("integration" not in item.keywords, order[group(item.nodeid)]))
+    on_servers_last = config.getoption("--units-first")
+    items.sort(key=lambda item: (
+        ("integration" in item.keywords) == on_servers_last, order[group(item.nodeid)]
+    ))  # fmt: skip
 
 
 class ByGroup(LoadScopeScheduling):

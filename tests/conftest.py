@@ -13,5 +13,8 @@ def pytest_addoption(parser):
         "--matrix", action="store_true", help="interrupt `full` at every step, in every way"
     )
     parser.addoption(
+        "--units-first", action="store_true", help="the servers' images are being made meanwhile"
+    )
+    parser.addoption(
         "--pictures", action="store_true", help="take those of docs/pictures anew, in Chromium"
     )
