@@ -74,8 +74,10 @@ def ends(e: Evidence) -> str:
 
 
 def no_program(e: Evidence) -> str:
-    broken = e.jupyter("ExecMainStatus") == "203" and ends(e)
-    return f"{e.jupyters}: {e.last_words or 'its program cannot be run'}" if broken else ""
+    # systemd forgets the status while it tries again, the journal does not
+    broken = e.jupyter("ExecMainStatus") == "203" or "Failed at step EXEC" in e.last_words
+    told = f"{e.jupyters}: {e.last_words or 'its program cannot be run'}"
+    return told if broken and ends(e) else ""
 
 
 def no_memory(e: Evidence) -> str:

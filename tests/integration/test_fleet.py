@@ -68,7 +68,7 @@ def table(out: str) -> dict[str, tuple[str, str]]:
 @pytest.fixture(scope="module")
 def hosts_before(operator):
     """The operator's hosts file, which a fleet leaves alone."""
-    return (operator.home / "hosts").read_text()
+    return (operator.home / "hosts").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_nothing_was_written_where_it_failed(ill, first):
 
 def test_no_token_and_no_name_of_one_of_them(operator, ill, hosts_before, first):
     assert "changes made" in first.stdout and "token=" not in first.stdout
-    assert (operator.home / "hosts").read_text() == hosts_before
+    assert (operator.home / "hosts").read_bytes() == hosts_before
 
 
 def test_a_host_is_named_once_a_line(ill, first):

@@ -87,10 +87,18 @@ def test_nginx_leaves_the_site_and_its_link(site, nginx):
     site.host.exec("nginx -t -q")
 
 
-def test_hosts_adds_the_line_and_takes_it_out_again_byte_by_byte(site, nginx, operator):
-    own = operator.home / "hosts"
-    own.write_bytes(OWN_HOSTS)
-    own.chmod(0o640)
+@pytest.fixture
+def own(operator):
+    """A hosts file with all that somebody may have written there."""
+    path = operator.home / "hosts"
+    former = path.read_bytes()
+    path.write_bytes(OWN_HOSTS)
+    path.chmod(0o640)
+    yield path
+    path.write_bytes(former)
+
+
+def test_hosts_adds_the_line_and_takes_it_out_again_byte_by_byte(site, nginx, operator, own):
     well(site.fab("hosts"))
     assert f"{site.host.address}\tjupyterlab.vmdomain.io\n".encode() in own.read_bytes()
     assert own.read_bytes().endswith(OWN_HOSTS)
