@@ -35,8 +35,10 @@ BUSY = "while True: pass"
 
 @pytest.fixture(scope="module")
 def ready(server):
-    """A server, set up."""
-    return server("living", settled=True)
+    """A server on which `full` has run since it was started."""
+    made = server("living", settled=True)
+    well(made.fab("full", "--no-verify"))
+    return made
 
 
 @contextmanager
