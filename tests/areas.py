@@ -17,6 +17,7 @@ LONG = [
     *("test_backup bookworm", "test_interrupted bookworm", "test_doctor bookworm"),
     *("test_several bookworm", "test_broken_later bookworm", "test_broken bookworm"),
     *("test_odd bookworm", "test_seen_first bookworm", "test_fleet bookworm"),
+    *("test_backup_shell", "test_any_bytes"),
 ]
 PLACE = re.compile(r"^(?:.*/)?(\w+)\.py")  # of a test's id
 DEBIAN = re.compile(rf"(?:\[|-)({'|'.join(BASES)})\]$")

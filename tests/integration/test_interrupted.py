@@ -48,7 +48,7 @@ SHORT = [
     ("fill the disk", "fill the venv"),
     ("no network", "install python3"),
 ]
-CORE = [SHORT[2], ("kill the client", "reload nginx")]
+CORE = ("kill the remote shell", "restart jupyterlab"), ("kill the client", "reload nginx")
 # Of a `full` on a converged host: JupyterLab moves to a port, or back, and gets another password.
 CHANGES = {
     "set the password": ("mv", "/home/david/.jupyter/jupyter_server_config.json"),
