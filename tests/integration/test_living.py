@@ -35,8 +35,9 @@ BUSY = "while True: pass"
 
 @pytest.fixture(scope="module")
 def ready(server):
-    """A server on which `full` has run since it was started."""
+    """A server on which `full` has changed something since it was started."""
     made = server("living", settled=True)
+    made.host.exec("rm /etc/nginx/sites-enabled/zz-jupyterlab")
     well(made.fab("full", "--no-verify"))
     return made
 
