@@ -19,7 +19,6 @@ LONG = [
     *("test_odd bookworm", "test_seen_first bookworm", "test_fleet bookworm"),
     *("test_backup_shell", "test_any_bytes"),
 ]
-PLACE = re.compile(r"^(?:.*/)?(\w+)\.py")  # of a test's id
 DEBIAN = re.compile(rf"(?:\[|-)({'|'.join(BASES)})\]$")
 
 
@@ -49,12 +48,12 @@ def group(name: str) -> str:
 
     They are a module on one Debian; the browser's modules share a server.
     """
-    place, debian = PLACE.match(name)[1], DEBIAN.search(name)
-    if "/browser/" in name:
-        place = "browser"
-    if debian:
-        return f"{place} {debian[1]}"
-    return f"{place} bookworm" if any(f"/{folder.name}/" in name for folder in FOLDERS) else place
+    path = Path(name.partition("::")[0])
+    if path.parent.name == "unit":
+        return path.stem
+    place = "browser" if path.parent.name == "browser" else path.stem
+    debian = DEBIAN.search(name)
+    return f"{place} {debian[1] if debian else 'bookworm'}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -42,6 +42,16 @@ class Mutation:
     test: str
     words: str = ""
 
+    def faulty(self) -> str:
+        """The text of the file with the fault.
+
+        :raises ValueError: when what is to be replaced is not there exactly once.
+        """
+        text = (ROOT / self.file).read_text()
+        if (count := text.count(self.old)) != 1:
+            raise ValueError(f"{self.name}: {self.file} has this {count} times: {self.old!r}")
+        return text.replace(self.old, self.new)
+
 
 REAL, UNIT = "tests/integration", "tests/unit"
 # Caught by the default run: first on servers, where no unit test sees them; then without any.
@@ -161,8 +171,7 @@ def copied(folder: Path, mutation: Mutation | None) -> Path:
         shutil.copy2(ROOT / name, place / name, follow_symlinks=False)
     folder.chmod(0o755)  # as a checkout: other users read the product there
     if mutation:
-        file = place / mutation.file
-        file.write_text(file.read_text().replace(mutation.old, mutation.new))
+        (place / mutation.file).write_text(mutation.faulty())
     return place
 
 
@@ -197,8 +206,10 @@ def tried(mutation: Mutation, sound: bool) -> tuple[bool, str]:
 def refuse_wrong(table: list[Mutation]) -> None:
     """Stop when a text is not there once, or a test is not in the run in which it is said to be."""
     for one in table:
-        if (count := (ROOT / one.file).read_text().count(one.old)) != 1:
-            sys.exit(f"{one.name}: {one.file} has this {count} times, not once: {one.old!r}")
+        try:
+            one.faulty()
+        except ValueError as problem:
+            sys.exit(str(problem))
     files = {one.test.partition("::")[0] for one in table}
     code, out = pytest(ROOT, "--collect-only", "-m", USUAL, *sorted(files))
     usual = {line.partition("[")[0] for line in out.splitlines()}

@@ -215,8 +215,7 @@ class Server:
 
     def own_venv(self) -> None:
         """Copy the venv: no folder of an image changes places with another (overlayfs)."""
-        self.host.exec(OWN_VENV)
-        self.host.exec(ANSWERS)
+        self.host.exec(OWN_VENV + ANSWERS)
 
     @property
     def infra(self):
@@ -260,12 +259,9 @@ class Factory:
         self.request, self.started, self.operator = request, started, operator
         self.made: set[str] = set()
 
-    def __call__(self, name: str, user: str = "david", settled: bool = False, **how) -> Server:
-        """Start a server, or find it running; see `several`.
-
-        :param how: how its user is made.
-        """
-        return self.several(name, user=user, settled=settled, **how)[0]
+    def __call__(self, name: str, user: str = "david", **how) -> Server:
+        """Start a server, or find it running; the rest is as for several."""
+        return self.several(name, user=user, **how)[0]
 
     def several(
         self, *names: str, user: str = "david", settled: bool = False, **how

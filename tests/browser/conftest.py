@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,48 +116,57 @@ def member(site, picture):
     return window
 
 
+@contextmanager
+def in_order(member):
+    """Assert that nothing goes wrong meanwhile in any page of a window."""
+    member.said.clear()
+    yield
+    assert member.errors == []
+
+
+@contextmanager
+def page_of(site, member, name: str):
+    """Give a page of JupyterLab with a workspace of its own."""
+    page = Lab(member.context.new_page(), name, site.server.host)
+    yield page
+    page.page.close()
+
+
 @pytest.fixture(scope="session")
 def book(site, member):
     """A page with a notebook that many tests share: to open one takes seconds."""
-    page = Lab(member.context.new_page(), "book", site.server.host)
-    page.notebook()
-    yield page
-    page.page.close()
+    with page_of(site, member, "book") as page:
+        page.notebook()
+        yield page
 
 
 @pytest.fixture
 def cells(book, member):
     """That notebook, empty, in which nothing may go wrong."""
-    member.said.clear()
-    yield book
-    book.clear()
-    assert member.errors == []
+    with in_order(member):
+        yield book
+        book.clear()
 
 
 @pytest.fixture(scope="session")
 def shelf(site, member):
     """A page in which many tests open a file."""
-    page = Lab(member.context.new_page(), "shelf", site.server.host)
-    page.open()
-    yield page
-    page.page.close()
+    with page_of(site, member, "shelf") as page:
+        page.open()
+        yield page
 
 
 @pytest.fixture
 def viewer(shelf, member):
     """That page, in which nothing may go wrong."""
-    member.said.clear()
-    yield shelf
-    shelf.close()
-    assert member.errors == []
+    with in_order(member):
+        yield shelf
+        shelf.close()
 
 
 @pytest.fixture
 def lab(site, member, request):
     """A page of JupyterLab with a workspace of its own, in which nothing may go wrong."""
     name = "".join(c if c.isalnum() else "-" for c in request.node.name)
-    lab = Lab(member.context.new_page(), name, site.server.host)
-    member.said.clear()
-    yield lab
-    lab.page.close()
-    assert member.errors == []
+    with in_order(member), page_of(site, member, name) as page:
+        yield page

@@ -98,7 +98,7 @@ def test_all_of_that_put_right_is_no_drift_again(site):
     assert site.fab("status", "--drift").returncode == 0
 
 
-# Each but the last leaves something of another kind as it was.
+# Several at once, of which none hides another.
 HARMS = {
     "nginx stopped, an edited unit and configuration, rights": (
         f"systemctl disable -q --now nginx; rm {LINK}; cp {SITE} {LINK}\n"

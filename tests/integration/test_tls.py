@@ -5,13 +5,14 @@ On Debian 13 each way once: there Nginx, certbot and OpenSSL are others, all els
 
 from __future__ import annotations
 
-import datetime
 import ssl
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from aged import ending
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from named import DOMAIN
 from outcomes import nothing_to_change, well
@@ -310,19 +311,6 @@ def test_a_key_with_a_passphrase_is_opened_when_it_signs_and_not_before(site, tm
 # --- a certificate of one's own ------------------------------------------------------------------
 
 
-def long_over(folder) -> tuple[str, str]:
-    """A certificate that has ended."""
-    ca = authority.make(folder)
-    chain, key = ca.issue(DOMAIN)
-    leaf = x509.load_pem_x509_certificate(chain.encode())
-    end = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    builder = x509.CertificateBuilder(
-        leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number,
-        end - datetime.timedelta(days=9), end, list(leaf.extensions),
-    )  # fmt: skip
-    return authority.pem(builder.sign(ca.key, hashes.SHA256())), key
-
-
 def another_key() -> str:
     """A key that belongs to nothing."""
     return authority.key_pem(ec.generate_private_key(ec.SECP256R1()))
@@ -341,7 +329,11 @@ def with_passphrase(key: str) -> str:
     [
         pytest.param(lambda c, k, f: (c + c[:200], k), "no PEM certificate", id="a torn chain"),
         pytest.param(lambda c, k, f: authority.make(f).issue("x.org"), "not for lab.", id="name"),
-        pytest.param(lambda c, k, f: long_over(f), "it ended on", id="ended"),
+        pytest.param(
+            lambda c, k, f: ending(authority.make(f), DOMAIN, timedelta(-1)),
+            "it ended on",
+            id="ended",
+        ),
         pytest.param(
             lambda c, k, f: (c, authority.make(f).issue(DOMAIN)[1]), "not the key", id="key"
         ),

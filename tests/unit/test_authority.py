@@ -1,11 +1,11 @@
 """A private CA is made once, kept whole and private, and refused when it is not."""
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from aged import ending
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from invoke import Exit
 
 from fabfile import authority, tls
@@ -173,22 +173,11 @@ def test_when_a_certificate_of_an_acme_server_is_due(pair, domain, server, why):
     assert item.compare([*shown(pair[0]), "https://acme"], set()) is None, "not asked for yet"
 
 
-def ending(ca, days: int) -> str:
-    """The text of a certificate that was valid for 90 days, of which so many are left."""
-    leaf = x509.load_pem_x509_certificate(ca.issue(DOMAIN)[0].encode())
-    end = datetime.now(UTC) + timedelta(days, hours=1)
-    builder = x509.CertificateBuilder(
-        leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number,
-        end - timedelta(90), end, list(leaf.extensions),
-    )  # fmt: skip
-    return authority.pem(builder.sign(ca.key, hashes.SHA256()))
-
-
 @pytest.mark.parametrize(("days", "is_due"), [(40, False), (3, True), (-1, True)])
 def test_one_that_ends_soon_is_due_and_no_longer_fits(folder, days, is_due):
     ca = authority.find(folder)
     ca.save()
-    text = ending(ca, days)
+    text, _ = ending(ca, DOMAIN, timedelta(days, hours=1))
     item = Issued(path="/x.pem", domain=DOMAIN, server="s", email="", webroot="", hook="")
     assert bool(item.due([*shown(text), "s"])) == is_due
     assert tls.signed(ca, Settings(domain=DOMAIN))(text) != is_due

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 import pytest
 from fabric import Config, Executor
 from fabric.main import Fab
+from watch.noted import NOTED
 
 from fabfile import ns
 
 MORE = {"restore": ["latest"]}  # what a task cannot do without
-NOTED = ("subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
-NOTED += ("pty.spawn", "socket.connect", "socket.getaddrinfo", "os.rename")
 notes: list[str] | None = None
 
 

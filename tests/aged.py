@@ -1,0 +1,25 @@
+"""Certificates that end when a test wants it."""
+
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from fabfile import authority
+
+LASTED = timedelta(90)
+
+
+def ending(ca: authority.Authority, domain: str, left: timedelta) -> tuple[str, str]:
+    """Make a certificate that was valid for 90 days, and its key.
+
+    :param left: how long it still is; negative when it has ended.
+    """
+    chain, key = ca.issue(domain)
+    leaf = x509.load_pem_x509_certificate(chain.encode())
+    end = datetime.now(UTC) + left
+    builder = x509.CertificateBuilder(
+        leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number,
+        end - LASTED, end, list(leaf.extensions),
+    )  # fmt: skip
+    return authority.pem(builder.sign(ca.key, hashes.SHA256())), key
