@@ -3,6 +3,7 @@
 from invoke import Collection
 
 from . import broken as broken
+from . import bytecode as bytecode
 from . import hush as hush
 from .catalogue import ALONE, FLEET
 from .fleet import fleet

@@ -21,6 +21,8 @@ NEEDED = {
     "iptables": "iptables",
 }
 WATCHERS = 1024  # inotify instances; a server takes about six
+DATA = Path("/var/lib/docker")
+ENOUGH_MEMORY = 20 * 2**30  # bytes; a run of all tests keeps up to a third of it on servers' disks
 START_SECONDS = 60
 
 
@@ -88,6 +90,18 @@ def provide() -> None:
         start()
 
 
+def keep_in_memory() -> None:
+    """Keep the disks of servers in memory, which spares a tenth of the tests' time.
+
+    Only where there is much memory, and no engine that has anything on disk.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if memory >= ENOUGH_MEMORY and not (DATA.is_dir() and any(DATA.iterdir())):
+        DATA.mkdir(parents=True, exist_ok=True)
+        if works(["mount", "-t", "tmpfs", "-o", "mode=711", "tmpfs", str(DATA)]):
+            say(f"{DATA} is kept in memory, until a reboot")
+
+
 def start() -> None:
     """Start the engine, by systemd where it runs, else as a detached process; wait for it."""
     STATE.mkdir(exist_ok=True)
@@ -97,6 +111,7 @@ def start() -> None:
         say("starting the Docker engine: systemctl start docker")
         works(["systemctl", "start", "docker"])
     else:
+        keep_in_memory()
         say(f"starting the Docker engine: dockerd, log in {log}")
         with log.open("wb") as out:
             daemon = subprocess.Popen(

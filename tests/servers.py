@@ -127,7 +127,8 @@ class Operator:
 
     def environment(self, env: dict[str, str] | None = None) -> dict[str, str]:
         """What fab sees: none of this machine's own settings, but the operator's files."""
-        clean = {n: v for n, v in os.environ.items() if not n.startswith(("FABRIC_", "LAB_"))}
+        foreign = "FABRIC_", "LAB_", "PYTHON"
+        clean = {n: v for n, v in os.environ.items() if not n.startswith(foreign)}
         mine = {
             "HOME": str(self.home),
             "FABRIC_LAB_KNOWN_HOSTS": str(self.home / "known_hosts"),
@@ -245,7 +246,7 @@ def settled_image(started, operator, snapshots, tmp_path_factory) -> str:
         env = {"FABRIC_LAB_HOSTS_FILE": str(hosts)}
         well(first.fab("full", "--no-verify", env=env))
         host.exec(WHOLE_SECONDS)
-        well(first.fab("full", "--no-verify", env=env))
+        well(first.fab("full", env=env))  # its kernel compiles what every later one needs
         host.commit(name)
         started.remove("settled")
 

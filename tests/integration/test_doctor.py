@@ -25,8 +25,8 @@ VENV = "/home/david/project/venv"
 SOCKET = "/run/jupyterlab/jupyter.sock"
 RELOAD = "nginx -t 2>/dev/null && nginx -s reload && sleep 0.5"
 # What a page that is asked for and a kernel that computes leave behind, whoever asks.
-WRITTEN = r" ?\./(var/log/nginx/|home/david/\.ipython/profile_default|" + (
-    r"home/david/\.local/share/jupyter/runtime d|tmp/systemd-private-[^/]*/tmp d)"
+WRITTEN = r"/(var/log/nginx/|home/david/\.ipython/profile_default|" + (
+    r"home/david/\.local/share/jupyter/runtime'|tmp/systemd-private-[^/]*/tmp')"
 )
 START = "systemctl reset-failed jupyterlab; systemctl restart jupyterlab; " + (
     f"timeout 30 sh -c 'until curl -s --unix-socket {SOCKET} http://x/api; do sleep 0.2; done'"

@@ -51,7 +51,7 @@ def seen(site, *arguments: str, **env: str) -> str:
 def test_the_comparison_sees_a_touched_file_and_a_stopped_unit(site):
     before = everything(site)
     site.host.exec("touch /etc/hostname; systemctl start systemd-tmpfiles-clean.timer; sync")
-    assert any(" ./etc/hostname " in f" {line}" for line in everything(site) ^ before)
+    assert any("/etc/hostname" in line for line in everything(site) ^ before)
     before = everything(site)
     site.host.exec("systemctl stop systemd-tmpfiles-clean.timer")
     assert any("systemd-tmpfiles-clean.timer" in line for line in everything(site) ^ before)

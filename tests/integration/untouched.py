@@ -1,16 +1,26 @@
 """Everything of a server that a run which only looks must leave alone."""
 
-# What is not of the run: other file systems (-xdev: /proc, /sys, /dev, /run), and what sshd and
-# PAM write for any login at all; of /tmp only its own times, for apt's simulation sorts there; and
-# systemd's service of the clock, which comes for half a minute when somebody asks what time it is.
-# Nobody sets the time of a file's last change (%C@) back: who writes to one is seen by it.
-FILES = r"""
-cd /
-find . -xdev \( -path ./run -o -path ./proc -o -path ./sys -o -path ./dev \
-    -o -path ./var/log/wtmp -o -path ./var/log/btmp -o -path ./var/log/lastlog \
-    -o -path './tmp/systemd-private-*' -o -path './var/tmp/systemd-private-*' \
-    -o -path ./var/log/auth.log -o -path ./var/log/journal -o -path ./var/log/faillog \) -prune \
-    -o ! -path ./tmp ! -path ./var/tmp -printf '%p %y %U:%G %m %T@ %C@ %s %l\n' | sort
+import re
+
+from testbed.host import docker
+
+# What is not of the run: other file systems, and what sshd and PAM write for any login at all; of
+# /tmp only its own times, for apt's simulation sorts there; and systemd's service of the clock,
+# which comes for half a minute when somebody asks what time it is.
+OTHERS = re.compile(
+    r"""
+    /(run|proc|sys|dev)(/.*)?
+    | /(var/)?tmp(/systemd-private-.*)?
+    | /var/log/(wtmp|btmp|lastlog|auth\.log|faillog|journal(/.*)?)
+    """,
+    re.VERBOSE,
+)
+MOUNTED = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"]  # by the engine, on no layer
+# Nobody sets the time of a file's last change (%Z) back: who writes to one is seen by it.
+FILES = """
+xargs -r -d '\\n' stat --format '%N %F %u:%g %a %.Y %.Z %s' 2>/dev/null <<'END' || true
+{}
+END
 """
 # The run's own files are under /run, which is not on that disk; sessions come and go with a login.
 STATES = r"""
@@ -25,5 +35,12 @@ systemctl show jupyterlab nginx -p MainPID -p UnitFileState
 
 
 def everything(server) -> set[str]:
-    """List all files with their rights and times, packages, and the states of units."""
-    return set(server.host.exec(FILES + STATES).splitlines())
+    """List what came, changed or went since the server was made, packages, and states of units.
+
+    Of a file also its rights and times: whatever is written once is in the engine's list.
+    """
+    listed = docker("diff", server.host.container).stdout.splitlines()
+    own = [line for line in listed if not OTHERS.fullmatch(line[2:])]
+    files = FILES.format("\n".join([line[2:] for line in own] + MOUNTED))
+    gone = {line for line in own if line.startswith("D ")}
+    return {*gone, *server.host.exec(files + STATES).splitlines()}
