@@ -5,12 +5,15 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from shlex import quote
 from typing import Literal
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from testbed import shells
 
 READY_SECONDS = 60
 SUDOERS = {"nopasswd": "NOPASSWD: ALL", "password": "ALL"}
@@ -28,18 +31,18 @@ class Host:
 
     @property
     def address(self) -> str:
-        """Its IP address; asked anew each time, for a reboot may change it."""
-        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        return docker("inspect", "--format", template, self.container).stdout.strip()
+        """Its IP address."""
+        return address_of(self.container)
 
     def exec(self, script: str, check: bool = True) -> str:
         """Run a shell script as root and return what it prints.
 
         :raises HostError: when it fails and `check` is true.
         """
-        # one compound command is read whole before it runs: nothing in it can eat the script
-        whole = f"{{\n{script}\n}} </dev/null\n"
-        return docker("exec", "-i", self.container, "sh", "-eu", script=whole, check=check).stdout
+        done = shells.run(self.container, script)
+        if check and done.returncode:
+            raise HostError(f"docker exec: exit {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
 
     def add_user(
         self,
@@ -107,25 +110,30 @@ class Host:
 
     def reboot(self) -> None:
         """Stop and start the server and wait until it is ready."""
+        shells.close(self.container)
         docker("restart", "--time", "20", self.container)
+        address_of.cache_clear()  # it may have another one now
         self.wait_ready()
 
     def commit(self, image: str) -> str:
         """Stop the server, make an image of what is on its disk, and return the image's name."""
+        shells.close(self.container)
         docker("stop", "--time", "20", self.container)
         docker("commit", self.container, image)
         return image
 
 
-def docker(
-    *arguments: str, script: str | None = None, check: bool = True
-) -> subprocess.CompletedProcess[str]:
+@cache
+def address_of(container: str) -> str:
+    """The IP address of a container that runs; each question takes the engine a moment."""
+    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return docker("inspect", "--format", template, container).stdout.strip()
+
+
+def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the docker client."""
     done = subprocess.run(
-        ["docker", *arguments],
-        input=script or "",
-        capture_output=True,
-        text=True,
+        ["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if check and done.returncode:
         raise HostError(f"docker {arguments[0]}: exit {done.returncode}: {done.stderr.strip()}")

@@ -14,7 +14,7 @@ from acme import Authority
 from named import DOMAIN, Named
 from outcomes import well
 
-from testbed import demo, engine, image
+from testbed import demo, engine, image, shells
 from testbed.host import Host, docker, keypair
 from testbed.machine import ROOT
 
@@ -102,6 +102,7 @@ class Started:
     def remove(self, *names: str) -> None:
         """Remove servers and what they held."""
         if gone := [self.hosts.pop(name).container for name in names if name in self.hosts]:
+            shells.close(*gone)
             docker("rm", "--force", "--volumes", *gone)
 
 

@@ -142,7 +142,7 @@ def fresh(started, servers):
 def undisturbed(servers):
     """A server after one `full` that nobody disturbed."""
     (made,) = servers("undisturbed", settled=True)
-    well(made.fab("full"))
+    well(made.fab("full", "--no-verify"))
     return made
 
 
@@ -227,7 +227,7 @@ def test_the_next_full_recovers(point, fresh, undisturbed):
 def movable(servers):
     """A converged server, moved to and fro between its socket and a port."""
     (made,) = servers("interrupted", settled=True)
-    well(made.fab("full"))
+    well(made.fab("full", "--no-verify"))
     return made
 
 

@@ -124,7 +124,7 @@ def test_versions_are_still_for_nobody(site):
 
 def test_a_cell_runs_and_a_second_full_has_nothing_to_do(site):
     assert Notebook(site.host).cell("6*7").startswith("42")
-    nothing_to_change(site.fab("full"))
+    nothing_to_change(site.fab("full", "--no-verify"))
 
 
 def test_it_is_served_while_jupyter_is_stopped(site):

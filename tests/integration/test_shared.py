@@ -70,7 +70,7 @@ def test_full_with_pip_beside_other_sites(site, before, done):
     out = well(done)
     assert "6*7 over the websocket is 42" in out
     assert "(pip)" in out and not site.infra.file("/home/david/.cache/jupyterlab/uv").exists
-    nothing_to_change(site.fab("full", env=PIP))
+    nothing_to_change(site.fab("full", "--no-verify", env=PIP))
 
 
 def test_the_other_sites_answer_as_before(site, before, done):
@@ -84,7 +84,7 @@ def test_jupyterlab_answers_to_its_name_only(site, done):
 
 
 def test_another_installer_alone_changes_nothing(site, done):
-    nothing_to_change(site.fab("full"))
+    nothing_to_change(site.fab("full", "--no-verify"))
 
 
 @pytest.mark.parametrize("how", ["header", "query"])
@@ -123,17 +123,17 @@ def test_a_port_that_is_taken_leaves_the_running_service_alone(site, done):
     with listener(site.host, 8899):
         refused(site.fab("full", env={"FABRIC_LAB_PORT": "8899"}), "port 8899 is taken")
     assert site.host.exec("systemctl show jupyterlab -p MainPID") == service
-    nothing_to_change(site.fab("full"))
+    nothing_to_change(site.fab("full", "--no-verify"))
 
 
 def test_a_loopback_port_and_back_to_the_socket(site, before, done):
     port = {"FABRIC_LAB_PORT": "8899"}
     assert "6*7 over the websocket is 42" in well(site.fab("full", env=port))
     assert "127.0.0.1:8899" in listeners(site)
-    nothing_to_change(site.fab("full", env=port))
+    nothing_to_change(site.fab("full", "--no-verify", env=port))
     assert "6*7 over the websocket is 42" in well(site.fab("full"))
     assert ":8899" not in listeners(site)
-    nothing_to_change(site.fab("full"))
+    nothing_to_change(site.fab("full", "--no-verify"))
     assert others(site) == before
 
 

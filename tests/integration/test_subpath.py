@@ -129,7 +129,7 @@ def own(site, before):
 def test_full_under_a_path_of_our_own_name(site, own):
     assert "6*7 over the websocket is 42" in well(own)
     assert f"log in:        http://{DOMAIN}{BASE}/lab?token=" in own.stdout
-    nothing_to_change(site.fab("full", env=OWN))
+    nothing_to_change(site.fab("full", "--no-verify", env=OWN))
     works(site, DOMAIN)
 
 
@@ -167,7 +167,7 @@ def included(site, own):
 
 def test_full_in_the_server_block_of_a_shop(site, included):
     assert theirs(site) == included
-    nothing_to_change(site.fab("full", env=SHOP))
+    nothing_to_change(site.fab("full", "--no-verify", env=SHOP))
     works(site, NAME)
     visitor = Visitor(site, NAME, BASE)
     assert visitor.log_in(PASSWORD)
@@ -219,7 +219,7 @@ def test_a_shop_with_https(site, included):
     refused(site.fab("verify", env=SHOP), words)
     out = well(site.fab("full", env=THEIRS))
     assert f"https://{NAME}{BASE}/lab" in out and "6*7 over the websocket is 42" in out
-    nothing_to_change(site.fab("full", env=THEIRS))
+    nothing_to_change(site.fab("full", "--no-verify", env=THEIRS))
     base = f"https://{site.host.address}"
     with httpx.Client(base_url=base, headers={"Host": NAME}, verify=False, trust_env=False) as asks:
         cookies = asks.get(f"{BASE}/login").headers.get_list("Set-Cookie")
@@ -234,7 +234,7 @@ def test_a_shop_with_https(site, included):
 
 def test_back_to_our_own_name_without_a_path(site, included, before):
     assert "6*7 over the websocket is 42" in well(site.fab("full"))
-    nothing_to_change(site.fab("full"))
+    nothing_to_change(site.fab("full", "--no-verify"))
     assert Visitor(site).client.get("/lab").headers["Location"].startswith("/login?next=")
     assert Visitor(site, NAME, BASE).client.get("/login").status_code == 418  # the shop's own again
     assert shop(site) == before
