@@ -19,47 +19,53 @@ UP = "timeout 30 sh -c 'until [ -S /run/jupyterlab/jupyter.sock ]; do sleep 0.1;
 
 
 def edited(*expressions: str) -> str:
-    """Edit the site, and have Nginx read it."""
+    """Edit the site."""
     words = " ".join(f"-e '{expression}'" for expression in expressions)
-    return f"sed -i {words} {SITE}\n{RELOAD}"
+    return f"sed -i {words} {SITE}"
 
 
 def dropped(line: str) -> str:
     """Give the unit another line."""
-    return (
-        f"mkdir -p $(dirname {DROPIN}); printf '[Service]\\n{line}\\n' >{DROPIN}\n"
-        f"systemctl daemon-reload; rm -f /run/jupyterlab/*.sock; systemctl restart jupyterlab; {UP}"
-    )
+    return f"mkdir -p $(dirname {DROPIN}); printf '[Service]\\n{line}\\n' >>{DROPIN}"
 
 
-# the threat -> what opens it
-HARMS = {
-    "running": "systemctl stop jupyterlab",
-    "kernels": f"sed -i /transport/d {CONFIG}; systemctl restart jupyterlab; sleep 1; {UP}",
-    "files": f"chmod 0755 /home/david /home/david/.jupyter; chmod 0644 {TOKEN}",
+# What opens a threat; those of a group do not hide each other, and end with what has them read.
+STOPPED = {"running": "systemctl stop jupyterlab"}
+IN_NGINX = {
     "guesses": edited("/limit_req zone/d"),
     "names": "printf 'server { listen 80 default_server; location / { proxy_pass http://jupyterlab;"
-    " proxy_set_header Host jupyterlab.vmdomain.io; } }\\n' "
-    f">{FRONT}\n{RELOAD}",
-    "ports": "systemd-run -q --uid david --unit jupyterlab-extra "
-    "python3 -m http.server 3001 -b 127.0.0.1; sleep 1",
+    f" proxy_set_header Host jupyterlab.vmdomain.io; }} }}\\n' >{FRONT}",
     "pages": edited("/proxy_intercept_errors/d"),
     "logs": edited("s/access.log jupyterlab;/access.log combined;/"),
     "version": edited("s/server_tokens off/server_tokens on/"),
     "headers": edited("/add_header/d"),
     "cookies": edited("/proxy_cookie_flags/d"),
+}
+IN_THE_UNIT = {
     "sandbox": dropped("CapabilityBoundingSet=~"),
     "memory": dropped("MemoryMax=infinity"),
-    "hole": f"cd {PACKAGES}; mv jupyter_server-*.dist-info jupyter_server-2.19.0.dist-info",
 }
-SECURE_HARMS = {
+BESIDE = {
+    "files": f"chmod 0755 /home/david /home/david/.jupyter; chmod 0644 {TOKEN}",
+    "ports": "systemd-run -q --uid david --unit jupyterlab-extra "
+    "python3 -m http.server 3001 -b 127.0.0.1; sleep 1",
+    "hole": f"cd {PACKAGES}; mv jupyter_server-*.dist-info jupyter_server-2.19.0.dist-info",
+    "kernels": f"sed -i /transport/d {CONFIG}",
+}
+IN_NGINX_WITH_HTTPS = {
     "oldtls": edited(
         "s/TLSv1.2 TLSv1.3/TLSv1 TLSv1.1 TLSv1.2/", "s/ssl_ciphers .*/ssl_ciphers ALL:@SECLEVEL=0;/"
     ),
-    "clear": edited("s#return 301 .*#proxy_pass http://jupyterlab; proxy_set_header Host $host;#"),
     "headers": edited("/Strict-Transport/d"),
     "cookies": edited("s/lax secure/lax/", "s/X-Forwarded-Proto $scheme/X-Forwarded-Proto http/"),
 }
+WITHOUT_HTTPS = {
+    "clear": edited("s#return 301 .*#proxy_pass http://jupyterlab; proxy_set_header Host $host;#"),
+}
+RESTART = (
+    f"systemctl daemon-reload; rm -f /run/jupyterlab/*.sock; systemctl restart jupyterlab\n{UP}"
+)
+HARMS = ((STOPPED, ""), (IN_NGINX, RELOAD), (IN_THE_UNIT, RESTART), (BESIDE, RESTART))
 REPAIR = f"""
 systemctl stop jupyterlab-extra 2>/dev/null || true
 rm -rf $(dirname {DROPIN}) {FRONT}
@@ -95,9 +101,9 @@ def opened(out: str) -> list[str]:
     return sorted(name for name, threat in THREATS.items() if threat.what in told)
 
 
-def audited(site, harm: str, **settings) -> list[str]:
-    """Do a harm, audit, and mend it."""
-    site.host.exec(harm)
+def audited(site, harms: dict[str, str], end: str, **settings) -> list[str]:
+    """Do harms, audit, and mend them."""
+    site.host.exec("\n".join([*harms.values(), end]))
     done = site.fab("audit", env=settings)
     site.host.exec(REPAIR)
     assert "remedy: fab -H" in done.stdout, done.stdout + done.stderr
@@ -113,9 +119,11 @@ def test_a_server_by_default_is_sound(site):
     assert "as lab.tls: off says" in out and "as lab.sandbox: standard says" in out
 
 
-@pytest.mark.parametrize("name", HARMS)
-def test_what_somebody_has_opened_is_named(site, name):
-    assert name in audited(site, HARMS[name])
+@pytest.mark.parametrize(
+    ("harms", "end"), [pytest.param(harms, end, id=", ".join(harms)) for harms, end in HARMS]
+)
+def test_what_somebody_has_opened_is_named(site, harms, end):
+    assert audited(site, harms, end) == sorted(harms)
 
 
 def test_with_https_and_the_strict_sandbox_nothing_is_open(site, strict):
@@ -124,9 +132,9 @@ def test_with_https_and_the_strict_sandbox_nothing_is_open(site, strict):
     assert "20 of 20 threats closed" in out and "chosen" not in out
 
 
-@pytest.mark.parametrize("name", SECURE_HARMS)
-def test_what_somebody_has_opened_of_https_is_named(site, strict, name):
-    assert name in audited(site, SECURE_HARMS[name], **strict)
+@pytest.mark.parametrize("harms", [IN_NGINX_WITH_HTTPS, WITHOUT_HTTPS], ids=", ".join)
+def test_what_somebody_has_opened_of_https_is_named(site, strict, harms):
+    assert audited(site, harms, RELOAD, **strict) == sorted(harms)
 
 
 def test_a_port_is_open_as_chosen(site, strict):

@@ -43,7 +43,6 @@ WAYS = (
 )
 SHORT = [
     ("kill the client", "fill the venv"),
-    ("cut the connection", "write the site"),
     ("kill the remote shell", "install nginx"),
     ("fill the disk", "fill the venv"),
     ("no network", "install python3"),
@@ -63,6 +62,7 @@ CUTS = WAYS[:3]  # a full disk or a dead network may come too late to harm
 SHORT_CHANGES = [
     ("kill the remote shell", "restart jupyterlab"),
     ("kill the client", "reload nginx"),
+    ("cut the connection", "keep what was replaced"),
     ("fill the disk", "replace the site"),
 ]
 
