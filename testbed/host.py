@@ -110,15 +110,23 @@ class Host:
 
     def reboot(self) -> None:
         """Stop and start the server and wait until it is ready."""
-        shells.close(self.container)
-        docker("restart", "--time", "20", self.container)
-        address_of.cache_clear()  # it may have another one now
+        self.stop()
+        self.start()
         self.wait_ready()
+
+    def stop(self) -> None:
+        """Stop the server."""
+        shells.close(self.container)
+        docker("stop", "--time", "20", self.container)
+
+    def start(self) -> None:
+        """Start the server again; it may have another address now."""
+        docker("start", self.container)
+        address_of.cache_clear()
 
     def commit(self, image: str) -> str:
         """Stop the server, make an image of what is on its disk, and return the image's name."""
-        shells.close(self.container)
-        docker("stop", "--time", "20", self.container)
+        self.stop()
         docker("commit", self.container, image)
         return image
 

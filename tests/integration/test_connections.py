@@ -275,9 +275,11 @@ def test_a_host_whose_sshd_lets_nobody_in_yet_is_waited_for(site):
 
 def test_a_host_that_reboots_is_waited_for(site):
     reach = site.reach  # a stopped container has no address; nobody else starts meanwhile
-    docker("stop", "--time", "20", site.host.container)
-    threading.Timer(2, docker, ["start", site.host.container]).start()
+    site.host.stop()
+    starting = threading.Timer(2, site.host.start)
+    starting.start()
     well(site.operator.fab(*reach, "status", env={"FABRIC_LAB_BOOT_WAIT": "30"}))
+    starting.join()
 
 
 # --- becoming root -----------------------------------------------------------------------------

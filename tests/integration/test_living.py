@@ -24,7 +24,10 @@ VENV = "/home/david/project/venv"
 SECRET = "/home/david/.local/share/jupyter/runtime/jupyter_cookie_secret"
 TOKEN = "/home/david/.jupyter/jupyterlab_token"
 READERS = "ps -eo args | grep -e '[j]ournalctl' -e '[l]ogs, in the order' -e 'sudo [-]n' || true"
-WRITTEN = "find / -xdev -newer /root/mark ! -type d ! -path '/var/log/*' ! -path '/proc/*'"
+WRITTEN = (  # but for what a kernel keeps of itself
+    "find / -xdev -newer /root/mark ! -type d ! -path '/var/log/*' ! -path '/proc/*' "
+    "! -name 'history.sqlite*'"
+)
 ROTATE = (
     "cd /var/log/nginx; mv -f jupyterlab.access.log jupyterlab.access.log.1\n"
     "systemctl kill -s USR1 --kill-who=main nginx\n"
@@ -54,8 +57,10 @@ def notebook(site, name: str, code: str = ""):
         running.run("1")
         if code:
             running.send(code)
-        yield running
-    mine.client.delete(f"/sessions/{session['id']}")  # not there any more, when the service ended
+        try:
+            yield running
+        finally:  # it is not there any more, when the service ended
+            mine.client.delete(f"/sessions/{session['id']}")
 
 
 def seen(site, *options: str, **how) -> dict:
