@@ -47,9 +47,9 @@ def demo(c, down=False):
 def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
     """Run the tests, without options those of the main job.
 
-    That takes ten minutes on two processors, once Docker and the images are there.
+    That takes seven minutes on two processors, once Docker and the images are there.
 
-    :param all: everything, on both where Debian matters: about fifty minutes.
+    :param all: everything, on both where Debian matters: 36 minutes.
     :param area: only those on servers of one area: https, network, security, sites, lifecycle,
         diagnosis, several, cluster, browser or docs.
     :param unit: only those that need no server.
