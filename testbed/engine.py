@@ -22,7 +22,7 @@ NEEDED = {
 }
 WATCHERS = 1024  # inotify instances; a server takes about six
 DATA = Path("/var/lib/docker")
-ENOUGH_MEMORY = 20 * 2**30  # bytes; a run of all tests keeps up to a third of it on servers' disks
+ENOUGH_MEMORY = 20 * 2**30  # bytes; the disks of a run of all tests had 6 GB
 START_SECONDS = 60
 
 
@@ -91,7 +91,7 @@ def provide() -> None:
 
 
 def keep_in_memory() -> None:
-    """Keep the disks of servers in memory, which spares a tenth of the tests' time.
+    """Keep the disks of servers in memory: they come and go all the time, each with 60,000 files.
 
     Only where there is much memory, and no engine that has anything on disk.
     """
