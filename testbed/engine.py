@@ -91,7 +91,7 @@ def provide() -> None:
 
 
 def keep_in_memory() -> None:
-    """Keep the disks of servers in memory: they come and go all the time, each with 60,000 files.
+    """Keep the disks of servers in memory: they come and go all the time, with thousands of files.
 
     Only where there is much memory, and no engine that has anything on disk.
     """
