@@ -31,6 +31,7 @@ ALLOWED = re.compile(
     | content\ \./var/lib/dpkg/\S+-old\ .*  # and of dpkg
     | content\ \./var/lib/dpkg/status\ .*  # in another order; what it says is in `package` lines
     | content\ \./var/lib/apt/extended_states\ .*  # likewise; it is in `auto` and `manual`
+    | (path|content)\ \./var/lib/apt/extended_states\.\w{6}\ .*  # apt's, when it was killed
     | content\ \./var/lib/systemd/(random-seed|timers/.*)\ .*  # systemd's, of any day
     | state\ (network-online|nss-lookup)\.target\ .*  # which Nginx wants: until a reboot
     | state\ (user|user-runtime-dir)@.*  # who is logged in
