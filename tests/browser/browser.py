@@ -35,14 +35,17 @@ def trust(home: Path, certificate: Path) -> None:
     subprocess.run([*at, *options], check=True)
 
 
-def start(playwright: Playwright, home: Path, names: dict[str, str]) -> Browser:
+def start(
+    playwright: Playwright, home: Path, names: dict[str, str], program: Path = CHROMIUM
+) -> Browser:
     """Start Chromium.
 
     :param names: addresses by name, in place of this machine's /etc/hosts.
+    :param program: what starts it.
     """
     rules = ",".join(f"MAP {name} {address}" for name, address in names.items())
     return playwright.chromium.launch(
-        executable_path=CHROMIUM,
+        executable_path=program,
         args=[f"--host-resolver-rules={rules}", "--no-proxy-server"],
         chromium_sandbox=os.geteuid() != 0,  # root has none
         env={**os.environ, "HOME": str(home)},

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from browser import CHROMIUM, Watched, start, trust
 from lab import Lab
+from network import neighbour
 from outcomes import well
 from playwright.sync_api import Browser, sync_playwright
 from servers import Factory, Server
@@ -87,9 +88,10 @@ def site(request, browsed, playwright, tmp_path_factory):
         trust(home, home / "ca" / "ca.pem")
     place = well(browsed.fab("token", env=env)).strip()
     url, token = place.split("/lab?token=")
-    browser = start(playwright, home, {DOMAIN: browsed.host.address})
-    yield Site(browsed, browser, url, token)
-    browser.close()
+    with neighbour(browsed.host, CHROMIUM, home) as program:
+        browser = start(playwright, home, {DOMAIN: browsed.host.address}, program)
+        yield Site(browsed, browser, url, token)
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 from conftest import PASSWORD
+from network import this_machine
 
 pytestmark = pytest.mark.browser
 
@@ -54,13 +55,14 @@ FRAME = "url => document.body.append(Object.assign(document.createElement('ifram
 
 
 @pytest.fixture
-def elsewhere(tmp_path):
+def elsewhere(site, tmp_path):
     """Another site. It is real: Chromium refuses a made up one whatever is at a private address."""
+    here = this_machine(site.server.host)
     (tmp_path / "index.html").write_text("<p>mine")
     handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer((here, 0), handler) as server:
         Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http://{here}:{server.server_port}/"
         server.shutdown()
 
 

@@ -56,7 +56,11 @@ def tunnel(site, browser, *options: str, **settings: str):
             yield running, int(port), token
         finally:
             running.send_signal(signal.SIGINT)
-            running.wait(timeout=20)
+            try:
+                running.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                running.kill()  # else leaving the block would wait for it
+                raise
 
 
 @contextmanager
