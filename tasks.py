@@ -47,7 +47,8 @@ def demo(c, down=False):
 def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
     """Run the tests, without options those of the main job.
 
-    That takes seven minutes on two processors, once Docker and the images are there.
+    That takes seven minutes on two processors once Docker and the images are there, and under ten
+    from a bare Debian machine.
 
     :param all: everything, on both where Debian matters: 36 minutes.
     :param area: only those on servers of one area: https, network, security, sites, lifecycle,
