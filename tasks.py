@@ -5,7 +5,7 @@ import sys
 
 from invoke import Exit
 
-from fabfile.remote import local_task as task
+from fabfile.engine.task import local_task as task
 from testbed import browser, engine, image
 from testbed import demo as demonstration
 from testbed.areas import AREAS
@@ -104,7 +104,7 @@ def docs(c):
 
     A fabric.yaml with settings of yours is left alone.
     """
-    from fabfile import reference
+    from fabfile.settings import reference
 
     print("\n".join(reference.write(ROOT)))
 

@@ -7,8 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from fabfile import deps, jupyter, nginx, plan, systemd
-from fabfile.host import Host as Facts
+from fabfile import deps, jupyter, nginx, systemd
+from fabfile.engine import plan
+from fabfile.engine.host import Host as Facts
 from fabfile.items import File
 from fabfile.settings import Settings
 from testbed import engine, image

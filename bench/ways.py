@@ -14,7 +14,8 @@ import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fabfile import plan, verify
+from fabfile import verify
+from fabfile.engine import plan
 from fabfile.settings import Settings
 
 from .servers import FACTS, FOLDER, KEY, KNOWN_HOSTS, STEPS, Servers, rendered

@@ -1,13 +1,14 @@
 """JupyterLab behind Nginx on your own Debian server: `fab -H david@1.1.1.1 full`."""
 
+from .ui import bytecode, redact, startup_errors  # isort: skip  (before all else is imported)
+
 from invoke import Collection
 
-from . import broken as broken
-from . import bytecode as bytecode
-from . import hush as hush
 from .catalogue import ALONE, FLEET
-from .fleet import fleet
+from .fleet.fleet import fleet as on_many
 from .settings import DEFAULTS
 
-ns = Collection(*FLEET, *ALONE, fleet)
+__all__ = ["bytecode", "ns", "redact", "startup_errors"]
+
+ns = Collection(*FLEET, *ALONE, on_many)
 ns.configure(DEFAULTS)

@@ -1,31 +1,12 @@
 """Every task: a new one is an import and a line here."""
 
-from . import (
-    audit,
-    backup,
-    browse,
-    cluster,
-    deps,
-    doctor,
-    fail2ban,
-    full,
-    hosts,
-    jupyter,
-    kernels,
-    login,
-    logs,
-    nginx,
-    packages,
-    restore,
-    schedule,
-    service,
-    status,
-    systemd,
-    tls,
-    uninstall,
-    upgrade,
-    verify,
-)  # fmt: skip
+from . import deps, fail2ban, full, hosts, jupyter, kernels, nginx, schedule, systemd, tls, verify
+from .backup import backup, restore
+from .cluster import cluster
+from .doctor import doctor
+from .manage import audit, login, logs, open, packages, service, upgrade
+from .status import status
+from .uninstall import uninstall
 
 # Those that `fab fleet` runs on many hosts at once.
 FLEET = (
@@ -55,4 +36,4 @@ FLEET = (
     uninstall.uninstall,
 )
 # Those that are of this machine, or ask for something.
-ALONE = (full.script, hosts.hosts, browse.open, login.password, cluster.cluster)
+ALONE = (full.script, hosts.hosts, open.open, login.password, cluster.cluster)

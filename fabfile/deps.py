@@ -3,10 +3,10 @@
 Owns no file; packages stay when other things go.
 """
 
-from .converge import converge
-from .host import Host
+from .engine.converge import converge
+from .engine.host import Host
+from .engine.task import task
 from .items import Item, Packages
-from .remote import task
 from .settings import Settings
 
 PACKAGES = ("python3", "python3-venv", "python3-pip", "nodejs", "curl", "ca-certificates")

@@ -4,10 +4,10 @@ Owns a filter and a jail of fail2ban; without the setting there is no jail. What
 start on Debian 12 at all stays.
 """
 
-from .converge import converge
-from .host import Host
+from .engine.converge import converge
+from .engine.host import Host
+from .engine.task import task
 from .items import Absent, File, Item, Packages, Service, call
-from .remote import task
 from .render import render, shell
 from .settings import Settings
 

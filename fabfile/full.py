@@ -5,14 +5,15 @@ from dataclasses import replace
 import msgspec
 from invoke import Exit
 
-from . import deps, fail2ban, jupyter, kernels, nginx, output, schedule, systemd, tls
-from .converge import look
+from . import deps, fail2ban, jupyter, kernels, nginx, schedule, systemd, tls
+from .engine.converge import look
+from .engine.plan import apply_script
+from .engine.task import task
 from .hosts import add
-from .login import tell
-from .plan import apply_script
-from .remote import task
+from .manage.login import tell
 from .settings import load
-from .troubles import name_of
+from .ssh.errors import name_of
+from .ui import console
 from .verify import prove
 
 STEPS = (
@@ -31,7 +32,7 @@ def full(c, verify=True):
     :param verify: ask the finished thing as a user would; `--no-verify` leaves that out.
     """
     state = tls.serve(c, *STEPS)
-    alone = output.SINK.get().alone  # a fleet shares one name: this machine's hosts file has none
+    alone = console.SINK.get().alone  # a fleet shares one name: this machine's hosts file has none
     if alone and load(c.config).tls != "letsencrypt":  # whose name the DNS has
         add(c)
     if c.config.run.dry:

@@ -15,9 +15,10 @@ from pathlib import Path
 import fabric
 from invoke import Exit
 
-from . import remote, wire
-from .output import say
+from .engine.task import each_host, local_task
 from .settings import Settings, load
+from .ssh import connection
+from .ui.console import say
 
 # Renamed into place; in a container the file is a mount, which can only be written where it is.
 REPLACE = """
@@ -50,7 +51,7 @@ def address_of(c: fabric.Connection, settings: Settings) -> str:
     if settings.address:
         return settings.address
     if c.is_connected and not c.gateway:
-        return wire.peer_address(c)
+        return connection.peer_address(c)
     return socket.getaddrinfo(c.host, None, type=socket.SOCK_STREAM)[0][4][0]
 
 
@@ -112,7 +113,7 @@ def take_out(c: fabric.Connection) -> None:
         update(settings, None, c.config.run.dry)
 
 
-@remote.local_task
+@local_task
 def hosts(c, remove=False):
     """Add the server's name to your own /etc/hosts.
 
@@ -121,7 +122,7 @@ def hosts(c, remove=False):
     if remove:
         update(load(c.config), None, c.config.run.dry)
         return
-    remote.each_host(c, add_or_refuse, "hosts")
+    each_host(c, add_or_refuse, "hosts")
 
 
 def add_or_refuse(c: fabric.Connection) -> None:

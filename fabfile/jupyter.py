@@ -9,11 +9,11 @@ from shlex import quote
 
 import msgspec
 
-from . import floors, specs
-from .converge import converge
-from .host import ADDED, Host
+from .engine.converge import converge
+from .engine.host import ADDED, Host
+from .engine.task import task
 from .items import Assets, Directory, File, Item, Needs, Password, Token, Venv
-from .remote import task
+from .python import minimum_versions, requirements
 from .render import render
 from .settings import Settings, load
 
@@ -68,8 +68,8 @@ def venv(settings: Settings, host: Host) -> Venv:
         path=host.under(settings.venv),
         owner=host.user,
         home=host.home,
-        requirements=specs.wanted(settings, host),
-        floors=floors.texts(),
+        requirements=requirements.wanted(settings, host),
+        floors=minimum_versions.texts(),
         anew=settings.anew,
         installer=settings.installer,
         core=core(settings, host),
@@ -107,10 +107,10 @@ def items(settings: Settings, host: Host) -> list[Item]:
         project=project,
         enter=enter(host.under(settings.venv)),
         cookie_secret=kept,
-        dashboard=settings.instance.dashboard if specs.members(settings, host) else "",
+        dashboard=settings.instance.dashboard if requirements.members(settings, host) else "",
     )
-    added = specs.added(settings, host)
-    text = specs.text(added)
+    added = requirements.added(settings, host)
+    text = requirements.text(added)
     return [
         Needs(path="/usr/share/python-wheels", maker="deps"),
         Directory(path=project, adopted=True, **mine),

@@ -9,16 +9,17 @@ import json
 import msgspec
 from invoke import Exit
 
-from . import channel, remote
-from .converge import converge
-from .deeds import meet
-from .host import Host
+from .engine.actions import meet
+from .engine.converge import converge
+from .engine.host import Host
+from .engine.task import task
 from .items import Item, Kernelspec, Needs, NoOthers, OwnVenv, Python, Venv, call
 from .items.kernels import OURS
-from .output import say
 from .render import shell
 from .settings import Settings, load
-from .troubles import name_of
+from .ssh import channel
+from .ssh.errors import name_of
+from .ui.console import say
 
 SPECS = "~/.local/share/jupyter/kernels"  # where Jupyter looks, at each request: no restart
 
@@ -96,7 +97,7 @@ def kernelspec(name: str, title: str, venv: str) -> str:
     return json.dumps(spec, indent=2) + "\n"
 
 
-@remote.task
+@task
 def kernels(c, list=False):
     """Give JupyterLab further kernels, as lab.kernels says.
 

@@ -8,10 +8,10 @@ which brings them in by a line of its own; their file is never ours to write.
 
 from pathlib import PurePath
 
-from . import certificates, specs
-from .converge import converge
-from .host import Host
-from .instance import BESIDE
+from .certs import selection
+from .engine.converge import converge
+from .engine.host import Host
+from .engine.task import task
 from .items import (
     Absent,
     Directory,
@@ -26,9 +26,10 @@ from .items import (
     call,
     key_of,
 )
-from .remote import task
+from .python import requirements
 from .render import render
 from .settings import Settings
+from .settings.names import BESIDE
 
 OTHERS = "/etc/nginx/conf.d/*.conf", "/etc/nginx/sites-enabled/*"
 UNIT = "nginx.service"
@@ -104,7 +105,7 @@ def rendered(template: str, settings: Settings, host: Host, certificate: str | N
         key=key_of(certificate or ""),
         webroot=settings.instance.webroot,
         assets=f"{settings.instance.pages}/assets",
-        ports=specs.proxied(settings, host),
+        ports=requirements.proxied(settings, host),
         policy=policy(settings, name, secure),
     )
 
@@ -125,8 +126,8 @@ def beside(settings: Settings) -> str:
 
 def own(settings: Settings, host: Host) -> list[Item]:
     """A server block for our name."""
-    ours, certificate = settings.instance, certificates.served(settings, host)
-    given = certificates.own(settings)
+    ours, certificate = settings.instance, selection.served(settings, host)
+    given = selection.own(settings)
     pair = (given, key_of(given)) if certificate == given else ()
     changed = ours.enabled, ours.former, WELCOME, ours.site, ours.http, ours.locations, *pair
     wanted = [
@@ -136,7 +137,7 @@ def own(settings: Settings, host: Host) -> list[Item]:
         Link(path=ours.enabled, target=ours.site, **NEEDS),
         *(Absent(path=path, **GONE) for path in (ours.former, ours.locations, ours.http)),
         Welcome(path=WELCOME, **GONE),
-        running((ours.site, ours.enabled, *certificates.files(settings)), changed),
+        running((ours.site, ours.enabled, *selection.files(settings)), changed),
         Port(port=settings.http_port, unit=UNIT),
     ]
     if settings.secure:

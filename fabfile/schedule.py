@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
-from . import backup
-from .converge import converge
-from .host import Host
+from .backup import backup
+from .engine.converge import converge
+from .engine.host import Host
+from .engine.task import task
 from .items import Absent, File, Item, Service, call
-from .remote import task
 from .render import render
 from .settings import Settings
 

@@ -5,10 +5,10 @@ lab.sleep_after also jupyterlab.socket, which is there at boot instead and start
 """
 
 from . import jupyter
-from .converge import converge
-from .host import Host
+from .engine.converge import converge
+from .engine.host import Host
+from .engine.task import task
 from .items import Absent, Directory, File, Item, Needs, PathItem, Port, Service, Sleeper, call
-from .remote import task
 from .render import render
 from .settings import Settings
 

@@ -10,16 +10,19 @@ from pathlib import Path
 
 from invoke import Exit
 
-from . import certificates, channel, nginx, preflight, remote, wire
-from .converge import State, converge, look
-from .credentials import given_ca_passphrase
-from .host import Host
+from . import nginx
+from .certs import acme_preflight, selection
+from .engine.converge import State, converge, look
+from .engine.host import Host
+from .engine.task import task
 from .items import Directory, File, Given, Issued, Item, Packages, Service, call, unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
-from .output import say
 from .render import shell
 from .settings import Settings, load
-from .troubles import name_of
+from .settings.credentials import given_ca_passphrase
+from .ssh import channel, connection
+from .ssh.errors import name_of
+from .ui.console import say
 
 OURS = "JupyterLab servers of "  # how a private CA begins its name
 
@@ -46,15 +49,15 @@ def items(settings: Settings, host: Host) -> list[Item]:
 def given(settings: Settings) -> Given:
     """The certificate that goes from here to the server."""
     if settings.tls == "files":
-        pair = certificates.given(settings)
+        pair = selection.given(settings)
         fits, make = pair[0].__eq__, lambda: pair
     else:
-        ca = certificates.authority(settings)
+        ca = selection.authority(settings)
         ca.refuse_other(settings.domain)
         fits, make = signed(ca, settings), lambda: ca.issue(settings.domain)
     return Given(
         step="tls",
-        path=certificates.own(settings),
+        path=selection.own(settings),
         domain=settings.domain,
         fits=fits,
         make=make,
@@ -85,7 +88,7 @@ def issued(settings: Settings, now: bool = False) -> Issued:
     """The certificate of the ACME server."""
     return Issued(
         step="tls",
-        path=certificates.issued(settings),
+        path=selection.issued(settings),
         domain=settings.domain.lower(),  # as certbot has it
         email=settings.tls_email,
         server=settings.acme_server,
@@ -109,7 +112,7 @@ def serve(c, *steps, checked: bool = True) -> State:
     """
     settings, dry = load(c.config), c.config.run.dry
     if settings.tls == "self-signed" and not dry:
-        ca = certificates.authority(settings)
+        ca = selection.authority(settings)
         if ca.new:
             look(c, settings, steps)  # which may refuse it
         if ca.save():
@@ -129,7 +132,7 @@ def serve(c, *steps, checked: bool = True) -> State:
     elif why:
         say(f"  tls      a certificate is due: {why}")
         if checked:
-            preflight.check(c, settings, state.host.root)
+            acme_preflight.check(c, settings, state.host.root)
         converge(c, ask_now)
         converge(c, nginx.items)
     return state
@@ -149,7 +152,7 @@ def begin_anew(c) -> None:
 
     :raises Exit: when lab.tls is another.
     """
-    from .authority import FOUND, put_aside
+    from .certs.authority import FOUND, put_aside
 
     settings = load(c.config)
     if settings.tls != "self-signed":
@@ -162,7 +165,7 @@ def begin_anew(c) -> None:
     former = put_aside(folder)
     if former:
         say(f"  tls      the CA before is now in {former}: remove it from browsers")
-    ca = certificates.authority(settings)
+    ca = selection.authority(settings)
     if ca.save():
         FOUND.pop(folder)  # from here on it is one that was there
         tell_new(ca)
@@ -176,7 +179,7 @@ def pending(items, answers) -> str:
     return ""
 
 
-@remote.task
+@task
 def tls(c, status=False, preflight=True, new_ca=False):
     """Serve by HTTPS, with the certificate that lab.tls chooses.
 
@@ -201,7 +204,7 @@ def show(c) -> None:
     settings = load(c.config)
     if not settings.secure:
         raise Exit("lab.tls is off: there is no certificate; choose self-signed or letsencrypt")
-    wire.open_connection(c, settings)
+    connection.open_connection(c, settings)
     asked = call("show_served", settings.domain, settings.https_port)
     told = channel.ask(c, f"{shell('read.sh')}{asked}\n")
     there = parsed(unpacked("".join(told)))

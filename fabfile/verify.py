@@ -11,14 +11,19 @@ import time
 from fabric import Connection
 from invoke import Exit
 
-from . import certificates, channel, diagnosis, jupyter, output, outside, remote, wire
-from .evidence import Evidence
+from . import jupyter
+from .certs import selection
+from .doctor import diagnose, probe
+from .doctor.evidence import Evidence
+from .engine.plan import whose
+from .engine.task import task
 from .items import assigned, quote
-from .output import SINK, count, say
-from .plan import whose
 from .render import shell
 from .settings import Settings, load
-from .troubles import name_of
+from .ssh import channel, connection
+from .ssh.errors import name_of
+from .ui import console
+from .ui.console import SINK, count, say
 
 # what curl writes of an answer that did not come, before it says why
 NONE = re.compile(r"^000 [^a-z]*(?=curl: )")
@@ -47,7 +52,7 @@ def script(settings: Settings) -> str:
     """The shell that asks, on the server."""
     values = {
         **doors(settings),
-        "certificate": certificates.expected(settings),
+        "certificate": selection.expected(settings),
         "what": "the password" if settings.password else "the token",
         "kernel_py": shell("kernel.py"),
         "names_py": shell("names.py"),
@@ -74,9 +79,9 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
         with contextlib.closing(http.client.HTTPConnection(*where, timeout=10)) as wire:
             wire.connect()
             if settings.secure:
-                context = certificates.trust(settings)
+                context = selection.trust(settings)
                 wire.sock = context.wrap_socket(wire.sock, server_hostname=settings.domain)
-            answer = outside.ask(wire, f"{settings.base_path}/lab", {"Host": settings.host})
+            answer = probe.ask(wire, f"{settings.base_path}/lab", {"Host": settings.host})
             place = answer.getheader("Location", "")
     except (OSError, http.client.HTTPException) as problem:
         if settings.tls == "theirs" and "CERTIFICATE" in str(problem):
@@ -89,8 +94,8 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
 def explain(c: Connection, settings: Settings, hop: str, check: str, detail: str) -> str:
     """Name the hop, the likely cause and what mends it."""
     fab = f"fab -H {name_of(c)}"
-    first, *others = diagnosis.likely(check, detail)
-    words = diagnosis.words_of(Evidence(settings, outside.gate(settings), peer=c.host), fab)
+    first, *others = diagnose.likely(check, detail)
+    words = diagnose.words_of(Evidence(settings, probe.gate(settings), peer=c.host), fab)
     said = NONE.sub("", detail.strip()) or "no answer"
     return (
         f"{HOPS[hop]}: {check}: failed ({said}); likely {first.cause}: "
@@ -104,7 +109,7 @@ def prove(c: Connection) -> None:
     :raises Exit: at the first that fails, with the cause and the remedy.
     """
     settings = load(c.config)
-    wire.open_connection(c, settings)
+    connection.open_connection(c, settings)
     secret = settings.password.reveal() if settings.password else ""
     lines = channel.ask(c, script(settings), secret + "\n", user=settings.user, seconds=600)
     rows = [row.groups() for row in map(ROW.fullmatch, lines) if row]
@@ -117,7 +122,7 @@ def prove(c: Connection) -> None:
         tell(hop, check, result, float(seconds))
         if result != "ok":
             raise Exit(explain(c, settings, hop, check, detail))
-    address = "" if SINK.get().alone else wire.peer_address(c)
+    address = "" if SINK.get().alone else connection.peer_address(c)
     if not (SINK.get().alone or address):  # a fleet's name leads to one of its hosts at most
         return
     check, result, seconds, detail = from_here(settings, address)
@@ -133,7 +138,7 @@ def tell_cluster(c: Connection, wanted: list[str], result: str, detail: str) -> 
     """
     fab = f"fab -H {name_of(c)} cluster"
     if result == "ok":
-        output.report("").shown("verify", f"cluster {count(len(wanted), 'worker')}: "
+        console.report("").shown("verify", f"cluster {count(len(wanted), 'worker')}: "
                                 f"{' '.join(wanted)}")  # fmt: skip
         return
     said = re.fullmatch(r"'([^']*)' [\d.]+", detail)
@@ -149,7 +154,7 @@ def tell(hop: str, check: str, result: str, seconds: float) -> None:
     say(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}", routine=result == "ok")
 
 
-@remote.task
+@task
 def verify(c):
     """Log in, open a websocket, compute in a kernel, as a user would."""
     prove(c)

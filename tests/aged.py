@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from fabfile import authority
+from fabfile.certs import authority
 
 LASTED = timedelta(90)
 

@@ -10,13 +10,13 @@ from .assets import Assets
 from .base import Change, Item, assigned, call, here, look, quote, unpacked
 from .certificate import Certificate, Given, Issued, key_of
 from .cluster import Gone, Identity, Interpreter, Seat, VenvCopy
-from .included import Included
+from .files import Directory, File, Link, Needs, PathItem, decode
 from .kernels import Kernelspec, NoOthers, OwnVenv, Python
-from .live import Live
 from .login import Password, Token
-from .paths import Directory, File, Link, Needs, PathItem, decode
+from .nginx_include import Included
+from .packages import Packages, Venv, below, canonical, few
+from .runtime import Live
 from .services import Port, Service, Sleeper, moment
-from .software import Packages, Venv, below, canonical, few
 
 __all__ = [
     "Absent", "Assets", "Certificate", "Change", "Directory", "File", "Given", "Gone", "Identity",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .base import Change, call, look
-from .paths import PathItem
+from .files import PathItem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from .base import Change, call, look
-from .paths import PathItem, decode
+from .files import PathItem, decode
 
 DUE = timedelta(days=20)  # certbot's timer has had ten days by then; less for what is short-lived
 

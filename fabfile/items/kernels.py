@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from invoke import Exit
 
 from .base import Change, Item, call, look
-from .paths import File, decode
+from .files import File, decode
 
 OURS = "jupyterlab_fab"  # in a kernelspec's metadata, with its name: a copy by hand is not ours
 

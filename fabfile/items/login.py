@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
-from ..credentials import Secret, fits, hash_password
+from ..settings.credentials import Secret, fits, hash_password
 from .base import Change, call
-from .paths import PathItem, decode
+from .files import PathItem, decode
 
 OLDER = "ServerApp", "PasswordIdentityProvider"  # where else a password would be heard
 

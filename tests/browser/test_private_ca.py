@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from playwright.sync_api import Error
 from visitor import DOMAIN
 
-from fabfile import authority, certificates
+from fabfile.certs import authority, selection
 from fabfile.settings import Settings
 
 pytestmark = pytest.mark.browser
@@ -49,7 +49,7 @@ def served(path):
 def ca(tmp_path_factory):
     """A new CA as the settings want it."""
     folder = tmp_path_factory.mktemp("authority") / "ca"
-    made = certificates.authority(Settings(domain=DOMAIN, tls="self-signed", ca_folder=str(folder)))
+    made = selection.authority(Settings(domain=DOMAIN, tls="self-signed", ca_folder=str(folder)))
     made.save()
     yield made
     authority.FOUND.clear()

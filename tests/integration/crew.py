@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 from notebook import Notebook
 from servers import Server
 
-from fabfile import authority
+from fabfile.certs import authority
 from testbed.host import Host, docker
 
 MAIN, WORKERS = "main", ("w1", "w2", "w3")

@@ -10,7 +10,7 @@ import httpx
 from cryptography import x509
 from outcomes import well
 
-from fabfile import authority
+from fabfile.certs import authority
 
 DOMAIN = "lab.example.org"
 

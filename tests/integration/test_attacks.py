@@ -10,7 +10,7 @@ import laboratory as lab
 import pytest
 from outcomes import well
 
-from fabfile.audit import THREATS
+from fabfile.manage.audit import THREATS
 
 pytestmark = pytest.mark.security
 

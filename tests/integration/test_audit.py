@@ -4,7 +4,7 @@ import pytest
 from outcomes import well
 from refusals import refused
 
-from fabfile.audit import THREATS
+from fabfile.manage.audit import THREATS
 
 pytestmark = pytest.mark.security
 

@@ -14,7 +14,7 @@ from outcomes import well
 from surgery import listener, nginx_with, small_disk
 from untouched import everything
 
-from fabfile import authority
+from fabfile.certs import authority
 
 pytestmark = pytest.mark.diagnosis
 

@@ -18,7 +18,7 @@ from named import DOMAIN
 from outcomes import nothing_to_change, well
 from refusals import refused
 
-from fabfile import authority
+from fabfile.certs import authority
 from fabfile.items.certificate import issuer
 
 pytestmark = pytest.mark.https

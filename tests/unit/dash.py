@@ -8,7 +8,7 @@ import pwd
 import subprocess
 from pathlib import Path
 
-from fabfile import plan
+from fabfile.engine import plan
 from fabfile.render import shell
 
 ME = pwd.getpwuid(os.geteuid()).pw_name

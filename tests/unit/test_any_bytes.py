@@ -11,8 +11,7 @@ import pytest
 from dash import GROUP, ME, applying
 from invoke import Exit
 
-from fabfile import floors, live, plan, screen
-from fabfile.credentials import Secret
+from fabfile.engine import plan
 from fabfile.items import (
     Directory,
     File,
@@ -26,9 +25,12 @@ from fabfile.items import (
     Venv,
 )
 from fabfile.kernels import offered
-from fabfile.output import printable
-from fabfile.service import ends
+from fabfile.manage.service import ends
+from fabfile.python import minimum_versions
 from fabfile.settings import Settings
+from fabfile.settings.credentials import Secret
+from fabfile.status import collect, display
+from fabfile.ui.console import printable
 
 PIECES = [b"@", b"\n", b" ", b"facts", b"end", b"theirs", b"0", b"3", b"group=shadow", b"\r", b"\t"]
 PIECES += [
@@ -223,18 +225,24 @@ def test_any_json_in_place_of_how_it_runs_is_shown_or_left_out(shape, field):
     told = Live(target="/x", unit="u", token="/x", project="/", venv="/v").told(["", line])
     if not told:
         return
-    screen.size(told["service"]["memory"] or 0)
-    screen.used(told["server"])
+    display.size(told["service"]["memory"] or 0)
+    display.used(told["server"])
     for one in told["kernels"]:
-        screen.kernel(one, told["now"])
+        display.kernel(one, told["now"])
     ends(told["kernels"]).encode()
-    live.iso(told["now"])
-    live.newer({"jupyterlab": "4.0"}, told["newest"])
+    collect.iso(told["now"])
+    collect.newer({"jupyterlab": "4.0"}, told["newest"])
 
 
 @pytest.mark.parametrize("version", ["banana", "1.x", "9" * 250, "1!2", "+"])
 def test_a_distribution_of_no_version_is_below_every_floor(version):
-    venv = Venv(path="/v", owner=ME, home="/h", requirements=("jupyterlab",), floors=floors.texts())
+    venv = Venv(
+        path="/v",
+        owner=ME,
+        home="/h",
+        requirements=("jupyterlab",),
+        floors=minimum_versions.texts(),
+    )
     lines = ["Cg==", f"jupyter_server-{version}", f"jupyterlab-{version}"]
     assert "put" not in venv.compare(lines, set()).say
-    assert isinstance(floors.holes(venv.parse(lines)[1]), list)
+    assert isinstance(minimum_versions.holes(venv.parse(lines)[1]), list)

@@ -11,10 +11,10 @@ import pytest
 import zstandard
 from invoke import Exit
 
-from fabfile import archives, contents, restore
-from fabfile.instance import Instance
-from fabfile.receiver import Receiver
+from fabfile.backup import archives, restore, validate
+from fabfile.backup.stream import Receiver
 from fabfile.settings import Settings
+from fabfile.settings.names import Instance
 
 DAY = "jupyterlab-2026-11-{:02}T030000Z.tar.zst"
 MANIFEST = "format=1\nmade=2026-11-24T03:00:00Z\nuser=david\njupyterlab=4.6.6\n"
@@ -109,18 +109,18 @@ def test_a_backup_is_sound_by_its_checksum(tmp_path):
 
 def test_what_is_in_a_backup(tmp_path):
     path = put(tmp_path / "x", packed(USUAL))
-    found = contents.examine(path)
+    found = validate.examine(path)
     assert (found.facts["user"], found.facts["jupyterlab"]) == ("david", "4.6.6")
     assert found.lock == ("jupyterlab==4.6.6", "tqdm==4.66.1")
     assert found.elsewhere == ("mine==0.1",)
     assert found.sum == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert contents.version(path) == "4.6.6"
+    assert validate.version(path) == "4.6.6"
 
 
 def test_a_backup_without_its_checksum_is_looked_through_all_the_same(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(packed(USUAL))
-    assert contents.examine(path).facts["format"] == "1"
+    assert validate.examine(path).facts["format"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_backup_without_its_checksum_is_looked_through_all_the_same(tmp_path):
 )
 def test_what_no_backup_of_ours_has_is_refused(tmp_path, more, words):
     with pytest.raises(Exit, match="nothing was touched") as refusal:
-        contents.examine(put(tmp_path / "x", packed({**USUAL, **more})))
+        validate.examine(put(tmp_path / "x", packed({**USUAL, **more})))
     assert words in refusal.value.message
 
 
@@ -151,7 +151,7 @@ def test_what_no_backup_of_ours_has_is_refused(tmp_path, more, words):
 )
 def test_root_gets_nothing_but_what_belongs_there(tmp_path, first):
     with pytest.raises(Exit, match="nothing was touched"):
-        contents.examine(put(tmp_path / "x", packed({**first, **USUAL, **first})))
+        validate.examine(put(tmp_path / "x", packed({**first, **USUAL, **first})))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_root_gets_nothing_but_what_belongs_there(tmp_path, first):
 )
 def test_what_is_no_backup_is_refused(tmp_path, members, words):
     with pytest.raises(Exit, match=words):
-        contents.examine(put(tmp_path / "x", packed(members)))
+        validate.examine(put(tmp_path / "x", packed(members)))
 
 
 WHOLE = packed({**USUAL, "project/big": "0123456789" * 5000})
@@ -189,12 +189,12 @@ def test_what_is_not_whole_is_refused(tmp_path, data, checksum):
     if not checksum:
         archives.beside(path).unlink()
     with pytest.raises(Exit, match="not a whole backup"):
-        contents.examine(path)
+        validate.examine(path)
 
 
 def test_a_whole_one_with_anothers_checksum_is_refused(tmp_path):
     with pytest.raises(Exit, match="its checksum is not that in"):
-        contents.examine(put(tmp_path / "x", WHOLE, "0" * 64))
+        validate.examine(put(tmp_path / "x", WHOLE, "0" * 64))
 
 
 def test_a_large_hole_takes_little_memory(tmp_path):
@@ -202,7 +202,7 @@ def test_a_large_hole_takes_little_memory(tmp_path):
 
     path = put(tmp_path / "x", packed({**USUAL, "project/hole": "\0" * 100_000_000}))
     tracemalloc.start()
-    contents.examine(path)
+    validate.examine(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 80_000_000
@@ -277,7 +277,7 @@ def test_a_last_line_that_cannot_be_is_told(tmp_path, count):
     ["a==1\u2028b==2\n", "a==1\x1b[2J\n", "é==1\n", "a==1 --index-url=x\n", "--index-url=x\n"],
 )
 def test_only_names_and_versions_of_a_lock_count(tmp_path, lock):
-    found = contents.examine(put(tmp_path / "x", packed({**USUAL, "lock.txt": lock + f"# {lock}"})))
+    found = validate.examine(put(tmp_path / "x", packed({**USUAL, "lock.txt": lock + f"# {lock}"})))
     assert (found.lock, found.elsewhere) == ((), ())
 
 

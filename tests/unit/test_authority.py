@@ -8,7 +8,8 @@ from aged import ending
 from cryptography import x509
 from invoke import Exit
 
-from fabfile import authority, tls
+from fabfile import tls
+from fabfile.certs import authority
 from fabfile.items import Given, Issued
 from fabfile.items.certificate import covers, days_left, issuer, names, parsed
 from fabfile.settings import Settings

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from dash import GROUP, ME, applying, dash, tree
 
-from fabfile import archives, backup, contents
+from fabfile.backup import archives, backup, validate
+from fabfile.backup.stream import Receiver
 from fabfile.items import assigned, call
 from fabfile.items.base import here
-from fabfile.receiver import Receiver
 from fabfile.render import shell
 
 pytestmark = pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
@@ -178,7 +178,7 @@ def test_a_backup_is_a_plain_tar_with_plain_names(place):
     kernel = ["tar", "--zstd", "-xOf", file, "locks/r.txt"]
     assert subprocess.run(kernel, capture_output=True).stdout == b"ipykernel==7.4.0\n"
     assert not [n for n in there if "big" in n or n.endswith(".pyc")]
-    found = contents.examine(file)
+    found = validate.examine(file)
     assert found.lock == ("a_b==1.0", "jupyterlab==4.6.6")
     assert found.elsewhere == ("mine==0.1",)
     assert found.facts["project"] == str(place.project)
@@ -199,7 +199,7 @@ def test_the_name_of_a_folder_forges_no_line(place):
     for name in ODD:
         (packages / f"{name}.dist-info").mkdir()
     (place.project / ".kernels/a\nb").mkdir()
-    found = contents.examine(place.archive())
+    found = validate.examine(place.archive())
     assert found.lock == ("a_b==1.0", "jupyterlab==4.6.6", "jupyterlab==9")
     assert (found.facts["user"], found.facts["jupyterlab"]) == (ME, "4.6.6")
 
@@ -234,7 +234,7 @@ def test_a_stream_is_the_same_with_a_last_line(place, tmp_path):
         receiver(done.stdout)
         _, notes = receiver.finish()
     assert (notes, done.stderr) == ([], b"")
-    assert contents.examine(tmp_path / "got").facts["by"] == "fab"
+    assert validate.examine(tmp_path / "got").facts["by"] == "fab"
 
 
 def test_what_changes_while_it_is_read_is_read_again(place):
@@ -352,11 +352,11 @@ def test_the_writers_limits_are_within_the_readers():
         r"^(packages|kernels|locked)=(\d+)", shell("backup.sh"), re.MULTILINE)}  # fmt: skip
     line = len("# ==\n") + 255  # the longest that the name of a folder gives
     size = told["packages"] * line
-    assert size <= contents.members.FILE_SIZE
-    room = contents.members.ROOT_SIZE - size - told["locked"]
+    assert size <= validate.members.FILE_SIZE
+    room = validate.members.ROOT_SIZE - size - told["locked"]
     assert room > 6 << 20  # for certificates, which are root's
     certbots = 4 * 100 + 4
-    assert contents.members.ROOT_FILES - told["kernels"] - certbots - 2 > 300  # for Nginx's
+    assert validate.members.ROOT_FILES - told["kernels"] - certbots - 2 > 300  # for Nginx's
 
 
 def test_locks_without_end_are_cut_and_told(place):
@@ -370,7 +370,7 @@ def test_locks_without_end_are_cut_and_told(place):
     assert done.returncode == 0, done
     assert b"note: only the first 2000 packages of " in done.stdout
     assert b"note: only the locks of the first kernels in " in done.stdout
-    assert len(contents.examine(archives.found(place.backups)[0]).lock) > 1900
+    assert len(validate.examine(archives.found(place.backups)[0]).lock) > 1900
 
 
 def test_the_locks_of_all_kernels_have_an_end(place):
@@ -406,7 +406,7 @@ def test_no_name_of_a_file_has_another_one_read(place):
         done = place.backup("store")
         touching.kill()
     assert b"note: it was written all the while: project/x\\ntar: /etc" in done.stdout, done.stdout
-    contents.examine(archives.found(place.backups)[0])
+    validate.examine(archives.found(place.backups)[0])
     assert "etc/hostname" not in names(archives.found(place.backups)[0])
 
 
@@ -437,7 +437,7 @@ def test_many_certificates_odd_names_and_hard_links_are_no_matter(place):
     conf = {"renewal/jupyterlab-fab.conf": f"account = abc\n[renewalparams]\nserver = {ACME}\n"}
     other = {"accounts/another/directory/abc/meta.json": "{}\n"}  # by the same account's number
     write(place.folder / "etc/letsencrypt", lineage | conf | other)
-    there = contents.examine(place.archive()).room and names(place.archive())
+    there = validate.examine(place.archive()).room and names(place.archive())
     assert {"nginx/other.pem", "letsencrypt/archive/jupyterlab-fab/privkey260.pem"} <= set(there)
     assert "letsencrypt/archive/jupyterlab-fab/privkey160.pem" not in there
 

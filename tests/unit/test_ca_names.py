@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from invoke import Exit
 
-from fabfile import authority, certificates, tls
-from fabfile.settings import Settings, refuse_at_odds
+from fabfile import tls
+from fabfile.certs import authority, selection
+from fabfile.settings import Settings
+from fabfile.settings.loader import refuse_at_odds
 
 DOMAIN = "lab.example.org"
 OURS = (DOMAIN, f"x.{DOMAIN}", DOMAIN.upper())
@@ -35,7 +37,7 @@ def again(settings) -> authority.Authority:
     """The CA as the next run finds it."""
     authority.FOUND.clear()
     getattr(authority, "OPENED", {}).clear()
-    return certificates.authority(settings)
+    return selection.authority(settings)
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def forged(settings, tmp_path):
     """Who has the key signs for a name, or an address: the CA and the chain with its key."""
 
     def sign(name: str, *addresses: str):
-        ca = certificates.authority(settings)
+        ca = selection.authority(settings)
         if not (tmp_path / "ca").exists():
             ca.save()
         pair = ca.sign(name, addresses, ExtendedKeyUsageOID.SERVER_AUTH)
@@ -121,7 +123,7 @@ def test_nor_an_address(forged, address):
 
 
 def test_it_says_so_where_every_program_must_heed_it(settings):
-    told = certificates.authority(settings).certificate.extensions
+    told = selection.authority(settings).certificate.extensions
     names = told.get_extension_for_class(x509.NameConstraints)
     assert names.critical and [one.value for one in names.value.permitted_subtrees] == [DOMAIN]
     excluded = [one.value for one in names.value.excluded_subtrees]
@@ -138,13 +140,13 @@ def with_names(settings, *names: str, domain: str = DOMAIN) -> Settings:
 
 
 def test_the_settings_name_them(settings):
-    ca = certificates.authority(with_names(settings, "example.org", "lab.example.com"))
+    ca = selection.authority(with_names(settings, "example.org", "lab.example.com"))
     assert ca.names == ("example.org", "lab.example.com")
     assert ca.issue("a.b.example.org") and ca.issue("lab.example.com")
 
 
 def test_another_name_is_refused_before_anything_is_done(settings):
-    certificates.authority(settings).save()
+    selection.authority(settings).save()
     other = with_names(settings, domain="lab.example.com")
     with pytest.raises(Exit) as told:
         tls.given(other)
@@ -164,11 +166,11 @@ def test_one_of_before_works_on_and_has_no_names(settings, tmp_path):
 def test_another_ca_takes_its_place_and_the_one_before_is_kept(settings, tmp_path):
     authority.make(tmp_path / "ca").save()
     authority.SAVED.clear()
-    former = certificates.authority(settings)
+    former = selection.authority(settings)
     aside = authority.put_aside(tmp_path / "ca")
     assert aside.parent == tmp_path and aside.name.startswith("ca.before-")
     assert (aside / "ca.pem").read_text() == former.pem
-    ca = certificates.authority(settings)
+    ca = selection.authority(settings)
     assert ca.new and ca.names == (DOMAIN,) and ca.save()
     assert authority.put_aside(tmp_path / "ca") is None, "a fleet makes one, not one a host"
 
@@ -180,14 +182,14 @@ def test_another_ca_takes_its_place_and_the_one_before_is_kept(settings, tmp_pat
 def locked(settings, monkeypatch):
     """A CA whose key has a passphrase, as the next run finds it; nobody gives it yet."""
     monkeypatch.setenv("LAB_CA_PASSPHRASE", "made by the test")
-    certificates.authority(settings).save()
+    selection.authority(settings).save()
     monkeypatch.delenv("LAB_CA_PASSPHRASE")
     return again(settings)
 
 
 def key_of(settings) -> str:
     """The text of the key."""
-    return (certificates.Path(settings.ca_folder) / "ca.key").read_text()
+    return (selection.Path(settings.ca_folder) / "ca.key").read_text()
 
 
 def test_a_key_is_locked_when_it_is_made(settings, locked):
@@ -197,7 +199,7 @@ def test_a_key_is_locked_when_it_is_made(settings, locked):
 
 
 def test_without_a_passphrase_it_is_as_it_was(settings):
-    certificates.authority(settings).save()
+    selection.authority(settings).save()
     assert key_of(settings).startswith(KEPT)
     assert again(settings).issue(DOMAIN)
 
@@ -230,7 +232,7 @@ def test_it_is_opened_only_to_sign(settings, locked, monkeypatch):
 def test_it_is_opened_once_for_all_hosts_of_a_run(locked, monkeypatch):
     asked = []
     monkeypatch.setattr("getpass.getpass", lambda _: asked.append(1) or "made by the test")
-    monkeypatch.setattr("fabfile.output.may_ask", lambda: True)
+    monkeypatch.setattr("fabfile.ui.console.may_ask", lambda: True)
     hosts = [threading.Thread(target=locked.issue, args=(DOMAIN,)) for _ in range(8)]
     for host in hosts:
         host.start()
@@ -256,6 +258,6 @@ def test_the_key_of_another_ca_is_refused_when_it_is_opened(settings, locked, mo
 
 
 def test_a_new_ca_lasts_longer_than_what_it_signs(settings):
-    ca = certificates.authority(settings)
+    ca = selection.authority(settings)
     leaf = x509.load_pem_x509_certificate(ca.issue(DOMAIN)[0].encode())
     assert datetime.now(UTC) < leaf.not_valid_after_utc < ca.certificate.not_valid_after_utc

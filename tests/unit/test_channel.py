@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from fabfile import channel
+from fabfile.ssh import channel
 
 
 def sh(command: str, stdin: str) -> subprocess.CompletedProcess[bytes]:

@@ -6,11 +6,12 @@ import subprocess
 import pytest
 from invoke import Exit
 
-from fabfile import deps, jupyter, nginx, plan, systemd
-from fabfile.credentials import Secret
-from fabfile.host import Host
+from fabfile import deps, jupyter, nginx, systemd
+from fabfile.engine import plan
+from fabfile.engine.host import Host
 from fabfile.items import Change, Directory, Item, Needs, Packages, Service, call
 from fabfile.settings import Settings
+from fabfile.settings.credentials import Secret
 
 STEPS = {step.__name__.rpartition(".")[2]: step.items for step in (deps, jupyter, systemd, nginx)}
 HOST = Host(user="david", group="david", home="/home/o'neill")

@@ -12,9 +12,9 @@ import traceback
 import pytest
 from invoke import Exit
 
-from fabfile import output
-from fabfile.credentials import Secret, fits, hash_password
 from fabfile.items import Change, Password
+from fabfile.settings.credentials import Secret, fits, hash_password
+from fabfile.ui import console
 
 GOOD = "korrekt pferd ß"
 
@@ -105,14 +105,14 @@ def test_a_secret_is_never_shown(show):
     ],
 )
 def test_a_diff_shows_no_secret_but_where_one_is(capsys, line, seen):
-    output.Report("").diff(Change("it", "", before="x", after=f"x\n{line}"))
+    console.Report("").diff(Change("it", "", before="x", after=f"x\n{line}"))
     assert capsys.readouterr().out.splitlines()[-1].strip() == f"+{seen}"
 
 
 @pytest.mark.parametrize("text", ["token" * 200_000, "token" * 15_000, "secret " + " " * 90_000])
 def test_the_diff_of_a_file_that_is_made_to_take_long_takes_no_time(capsys, text):
     began = time.monotonic()
-    output.Report("").diff(Change("it", "", before=text, after="x"))
+    console.Report("").diff(Change("it", "", before=text, after="x"))
     assert time.monotonic() - began < 1
     assert max(map(len, capsys.readouterr().out.splitlines())) < 2100
 

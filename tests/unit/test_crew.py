@@ -10,11 +10,13 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from invoke import Exit
 
-from fabfile import alike, authority, crew, peers, scheduler, specs, worker
-from fabfile.cluster import exact, usable
-from fabfile.host import Host
+from fabfile.certs import authority
+from fabfile.cluster import compatibility, dask, members, scheduler, worker
+from fabfile.cluster.cluster import exact, usable
+from fabfile.engine.host import Host
 from fabfile.items import Directory, File, Gone, Identity, Interpreter, Seat, Venv
 from fabfile.items.certificate import parsed
+from fabfile.python import requirements
 from fabfile.settings import Settings
 
 MAIN = Host(user="david", group="david", home="/home/david", name="Debian GNU/Linux 12 (bookworm)")
@@ -31,12 +33,12 @@ def seat(name: str, python: str = "3.11.2", machine: str = "") -> dict[str, str]
 @pytest.fixture
 def ca(tmp_path):
     authority.FOUND.clear()
-    return peers.own(Settings(ca_folder=f"{tmp_path}/ca"), "david-m0")
+    return members.own(Settings(ca_folder=f"{tmp_path}/ca"), "david-m0")
 
 
 @pytest.fixture
 def cluster(ca):
-    return peers.Cluster("david-m0", "10.0.0.1", ca, ("david@w1 w1", "david@w2:2222 w2"))
+    return members.Cluster("david-m0", "10.0.0.1", ca, ("david@w1 w1", "david@w2:2222 w2"))
 
 
 @pytest.mark.parametrize(
@@ -53,17 +55,17 @@ def cluster(ca):
     ],
 )
 def test_hosts_that_cannot_compute_together_are_named(others, words):
-    told = alike.unlike((MAIN, SEAT), others, "m")
+    told = compatibility.unlike((MAIN, SEAT), others, "m")
     assert len(told) == len(words)
     assert all(line.startswith(word) for line, word in zip(told, words, strict=True))
 
 
 def test_a_worker_of_another_cluster_is_a_strangers(cluster):
     text = worker.unit_text(Settings(), MAIN, cluster, PLACE)
-    assert alike.strangers(text, "david-m0") == ""
-    assert alike.strangers(text, "anna-m1") == "david-m0"
-    assert alike.strangers("[Unit]\n", "david-m0") == "somebody else"
-    assert alike.strangers("", "david-m0") == ""
+    assert compatibility.strangers(text, "david-m0") == ""
+    assert compatibility.strangers(text, "anna-m1") == "david-m0"
+    assert compatibility.strangers("[Unit]\n", "david-m0") == "somebody else"
+    assert compatibility.strangers("", "david-m0") == ""
 
 
 @pytest.mark.parametrize(
@@ -76,16 +78,16 @@ def test_a_worker_of_another_cluster_is_a_strangers(cluster):
     ],
 )
 def test_other_versions_are_named(differs, words):
-    assert alike.other_versions(differs) == words
+    assert compatibility.other_versions(differs) == words
 
 
 def test_a_cluster_has_a_ca_of_its_own_beside_the_one_of_browsers(tmp_path, ca):
-    other = peers.own(Settings(ca_folder=f"{tmp_path}/ca"), "anna-m0")
+    other = members.own(Settings(ca_folder=f"{tmp_path}/ca"), "anna-m0")
     browsers = authority.find(tmp_path / "ca")
     assert ca.folder == tmp_path / "cluster-ca" / "david-m0"
     assert len({ca.pem, other.pem, browsers.pem}) == 3
     certificate, _ = other.admit("client", (), listens=False)
-    assert not peers.fits(ca, certificate, "client", ())
+    assert not members.fits(ca, certificate, "client", ())
 
 
 @pytest.mark.parametrize("listens", [True, False])
@@ -102,12 +104,12 @@ def test_a_member_can_be_a_client_and_listens_only_if_it_must(ca, listens):
 
 def test_a_certificate_is_renewed_when_it_is_due_or_not_ours(ca, monkeypatch):
     text, _ = ca.admit("w1", ("10.0.0.2",), True)
-    assert peers.fits(ca, text, "w1", ("10.0.0.2",))
-    assert not peers.fits(ca, text, "w1", ("10.0.0.3",))
-    assert not peers.fits(ca, text, "w2", ("10.0.0.2",))
-    assert not peers.fits(ca, "", "w1", ("10.0.0.2",))
-    monkeypatch.setattr(peers, "RENEWED", timedelta(days=authority.DAYS))
-    assert not peers.fits(ca, text, "w1", ("10.0.0.2",))
+    assert members.fits(ca, text, "w1", ("10.0.0.2",))
+    assert not members.fits(ca, text, "w1", ("10.0.0.3",))
+    assert not members.fits(ca, text, "w2", ("10.0.0.2",))
+    assert not members.fits(ca, "", "w1", ("10.0.0.2",))
+    monkeypatch.setattr(members, "RENEWED", timedelta(days=authority.DAYS))
+    assert not members.fits(ca, text, "w1", ("10.0.0.2",))
 
 
 def test_an_identity_comes_with_its_key_and_is_left_alone_when_well(cluster):
@@ -197,23 +199,23 @@ def test_what_the_scheduler_had_in_the_home_goes(cluster):
 
 
 def test_an_address_of_ipv6_is_bracketed(ca):
-    assert peers.Cluster("c", "fd00::1", ca, ()).scheduler == "tls://[fd00::1]:8786"
+    assert members.Cluster("c", "fd00::1", ca, ()).scheduler == "tls://[fd00::1]:8786"
 
 
 def test_what_a_cluster_needs_stays_as_long_as_it_is_there():
     settings, there = Settings(), replace(MAIN, cluster=("david@w1 w1",))
-    assert set(specs.CLUSTER) <= set(specs.wanted(settings, there))
-    assert not set(specs.CLUSTER) & set(specs.wanted(settings, MAIN))
+    assert set(requirements.CLUSTER) <= set(requirements.wanted(settings, there))
+    assert not set(requirements.CLUSTER) & set(requirements.wanted(settings, MAIN))
     none = msgspec.structs.replace(settings, members=())
-    assert not set(specs.CLUSTER) & set(specs.wanted(none, there))
+    assert not set(requirements.CLUSTER) & set(requirements.wanted(none, there))
 
 
 def test_any_port_is_shown_only_to_who_asked_for_that():
     there = replace(MAIN, cluster=("david@w1 w1",))
     asked = Settings(packages=("jupyter", "jupyter_server_proxy"))
-    assert not specs.proxied(Settings(), there)
-    assert specs.proxied(Settings(), MAIN)
-    assert specs.proxied(asked, there)
+    assert not requirements.proxied(Settings(), there)
+    assert requirements.proxied(Settings(), MAIN)
+    assert requirements.proxied(asked, there)
 
 
 def test_the_last_worker_takes_the_scheduler_along_and_what_shows_any_port():
@@ -258,7 +260,7 @@ def test_a_seat_tells_what_it_is():
 )
 def test_a_worker_is_described(one, words, well):
     whole = {"state": "running", "threads": 2, "used": 2**30, "limit": 2**32, "differs": {}}
-    assert crew.described(None if one is None else whole | one) == (words, well)
+    assert dask.described(None if one is None else whole | one) == (words, well)
 
 
 def test_a_cluster_address_is_an_address():
@@ -326,7 +328,7 @@ def test_it_says_it_once_and_nothing_else():
 @pytest.mark.parametrize("called", ["../../x", "a/b", ".ssh", "", "a\nb", "david-m0/..", "x" * 200])
 def test_no_name_of_a_cluster_leads_out_of_its_folder(tmp_path, called):
     with pytest.raises(Exit, match="that is no name"):
-        peers.own(Settings(ca_folder=f"{tmp_path}/ca"), called)
+        members.own(Settings(ca_folder=f"{tmp_path}/ca"), called)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -354,9 +356,9 @@ def test_no_version_of_mains_is_a_word_of_an_installers(name, version):
 def test_an_answer_of_any_shape_is_one_line(monkeypatch, answer, what):
     from fabric import Connection
 
-    monkeypatch.setattr("fabfile.channel.ask", lambda *_, **__: ["a warning", answer])
+    monkeypatch.setattr("fabfile.ssh.channel.ask", lambda *_, **__: ["a warning", answer])
     with pytest.raises(Exit) as told:
-        crew.ask(Connection("david@m"), Settings(), MAIN, what)
+        dask.ask(Connection("david@m"), Settings(), MAIN, what)
     assert "does not answer" in told.value.message and len(told.value.message) < 600
 
 
@@ -380,32 +382,34 @@ def test_a_server_leads_nobody_to_hosts_that_it_was_not_given(tmp_path):
     host = replace(MAIN, cluster=("david@w1 w1", "root@bank w2"))
     for named in ([], ["david@w1"]):
         with pytest.raises(Exit, match=r"root@bank.*cluster --workers david@w1,root@bank"):
-            peers.refuse_unvouched(main, settings, host, named)
-    peers.refuse_unvouched(main, settings, host, ["david@w1", "root@bank"])
-    peers.vouch(main, settings, "david-m0", ("david@w1", "root@bank"))
+            members.refuse_unvouched(main, settings, host, named)
+    members.refuse_unvouched(main, settings, host, ["david@w1", "root@bank"])
+    members.vouch(main, settings, "david-m0", ("david@w1", "root@bank"))
     for same in (main, Wire(b"m", "other.name"), Wire(b"another key, known to ssh", "m")):
-        peers.refuse_unvouched(same, settings, host, [])
+        members.refuse_unvouched(same, settings, host, [])
     with pytest.raises(Exit, match="david@w1, root@bank"):
-        peers.refuse_unvouched(Wire(b"x", "x"), settings, host, [])
-    peers.vouch(main, settings, "david-m0", ("david@w1",))
-    assert peers.vouched(main, settings) == {"david@w1"}
+        members.refuse_unvouched(Wire(b"x", "x"), settings, host, [])
+    members.vouch(main, settings, "david-m0", ("david@w1",))
+    assert members.vouched(main, settings) == {"david@w1"}
 
 
 def test_a_server_that_only_says_it_is_another_gets_no_certificate_of_its_cluster(tmp_path):
     settings = Settings(ca_folder=f"{tmp_path}/ca")
-    peers.vouch(Wire(), settings, "david-m0", ("david@w1",))
+    members.vouch(Wire(), settings, "david-m0", ("david@w1",))
     with pytest.raises(Exit, match=r"says that it is david@m, .* but has another host key"):
-        peers.vouch(Wire(b"x", "x"), settings, "david-m0", ("david@w9",))
-    peers.vouch(Wire(b"x", "x"), settings, "david-m1", ("david@w9",))
-    assert peers.vouched(Wire(), settings) == {"david@w1"}
+        members.vouch(Wire(b"x", "x"), settings, "david-m0", ("david@w9",))
+    members.vouch(Wire(b"x", "x"), settings, "david-m1", ("david@w9",))
+    assert members.vouched(Wire(), settings) == {"david@w1"}
 
 
 def test_uninstall_goes_to_no_host_that_only_the_server_names(tmp_path, monkeypatch, capsys):
-    from fabfile import parting
+    from fabfile.cluster import leave
 
     settings, led = Settings(ca_folder=f"{tmp_path}/ca"), []
-    peers.vouch(Wire(), settings, "david-m0", ("david@w1",))
-    monkeypatch.setattr("fabfile.many.named", lambda _, targets: led.extend(targets) or {})
-    parting.dismiss(Wire(), settings, ("david@w1", "root@bank"))
+    members.vouch(Wire(), settings, "david-m0", ("david@w1",))
+    monkeypatch.setattr(
+        "fabfile.fleet.parallel.named", lambda _, targets: led.extend(targets) or {}
+    )
+    leave.dismiss(Wire(), settings, ("david@w1", "root@bank"))
     assert led == ["david@w1"]
     assert "fab -H root@bank uninstall" in capsys.readouterr().out

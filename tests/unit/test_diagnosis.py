@@ -11,14 +11,16 @@ from answers import endless
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from fabfile import authority, doctor, ns, outside
-from fabfile.ailments import AILMENTS
-from fabfile.diagnosis import diagnose, likely, table
-from fabfile.evidence import Evidence
-from fabfile.instance import Instance
-from fabfile.outside import Door
+from fabfile import ns
+from fabfile.certs import authority
+from fabfile.doctor import doctor, probe
+from fabfile.doctor.causes import AILMENTS
+from fabfile.doctor.diagnose import diagnose, likely, table
+from fabfile.doctor.evidence import Evidence
+from fabfile.doctor.probe import Door
 from fabfile.render import shell
 from fabfile.settings import Settings
+from fabfile.settings.names import Instance
 
 SOCKET = Instance().socket
 DOMAIN = Settings().domain
@@ -66,7 +68,7 @@ def seen(doors=(HERE,), offset=0.0, refused="", settings=None, url="", **said) -
     chosen = Settings(**(settings or {}))
     texts = HEALTHY | {name.replace("__", "."): text for name, text in said.items()}
     lines = {name: text.splitlines() for name, text in texts.items()}
-    gate = outside.gate(chosen, url)
+    gate = probe.gate(chosen, url)
     return Evidence(chosen, gate, lines, offset, tuple(doors), SERVER, refused)
 
 
@@ -322,20 +324,20 @@ def test_the_script_is_good_shell_and_the_password_is_not_in_what_shows(chosen):
 
 
 def test_a_url_names_a_gate():
-    gate = outside.gate(Settings(), "https://example.org:8443/jupyter/lab")
+    gate = probe.gate(Settings(), "https://example.org:8443/jupyter/lab")
     assert (gate.host, gate.path, gate.url) == (
         "example.org:8443", "/jupyter", "https://example.org:8443/jupyter"
     )  # fmt: skip
-    assert outside.gate(Settings(http_port=8080)).host == f"{DOMAIN}:8080"
+    assert probe.gate(Settings(http_port=8080)).host == f"{DOMAIN}:8080"
 
 
 @pytest.mark.parametrize("again", [b"HTTP/1.1 100 Continue\r\n\r\n", b"x"])
 def test_an_answer_without_an_end_is_waited_for_only_so_long(monkeypatch, again):
-    monkeypatch.setattr(outside, "PATIENCE", 1)
+    monkeypatch.setattr(probe, "PATIENCE", 1)
     with endless(again) as port:
-        gate = outside.Gate("http", "lab", port)
+        gate = probe.Gate("http", "lab", port)
         began = time.monotonic()
-        assert outside.knock(Settings(), gate, Door(0, "127.0.0.1"), "n").status == 0
+        assert probe.knock(Settings(), gate, Door(0, "127.0.0.1"), "n").status == 0
         assert time.monotonic() - began < 5
 
 
@@ -344,4 +346,4 @@ def test_a_url_that_is_none_is_refused(url):
     from invoke import Exit
 
     with pytest.raises(Exit, match="give the address that people type"):
-        outside.gate(Settings(), url)
+        probe.gate(Settings(), url)

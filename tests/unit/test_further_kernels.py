@@ -12,9 +12,9 @@ from fabric import Config
 from invoke import Exit
 
 from fabfile import kernels, ns, settings
-from fabfile.host import Host
+from fabfile.engine.host import Host
 from fabfile.items import Kernelspec, NoOthers, OwnVenv, Python, Venv, look
-from fabfile.knobs import Kernel
+from fabfile.settings.schema import Kernel
 
 HOST = Host(user="d", group="d", home="/h")
 GIVEN = {

@@ -9,7 +9,7 @@ import pytest
 from test_render import rendered
 
 from fabfile import nginx
-from fabfile.host import Host
+from fabfile.engine.host import Host
 from testbed.machine import ROOT
 
 # Its advice, `default_server`, would take names away from the other sites of a host, or break the

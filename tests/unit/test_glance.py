@@ -8,9 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from fabfile import live, logs, output, screen, service
 from fabfile.items import Live, Service, Sleeper
+from fabfile.manage import logs, service
 from fabfile.render import TEMPLATES
+from fabfile.status import collect, display
+from fabfile.ui import console
 
 
 def load(name: str):
@@ -26,7 +28,7 @@ def load(name: str):
     [(0, "0 MB"), (84_051_968, "84 MB"), (9_999e6, "9999 MB"), (20_221_198_336, "20.2 GB")],
 )
 def test_sizes(number, text):
-    assert screen.size(number) == text
+    assert display.size(number) == text
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_sizes(number, text):
     ],
 )
 def test_spans_of_time(passed, text):
-    assert screen.ago(passed) == text
+    assert display.ago(passed) == text
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_spans_of_time(passed, text):
     ],
 )
 def test_newer_versions(there, newest, found):
-    assert live.newer(there, newest) == found
+    assert collect.newer(there, newest) == found
 
 
 KERNEL = {"name": "python3", "memory": 64e6, "cpu": 99.6, "since": "1970-01-01T00:00:00.5Z"}
@@ -73,12 +75,12 @@ KERNEL = {"name": "python3", "memory": 64e6, "cpu": 99.6, "since": "1970-01-01T0
     ],
 )
 def test_a_kernels_line(more, text):
-    line = screen.kernel(KERNEL | more, 121)
+    line = display.kernel(KERNEL | more, 121)
     assert line == f"{text}, 64 MB, 100 % of one processor"
 
 
 def test_nothing_in_a_line_steers_the_terminal():
-    assert output.printable("a\x1b[2J\r\nb\u202e\t\x9b") == "a\\x1b[2J\\r\nb\\u202e\t\\x9b"
+    assert console.printable("a\x1b[2J\r\nb\u202e\t\x9b") == "a\\x1b[2J\\r\nb\\u202e\t\\x9b"
     assert logs.row("at 0.5 jupyter \x1b[31mred\x1b[0m") == "1970-01-01T00:00:00Z jupyter red"
 
 
@@ -209,6 +211,6 @@ DOOR = ["socket", "ActiveState=active", "UnitFileState=enabled"]
     ],
 )
 def test_the_state_of_a_unit(item, lines, state, enabled):
-    told = live.condition(item, lines)
+    told = collect.condition(item, lines)
     assert (told["state"], told["enabled"]) == (state, enabled)
     assert told["since"] == (None if state == "absent" else "2026-11-24T10:00:00Z")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from dash import GROUP, ME, applying, dash, reading, said, tree
 
+from fabfile.engine.plan import reading_script, sorted_out
 from fabfile.items import Directory, File, Item, Link, Password, Token
-from fabfile.plan import reading_script, sorted_out
 from fabfile.settings import Settings
 
 MINE = {"owner": ME, "group": GROUP}
@@ -82,7 +82,7 @@ def test_a_token_stays_when_its_rights_are_mended(tmp_path, path):
 
 
 def test_a_password_file_is_private_and_its_stamp_is_new(tmp_path, path):
-    from fabfile.credentials import Secret
+    from fabfile.settings.credentials import Secret
 
     stamp = tmp_path / "etc" / "token"
     stamp.write_text("abc")

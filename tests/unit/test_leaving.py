@@ -3,11 +3,11 @@
 import pytest
 from invoke import Exit
 
-from fabfile.host import Host
-from fabfile.inventory import Inventory, Package, groups, needed, parse
-from fabfile.leaving import plan
+from fabfile.engine.host import Host
 from fabfile.settings import Settings
-from fabfile.uninstall import changes
+from fabfile.uninstall.ledger import Inventory, Package, groups, needed, parse
+from fabfile.uninstall.selection import plan
+from fabfile.uninstall.uninstall import changes
 
 HOST = Host(user="david", group="david", home="/home/david")
 PROJECT = "/home/david/project"

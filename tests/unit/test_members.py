@@ -12,11 +12,11 @@ import pytest
 import zstandard
 from invoke import Exit
 
-from fabfile import contents
+from fabfile.backup import validate
 from fabfile.render import TEMPLATES
 from fabfile.settings import Settings
 
-members = contents.members
+members = validate.members
 MANIFEST = "format=1\nmade=x\nuser=david\njupyterlab=4.6.6\n"
 ACME = Settings().acme_server
 ACCOUNT = "letsencrypt/accounts/acme-v02.api.letsencrypt.org/directory/abc/meta.json"
@@ -215,7 +215,7 @@ def here(data: bytes, folder) -> tuple[bool, str]:
     path = folder / "x"
     path.write_bytes(zstandard.ZstdCompressor().compress(data))
     try:
-        contents.examine(path)
+        validate.examine(path)
     except Exit as refusal:
         return False, refusal.message
     return True, ""

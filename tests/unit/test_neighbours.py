@@ -7,11 +7,12 @@ from fabric import Connection
 from invoke import Exit
 from test_settings import bare_environment, configured  # noqa: F401
 
-from fabfile import groups, settings, which
-from fabfile.host import Host
-from fabfile.instance import NICKNAME, Instance
-from fabfile.neighbours import Neighbour, neighbours, nickname, refuse_taken
-from fabfile.settings import Settings
+from fabfile import settings
+from fabfile.engine.host import Host
+from fabfile.engine.other_instances import Neighbour, neighbours, nickname, refuse_taken
+from fabfile.fleet import targets
+from fabfile.settings import Settings, groups
+from fabfile.settings.names import NICKNAME, Instance
 
 DAVIDS = Neighbour("jupyterlab", "david", "lab.example.org")
 EVES = Neighbour("jupyterlab-eve", "eve", "lab.example.org", "/eve", shared=True)
@@ -110,7 +111,7 @@ def config(**given):
 
 
 def test_a_group_with_users_is_each_of_them_on_each_host():
-    chosen = which.choose(config(c=CLASS, plain=["x"]), "c,plain", "", False)
+    chosen = targets.choose(config(c=CLASS, plain=["x"]), "c,plain", "", False)
     assert chosen == ["ben/root@lab1", "carl/root@lab1", "ben/lab2", "carl/lab2", "x"]
 
 
@@ -120,7 +121,7 @@ def test_a_group_with_users_is_each_of_them_on_each_host():
      ("carl/*", ["carl/root@lab1", "carl/lab2"])],
 )  # fmt: skip
 def test_limits_are_of_users_too(limit, left):
-    assert which.choose(config(c=CLASS), "c", limit, False) == left
+    assert targets.choose(config(c=CLASS), "c", limit, False) == left
 
 
 def personal(target: str, user: str = "", **given) -> Settings:

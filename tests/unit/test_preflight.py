@@ -7,14 +7,14 @@ import threading
 import pytest
 from answers import answering
 
-from fabfile import authority, preflight
+from fabfile.certs import acme_preflight, authority
 
 
 def in_place_of_80(monkeypatch, port: int) -> None:
     """Have what is asked at port 80 asked at this one."""
-    real = preflight.http.client.HTTPConnection
+    real = acme_preflight.http.client.HTTPConnection
     monkeypatch.setattr(
-        preflight.http.client, "HTTPConnection", lambda host, _, **how: real(host, port, **how)
+        acme_preflight.http.client, "HTTPConnection", lambda host, _, **how: real(host, port, **how)
     )
 
 
@@ -30,13 +30,13 @@ def in_place_of_80(monkeypatch, port: int) -> None:
 def test_what_stands_at_the_place_is_told(monkeypatch, answer, told):
     with answering(answer) as (port, _):
         in_place_of_80(monkeypatch, port)
-        assert preflight.fetched("127.0.0.1", "lab.example.org") == told
+        assert acme_preflight.fetched("127.0.0.1", "lab.example.org") == told
 
 
 def test_a_closed_port_is_shut():
     with socket.create_server(("127.0.0.1", 0)) as wire:
         port = wire.getsockname()[1]
-    assert "refused" in preflight.shut("127.0.0.1", "lab.example.org", port)
+    assert "refused" in acme_preflight.shut("127.0.0.1", "lab.example.org", port)
 
 
 @pytest.mark.parametrize("rejects", [True, False])
@@ -57,9 +57,9 @@ def test_a_port_that_speaks_tls_is_open_even_when_it_declines(tmp_path, rejects)
 
     with socket.create_server(("127.0.0.1", 0)) as wire:
         threading.Thread(target=serve, args=[wire], daemon=True).start()
-        assert preflight.shut("127.0.0.1", "lab.example.org", wire.getsockname()[1]) == ""
+        assert acme_preflight.shut("127.0.0.1", "lab.example.org", wire.getsockname()[1]) == ""
 
 
 def test_a_name_that_nobody_knows_has_no_address():
-    assert preflight.addresses("no-such-host.invalid") == []
-    assert preflight.addresses("localhost")
+    assert acme_preflight.addresses("no-such-host.invalid") == []
+    assert acme_preflight.addresses("localhost")

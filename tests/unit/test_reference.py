@@ -12,10 +12,11 @@ from invoke import Collection
 from invoke.vendor.yaml import safe_load
 
 import tasks
-from fabfile import ns, reference, settings
-from fabfile.kernel import Kernel
-from fabfile.kinds import words
-from fabfile.knobs import Settings
+from fabfile import ns, settings
+from fabfile.settings import reference
+from fabfile.settings.fields import words
+from fabfile.settings.kernel import Kernel
+from fabfile.settings.schema import Settings
 from testbed.machine import ROOT
 
 FIRST_LINE = 65  # what `--list` shows in one line of 80 columns, behind the longest name

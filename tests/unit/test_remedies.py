@@ -2,8 +2,8 @@
 
 import pytest
 
-from fabfile.output import Report
-from fabfile.remedies import explain
+from fabfile.engine.hints import explain
+from fabfile.ui.console import Report
 
 DISK = "the disk is full: make room, then run again"
 LOCK = "another package run holds the lock for too long"

@@ -8,7 +8,7 @@ from fabric import Connection
 from invoke import Exit
 from paramiko import RSAKey, SSHClient
 
-from fabfile import hostkeys, sudo, troubles
+from fabfile.ssh import errors, host_keys, sudo
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_a_fingerprint_is_the_one_that_openssh_shows(key, tmp_path):
     (tmp_path / "key.pub").write_text(public(key))
     command = ["ssh-keygen", "-lf", str(tmp_path / "key.pub")]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert hostkeys.fingerprint(key) == shown.split()[1]
+    assert host_keys.fingerprint(key) == shown.split()[1]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_an_accepted_key_is_remembered_in_a_line_of_its_own(key, known, before):
     if before:
         known.parent.mkdir()
         known.write_text(before)
-    hostkeys.Unknown("accept-new", known).missing_host_key(SSHClient(), "[1.1.1.1]:2222", key)
+    host_keys.Unknown("accept-new", known).missing_host_key(SSHClient(), "[1.1.1.1]:2222", key)
     lines = known.read_text().splitlines()
     assert lines == [*before.splitlines(), f"[1.1.1.1]:2222 {public(key).strip()}"]
     client = SSHClient()
@@ -51,15 +51,15 @@ def test_an_accepted_key_is_remembered_in_a_line_of_its_own(key, known, before):
 def test_an_unknown_key_is_refused_with_its_fingerprint(key, known, monkeypatch, mode):
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(Exit, match="FABRIC_LAB_HOST_KEY=accept-new") as caught:
-        hostkeys.Unknown(mode, known).missing_host_key(SSHClient(), "1.1.1.1", key)
-    assert hostkeys.fingerprint(key) in str(caught.value)
+        host_keys.Unknown(mode, known).missing_host_key(SSHClient(), "1.1.1.1", key)
+    assert host_keys.fingerprint(key) in str(caught.value)
     assert not known.exists()
 
 
 def test_a_pinned_key_is_the_only_one(key, known):
-    hostkeys.Unknown(hostkeys.fingerprint(key), known).missing_host_key(SSHClient(), "h", key)
+    host_keys.Unknown(host_keys.fingerprint(key), known).missing_host_key(SSHClient(), "h", key)
     with pytest.raises(Exit, match="pinned is SHA256:other: refused"):
-        hostkeys.Unknown("SHA256:other", known).missing_host_key(SSHClient(), "h", key)
+        host_keys.Unknown("SHA256:other", known).missing_host_key(SSHClient(), "h", key)
     assert not known.exists()
 
 
@@ -72,7 +72,7 @@ def test_a_pinned_key_is_the_only_one(key, known):
     ],
 )
 def test_a_host_is_named_as_it_is_typed(host, name):
-    assert troubles.name_of(Connection(host)) == name
+    assert errors.name_of(Connection(host)) == name
 
 
 C = Connection("david@1.1.1.1")

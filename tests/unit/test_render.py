@@ -10,11 +10,11 @@ import pytest
 from jinja2 import UndefinedError
 
 from fabfile import fail2ban, jupyter, nginx, systemd
-from fabfile.host import Host
-from fabfile.instance import Instance
+from fabfile.engine.host import Host
 from fabfile.items import Absent, File
 from fabfile.render import render
 from fabfile.settings import Settings
+from fabfile.settings.names import Instance
 
 OURS = Instance()
 DAVID = Host(user="david", group="david", home="/home/david")

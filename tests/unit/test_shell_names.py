@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from fabfile import plan
+from fabfile.engine import plan
 from fabfile.render import TEMPLATES, shell
 
 COMMENT = re.compile(r"^ *#.*\n", re.MULTILINE)

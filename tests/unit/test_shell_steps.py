@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from dash import GROUP, ME, applying, dash, tree
 
-from fabfile import plan
-from fabfile.host import Host
+from fabfile.engine import plan
+from fabfile.engine.host import Host
 from fabfile.items import Change, call
 
 

@@ -4,8 +4,9 @@ import pytest
 from invoke import Exit
 from msgspec.structs import replace
 
-from fabfile import floors, packages, specs, upgrade
-from fabfile.host import Host
+from fabfile.engine.host import Host
+from fabfile.manage import packages, upgrade
+from fabfile.python import minimum_versions, requirements
 from fabfile.settings import Settings
 
 HOST = Host(added=("numpy", "pandas>=2"))
@@ -32,40 +33,52 @@ def refusal(function, *arguments) -> str:
 
 
 def test_nobody_gets_a_server_with_a_hole_or_a_slow_start():
-    assert specs.wanted(Settings(), Host()) == ("jupyter", specs.QUICK, SERVER)
+    assert requirements.wanted(Settings(), Host()) == ("jupyter", requirements.QUICK, SERVER)
 
 
 def test_nothing_is_added_to_a_lock(file):
     locked = Settings(lock=file("jupyter-server==2.21.1\n"))
-    assert specs.wanted(locked, Host()) == ("jupyter", "jupyter-server==2.21.1", SERVER)
+    assert requirements.wanted(locked, Host()) == ("jupyter", "jupyter-server==2.21.1", SERVER)
 
 
 def test_what_was_added_counts_unless_it_is_to_be_something_else():
-    assert specs.wanted(Settings(), HOST) == ("jupyter", *HOST.added, specs.QUICK, SERVER)
-    assert specs.wanted(Settings(added=("six",)), HOST) == ("jupyter", "six", specs.QUICK, SERVER)
+    assert requirements.wanted(Settings(), HOST) == (
+        "jupyter",
+        *HOST.added,
+        requirements.QUICK,
+        SERVER,
+    )
+    assert requirements.wanted(Settings(added=("six",)), HOST) == (
+        "jupyter",
+        "six",
+        requirements.QUICK,
+        SERVER,
+    )
 
 
 def test_a_file_of_requirements_counts_without_its_comments(file):
     path = file("# mine\nscipy>=1  # for filters\n\nwheel\n")
-    assert specs.of_file(Settings(requirements=path)) == ("scipy>=1", "wheel")
+    assert requirements.of_file(Settings(requirements=path)) == ("scipy>=1", "wheel")
     for bad in ("-r other.txt", "a b", "./folder"):
-        said = refusal(specs.of_file, Settings(requirements=file(bad)))
+        said = refusal(requirements.of_file, Settings(requirements=file(bad)))
         assert said.startswith("lab.requirements: ") and "is not a pip requirement" in said
-    assert "No such file" in refusal(specs.of_file, Settings(requirements="/nowhere"))
+    assert "No such file" in refusal(requirements.of_file, Settings(requirements="/nowhere"))
 
 
 def test_a_lock_holds_exact_versions_and_none_with_a_hole(file):
     path = file("# By fab\njupyter-server==2.21.1\ntornado==6.5\n")
-    assert specs.pins(Settings(lock=path)) == ("jupyter-server==2.21.1", "tornado==6.5")
+    assert requirements.pins(Settings(lock=path)) == ("jupyter-server==2.21.1", "tornado==6.5")
     for bad in ("tornado>=6", "tornado==6.*", "tornado", "tornado==6; python_version<'4'"):
-        assert "is not NAME==VERSION" in refusal(specs.pins, Settings(lock=file(bad)))
-    assert "CVE-2026-44727" in refusal(specs.pins, Settings(lock=file("Jupyter_Server==2.19.9")))
+        assert "is not NAME==VERSION" in refusal(requirements.pins, Settings(lock=file(bad)))
+    assert "CVE-2026-44727" in refusal(
+        requirements.pins, Settings(lock=file("Jupyter_Server==2.19.9"))
+    )
 
 
 def test_the_floors_are_requirements_with_a_reason():
-    assert len(floors.floors()) == len(floors.texts()) >= 3
-    for name, (text, hole) in floors.floors().items():
-        assert specs.name(text) == name and hole.startswith("CVE-")
+    assert len(minimum_versions.floors()) == len(minimum_versions.texts()) >= 3
+    for name, (text, hole) in minimum_versions.floors().items():
+        assert requirements.name(text) == name and hole.startswith("CVE-")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +94,7 @@ def test_the_floors_are_requirements_with_a_reason():
     ],
 )
 def test_a_hole_is_told(there, holes):
-    assert len(floors.holes(there)) == holes
+    assert len(minimum_versions.holes(there)) == holes
 
 
 def test_what_is_typed_is_split_as_a_shell_does():
@@ -99,10 +112,13 @@ def test_a_newer_word_on_a_package_counts():
 
 def test_a_lock_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "lab.lock"
-    specs.write_lock(path, {"tornado": "6.5", "pip": "26", "jupyter": "1.1.1"}, "today")
-    assert specs.pins(replace(Settings(), lock=str(path))) == ("jupyter==1.1.1", "tornado==6.5")
+    requirements.write_lock(path, {"tornado": "6.5", "pip": "26", "jupyter": "1.1.1"}, "today")
+    assert requirements.pins(replace(Settings(), lock=str(path))) == (
+        "jupyter==1.1.1",
+        "tornado==6.5",
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["lab.lock"]
-    assert "was not written" in refusal(specs.write_lock, tmp_path / "no/lock", {}, "")
+    assert "was not written" in refusal(requirements.write_lock, tmp_path / "no/lock", {}, "")
 
 
 def test_the_chief_names_come_first():

@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
-from fabfile import audit, ns
-from fabfile.host import Host
+from fabfile import ns
+from fabfile.engine.host import Host
+from fabfile.manage import audit
 from fabfile.render import shell
 from fabfile.settings import Settings
 

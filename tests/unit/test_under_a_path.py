@@ -8,10 +8,10 @@ from invoke import Exit
 from test_render import block, executed, lab, of, rendered, servers, site  # noqa: F401
 
 from fabfile import nginx
-from fabfile.host import Host
-from fabfile.instance import Instance
+from fabfile.engine.host import Host
 from fabfile.items import Absent, File, Included, Port, Service
 from fabfile.settings import Settings
+from fabfile.settings.names import Instance
 
 OURS = Instance()
 SHOP = {"site": "include", "base_path": "/jupyter", "domain": "shop.example.org"}

@@ -9,10 +9,11 @@ import pytest
 from answers import answering, endless
 from fabric import Connection
 
-from fabfile import outside, verify
-from fabfile.credentials import Secret
+from fabfile import verify
+from fabfile.doctor import probe
 from fabfile.render import shell
 from fabfile.settings import Settings
+from fabfile.settings.credentials import Secret
 
 HERE = "the name lab.example.org leads to the login page"
 SITE = "/lab leads to the login page"
@@ -125,7 +126,7 @@ def test_an_address_is_asked_by_the_name():
 
 @pytest.mark.parametrize("again", [b"HTTP/1.1 100 Continue\r\n\r\n", b"x"])
 def test_an_answer_without_an_end_is_a_failure(monkeypatch, again):
-    monkeypatch.setattr(outside, "PATIENCE", 1)
+    monkeypatch.setattr(probe, "PATIENCE", 1)
     began = time.monotonic()
     with endless(again) as port:
         asked = Settings(domain="no-such-host.invalid", http_port=port), "127.0.0.1"

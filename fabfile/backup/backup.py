@@ -1,0 +1,232 @@
+"""Backups: notebooks, configuration, login, certificates, and the lock of the venv, which itself
+is left out: it is made anew from the lock.
+
+To this machine, into backups/HOST, or to a folder of the server's root; as a tar through zstd that
+anybody's tools can read. Owns nothing on the server but zstd and Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+
+from fabric import Connection
+from invoke import Exit
+
+from .. import jupyter
+from ..engine import hints
+from ..engine.converge import converge, look
+from ..engine.host import Host
+from ..engine.plan import Step
+from ..engine.task import task
+from ..items import Item, Packages, assigned, here
+from ..render import shell
+from ..settings import Settings, load
+from ..ssh import channel
+from ..ssh.errors import name_of
+from ..ui import console
+from ..ui.progress import meter, size
+from . import archives, validate
+from .stream import Receiver
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def tools(settings: Settings, host: Host) -> list[Item]:
+    """What backups need on the server."""
+    return [Packages(step="backup", names=("zstd", "python3"))]
+
+
+def functions() -> str:
+    """The shell's functions that write backups, and what they ask whether a restore takes it."""
+    reader = f"put_members() {{\ncat {here(shell('members.py'))}\n}}\n"
+    return shell("places.sh") + reader + shell("backup.sh")
+
+
+def script(settings: Settings, host: Host, act: str) -> str:
+    """The shell that runs on the server, here and by the timer.
+
+    :param act: a function of backup.sh, with its arguments.
+    """
+    values = {
+        "instance": host.instance,
+        "account": host.user,
+        "home": host.home,
+        "project": host.under(settings.project),
+        "venv": host.under(settings.venv),
+        "cookie": host.under(jupyter.cookie_secret(settings, host)),
+        "domain": settings.domain,
+        "folder": settings.archives,
+        "keep": settings.backup_keep,
+    }
+    return f"{assigned(values)}\n{functions()}\n{act}\n"
+
+
+def ready(c: Connection, settings: Settings, needed: Step = tools) -> Host:
+    """Connect, and see to it that the server has what backups need."""
+    host, _, _, changes = look(c, settings, (needed,))
+    if changes:
+        converge(c, needed, chosen=settings)
+    return host
+
+
+def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
+    """Stream a backup into a folder of this machine: whole, or not at all."""
+    with writable(c, folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / archives.new_name()
+        part = path.with_name(f"{path.name}.part")
+        try:
+            with open(part, "xb", opener=private) as file, meter("backing up") as told:
+                receiver = Receiver(file, told.add, room_for(folder))
+                whole = script(settings, host, "stream")
+                for _ in channel.apply(c, whole, host.root, sink=receiver):
+                    pass
+                digest, notes = receiver.finish()
+                file.flush()
+                os.fsync(file.fileno())
+            archives.beside(path).write_text(f"{digest}  {path.name}\n")
+            part.rename(path)
+        except ValueError as problem:
+            raise failed(c, [str(problem)]) from None
+        except KeyboardInterrupt:
+            raise Exit("stopped: nothing half-written stays", 130) from None
+        finally:
+            part.unlink(missing_ok=True)
+        gone = archives.prune(folder, settings.backup_keep)
+    tell(c, path, path.stat().st_size, notes, told.began)
+    console.say(f"  note          it holds keys and the login: whoever reads {folder} can log in")
+    for former in gone:
+        console.say(f"  note          removed {former.name}: {settings.backup_keep} are kept")
+
+
+def room_for(folder: Path) -> int:
+    """The bytes that a server may send: a little of the disk stays free, whatever it sends."""
+    disk = shutil.disk_usage(folder)
+    return disk.free - disk.total // 50
+
+
+def private(path: str, flags: int) -> int:
+    """Open for this user alone."""
+    return os.open(path, flags, 0o600)
+
+
+@contextlib.contextmanager
+def writable(c: Connection, folder: Path):
+    """Say plainly that a folder here cannot be written, or that the connection was cut."""
+    try:
+        yield
+    except EOFError:
+        raise failed(c, ["the connection was cut"]) from None
+    except OSError as problem:
+        if not problem.filename and problem.errno not in FULL:  # the connection's, not the disk's
+            raise failed(c, ["the connection was cut"]) from None
+        place = problem.filename or folder
+        raise Exit(f"{place}: {problem.strerror}: make room or choose another folder by --to; "
+                   "nothing half-written stays") from None  # fmt: skip
+
+
+def store(c: Connection, settings: Settings, host: Host) -> None:
+    """Write a backup on the server itself."""
+    report, words, made = console.report(name_of(c)), [], ""
+    say = f"back up into {settings.archives}"
+    report.begin(0, say)
+    talk = channel.apply(c, script(settings, host, "store"), host.root)
+    try:
+        for line in talk:
+            if re.fullmatch(r"made \d{1,18} /.*", line):
+                made = line[5:]
+            elif line != "go":
+                words.append(line)
+    finally:
+        report.end(0, say, bool(made))
+        report.stop()
+    if not made:
+        raise failed(c, words)
+    count, _, path = made.partition(" ")
+    tell(c, path, int(count), words, None)
+
+
+def failed(c: Connection, words: list[str]) -> Exit:
+    """The one line about a backup that was not made."""
+    known = hints.explain("back up", words, Silent(), name_of(c))
+    if "see the lines above" in known:
+        known = f"{name_of(c)}: could not back up: {words[-1] if words else 'it was cut off'}"
+    return Exit(known + "; nothing half-written stays" * ("half-written" not in known))
+
+
+class Silent:
+    """A report that shows no lines."""
+
+    def words(self, lines: list[str]) -> None:
+        """Show nothing."""
+
+
+def tell(c, path, count: int, notes: list[str], began) -> None:
+    """Say what was made, and what to know about it."""
+    console.SINK.get().changed += 1
+    for note in notes:
+        console.say(f"  note          {note.removeprefix('note: ')}")
+    console.say(f"{name_of(c)}: backed up: {path} ({size(count)})")
+
+
+def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
+    """Show the backups here and there, the newest first."""
+    rows = []
+    for path in archives.found(folder):
+        state = "sound" if archives.sound(path) else "damaged"
+        rows.append(("here", path.name, path.stat().st_size, validate.version(path), state))
+    timer = None
+    for line in channel.apply(c, script(settings, host, "list"), host.root):
+        kind, *words = line.split("|")
+        if kind == "archive" and len(words) == 4 and re.fullmatch(r"\d{1,18}", words[1]):
+            rows.append(("there", words[0], int(words[1]), words[2], words[3]))
+        elif kind == "timer" and len(words) == 3:
+            timer = words
+    console.say(f"{name_of(c)}: {console.count(len(rows), 'backup')}; here: {folder}, "
+               f"there: {settings.archives}")  # fmt: skip
+    for place, name, count, version, state in rows:
+        lab = f"jupyterlab {version or '?'}"
+        console.say(f"  {place:<5}  {name}  {size(count):>9}  {lab:<18} {state}")
+    if timer:
+        coming, last, result = timer
+        ended = f"the last ended {last}: {result}" if last else "none has run yet"
+        why = (
+            ""
+            if result == "success"
+            else f"; journalctl -u {settings.instance.called}-backup says why"
+        )
+        console.say(f"  timer  the next {coming or 'is not due'}; {ended}{why}")
+
+
+@task
+def backup(c, there=False, to="backups", list=False):
+    """Back up notebooks, configuration, login and certificates.
+
+    The backup comes to this machine, into backups/HOST, with the exact versions of the venv.
+
+    :param there: write it on the server instead, into lab.backup_folder.
+    :param to: another folder on this machine; a folder for each host is made in it.
+    :param list: show the backups here and there instead of making one.
+    """
+    settings = load(c.config)
+    if there and to != "backups":
+        raise Exit("--there writes into lab.backup_folder on the server: leave out --to")
+    folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
+    if list:
+        listing(c, settings, look(c, settings, (tools,))[0], folder)
+        return
+    if c.config.run.dry:
+        look(c, settings, (tools,))
+        place = settings.archives if there else folder
+        console.say(f"{name_of(c)}: would back up into {place}")
+        return
+    host = ready(c, settings)
+    if there:
+        store(c, settings, host)
+    else:
+        fetch(c, settings, host, folder)

@@ -1,0 +1,316 @@
+"""A private CA on the operator's own machine: made once, so that a fleet shares one root to import.
+
+Owns a folder of yours (lab.ca_folder) with `ca.pem`, which browsers import, and `ca.key`, which
+nobody else may read; the keys of servers pass through memory and are kept on the servers alone.
+What browsers import is believed for its own names alone: who gets the key can play no other site.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from invoke import Exit
+
+from ..settings import within
+from ..settings.credentials import Secret, ca_passphrase, given_ca_passphrase
+
+CA_DAYS = 3650
+DAYS = 397  # as long as browsers let a public CA's be
+CLOSED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"  # by a passphrase
+CLOCKS = timedelta(minutes=5)  # they differ
+MAKING = threading.Lock()  # a fleet's hosts share one CA, also when it is new
+SERVERS = [ExtendedKeyUsageOID.SERVER_AUTH]
+OPENING = threading.Lock()  # they also share its passphrase, which is asked for once
+NO_ADDRESS = tuple(x509.IPAddress(ip_network(net)) for net in ("0.0.0.0/0", "::/0"))
+FOUND: dict[Path, Authority] = {}
+OPENED: dict[Path, ec.EllipticCurvePrivateKey] = {}
+SAVED: set[Path] = set()
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA: its certificate, the key that signs, and the folder that it is kept in.
+
+    :param opened: its key; None where a passphrase keeps it closed until something is signed.
+    :param new: not there yet when it was looked for.
+    """
+
+    certificate: x509.Certificate
+    opened: ec.EllipticCurvePrivateKey | None
+    folder: Path
+    new: bool = False
+
+    @property
+    def key(self) -> ec.EllipticCurvePrivateKey:
+        """Its key, opened now if need be.
+
+        :raises Exit: when nobody gives its passphrase, or another.
+        """
+        return self.opened or unlocked(self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that it may sign for, and all below them; none where it may sign for any."""
+        extensions = self.certificate.extensions
+        try:
+            told = extensions.get_extension_for_class(x509.NameConstraints).value
+        except x509.ExtensionNotFound:
+            return ()
+        permitted = told.permitted_subtrees or ()
+        return tuple(one.value.lower() for one in permitted if isinstance(one, x509.DNSName))
+
+    def refuse_other(self, domain: str) -> None:
+        """Refuse a name that nobody would believe it.
+
+        :raises Exit: with the way to a CA that may.
+        """
+        if self.names and not any(within(domain, name) for name in self.names):
+            raise Exit(f"lab.domain: your CA in {self.folder} signs for {', '.join(self.names)}, "
+                       f"not for {domain}: list all of them in lab.ca_names, then `fab -H HOST "
+                       "tls --new-ca` makes another CA, which browsers must import")  # fmt: skip
+
+    @property
+    def pem(self) -> str:
+        """Its certificate, as browsers import it."""
+        return pem(self.certificate)
+
+    def signed(self, certificate: x509.Certificate) -> bool:
+        """Whether a certificate is one of ours."""
+        try:
+            certificate.verify_directly_issued_by(self.certificate)
+        except Exception:  # another issuer, another kind of key, a false signature
+            return False
+        return True
+
+    def issue(self, domain: str) -> tuple[str, str]:
+        """Make a key and a certificate for a name.
+
+        :returns: the chain and the key, both as PEM.
+        :raises Exit: for a name that is none of its own.
+        """
+        self.refuse_other(domain)
+        certificate, key = self.sign(domain, (), ExtendedKeyUsageOID.SERVER_AUTH)
+        return certificate + self.pem, key
+
+    def admit(self, name: str, addresses: tuple[str, ...], listens: bool) -> tuple[str, str]:
+        """Make a key and a certificate for a member of a cluster.
+
+        :param listens: whether others come to it, too.
+        :returns: the certificate and the key, both as PEM.
+        """
+        uses = [ExtendedKeyUsageOID.SERVER_AUTH] * listens
+        return self.sign(name, addresses, ExtendedKeyUsageOID.CLIENT_AUTH, *uses)
+
+    def sign(self, name: str, addresses: tuple[str, ...], *uses) -> tuple[str, str]:
+        """Make a key, and a certificate that says what it is for."""
+        signer, key = self.key, ec.generate_private_key(ec.SECP256R1())
+        told = [x509.DNSName(name), *(x509.IPAddress(ip_address(one)) for one in addresses)]
+        mine = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+        builder = begin(common_name(name), self.certificate.subject, key, DAYS)
+        for extension, critical in (
+            (x509.SubjectAlternativeName(told), False),
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (usage("digital_signature"), True),
+            (x509.ExtendedKeyUsage(uses), False),
+            (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+            (mine, False),
+        ):
+            builder = builder.add_extension(extension, critical)
+        return pem(builder.sign(signer, hashes.SHA256())), key_pem(key)
+
+    def save(self) -> bool:
+        """Put its folder there, whole; say whether this was the one to do it.
+
+        :raises Exit: when another process was first, or nothing can be written there.
+        """
+        with MAKING:
+            if not self.new or self.folder in SAVED:
+                return False
+            part = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
+            try:
+                part.mkdir(mode=0o700, parents=True)
+                write(part / "ca.key", key_pem(self.key, given_ca_passphrase()), 0o600)
+                write(part / "ca.pem", self.pem, 0o644)
+                part.rename(self.folder)  # only where nothing is, or an empty folder
+            except OSError as problem:
+                shutil.rmtree(part, ignore_errors=True)
+                raise Exit(f"lab.ca_folder: {self.folder}: {problem.strerror}") from None
+            SAVED.add(self.folder)
+            return True
+
+
+def find(folder: Path, called: str = "", names: tuple[str, ...] = ()) -> Authority:
+    """Take the CA of a folder; where there is none, one that is new and not saved yet.
+
+    :param called: its name then.
+    :param names: the only ones that it may sign for then.
+    :raises Exit: when there is one that cannot be used: another would be trusted nowhere.
+    """
+    with MAKING:
+        if folder not in FOUND:
+            FOUND[folder] = load(folder) or make(folder, called, names)
+        return FOUND[folder]
+
+
+def put_aside(folder: Path) -> Path | None:
+    """Move a CA away, once in a run, so that the next one to be found is new; give where it is now.
+
+    :raises Exit: when it cannot be moved.
+    """
+    with MAKING:
+        if folder in SAVED or (folder in FOUND and FOUND[folder].new):
+            return None  # another host of this run has done so
+        FOUND.pop(folder, None)
+        OPENED.pop(folder, None)
+        former = folder.with_name(f"{folder.name}.before-{datetime.now():%Y-%m-%dT%H%M%S}")
+        try:
+            folder.rename(former)
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise Exit(f"lab.ca_folder: {folder}: {problem.strerror}") from None
+        return former
+
+
+def unlocked(ca: Authority) -> ec.EllipticCurvePrivateKey:
+    """Open the key of a CA by its passphrase.
+
+    :raises Exit: when nobody gives it, or another.
+    """
+    with OPENING:
+        if ca.folder not in OPENED:
+            path = ca.folder / "ca.key"
+            secret = ca_passphrase(path).reveal().encode()
+            try:
+                key = serialization.load_pem_private_key(path.read_bytes(), secret)
+            except OSError as problem:
+                raise Exit(f"lab.ca_folder: {path}: {problem.strerror}") from None
+            except (ValueError, TypeError, UnsupportedAlgorithm):
+                raise Exit(f"lab.ca_folder: that passphrase does not open {path}: give the right "
+                           "one in LAB_CA_PASSPHRASE, and run again") from None  # fmt: skip
+            OPENED[ca.folder] = fitting(ca.certificate, key, ca.folder)
+        return OPENED[ca.folder]
+
+
+def fitting(certificate: x509.Certificate, key, folder: Path) -> ec.EllipticCurvePrivateKey:
+    """Give a key that is the one of a certificate.
+
+    :raises Exit: for another.
+    """
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise Exit(damaged(folder))
+    if certificate.public_key() != key.public_key():
+        raise Exit(f"lab.ca_folder: ca.key in {folder} is not the one of ca.pem: restore it")
+    return key
+
+
+def damaged(folder: Path) -> str:
+    """Say that a CA cannot be read."""
+    return f"lab.ca_folder: ca.pem or ca.key in {folder} is damaged: restore it"
+
+
+def load(folder: Path) -> Authority | None:
+    """Read the CA of a folder, None where there is none, and check it."""
+    certificate, key = folder / "ca.pem", folder / "ca.key"
+    try:
+        if not certificate.exists() and not key.exists():
+            return None
+        loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+        text, mode = key.read_bytes(), key.stat().st_mode
+        closed = text.startswith(CLOSED)
+        signer = None if closed else serialization.load_pem_private_key(text, password=None)
+    except OSError as problem:
+        raise Exit(f"lab.ca_folder: {problem.filename}: {problem.strerror}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise Exit(damaged(folder)) from None
+    if not closed:
+        fitting(loaded, signer, folder)
+    if mode & 0o077:
+        raise Exit(f"lab.ca_folder: others may read {key}: chmod 0600 {key}")
+    end = loaded.not_valid_after_utc
+    if end < datetime.now(UTC) + timedelta(days=DAYS):
+        raise Exit(f"lab.ca_folder: {certificate} ends on {end:%Y-%m-%d}, too soon: one "
+                   "for browsers is made anew by `fab -H HOST tls --new-ca`, one of a cluster by "
+                   f"its next run once {folder} is moved away")  # fmt: skip
+    return Authority(loaded, signer, folder)
+
+
+def make(folder: Path, called: str = "", names: tuple[str, ...] = ()) -> Authority:
+    """Make a CA, which may sign servers and no other CA.
+
+    :param called: its name.
+    :param names: the only ones that it may sign for, with all below them, and no address.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    whose = f"JupyterLab servers of {getpass.getuser()}@{socket.gethostname()}"
+    name = common_name(called or whose)
+    builder = begin(name, name, key, CA_DAYS)
+    for extension, critical in (
+        (x509.BasicConstraints(ca=True, path_length=0), True),
+        (usage("key_cert_sign", "crl_sign"), True),
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+    ):
+        builder = builder.add_extension(extension, critical)
+    if names:
+        mine = [x509.DNSName(one.lower()) for one in names]
+        builder = builder.add_extension(x509.NameConstraints(mine, NO_ADDRESS), True)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(SERVERS), False)  # no mail, no code
+    return Authority(builder.sign(key, hashes.SHA256()), key, folder, new=True)
+
+
+def begin(subject: x509.Name, issuer: x509.Name, key, days: int) -> x509.CertificateBuilder:
+    """Begin a certificate that is valid from now."""
+    now = datetime.now(UTC)
+    return x509.CertificateBuilder(
+        issuer,
+        subject,
+        key.public_key(),
+        x509.random_serial_number(),
+        now - CLOCKS,
+        now + timedelta(days=days),
+    )
+
+
+def common_name(text: str) -> x509.Name:
+    """A name of one part, which holds 64 characters at most (RFC 5280)."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+
+
+def usage(*chosen: str) -> x509.KeyUsage:
+    """What a key is for, and nothing else."""
+    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+             "key_agreement", "key_cert_sign", "crl_sign", "encipher_only",
+             "decipher_only")  # fmt: skip
+    return x509.KeyUsage(**{name: name in chosen for name in names})
+
+
+def write(path: Path, text: str, mode: int) -> None:
+    """Write a new file, never readable by more than its mode says."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)
+
+
+def pem(certificate: x509.Certificate) -> str:
+    """Write a certificate as PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey, passphrase: Secret | None = None) -> str:
+    """Write a key as PEM, encrypted where there is a passphrase."""
+    form, how = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    if passphrase:
+        how = serialization.BestAvailableEncryption(passphrase.reveal().encode())
+    return key.private_bytes(serialization.Encoding.PEM, form, how).decode()

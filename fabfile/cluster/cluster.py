@@ -1,0 +1,222 @@
+"""More hosts compute for a JupyterLab: Dask's scheduler beside it, a worker on each of them.
+
+The workers are those of --workers or lab.workers, and those that there are. What each host has is
+of scheduler.py and worker.py, who may speak to whom of peers.py, how one leaves of parting.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+
+import msgspec
+from fabric import Connection
+from invoke import Exit
+
+from .. import jupyter, systemd
+from ..engine import actions
+from ..engine.converge import converge, read
+from ..engine.host import Host
+from ..engine.task import task
+from ..fleet import parallel
+from ..items import PathItem, Seat, Venv, decode
+from ..items.cluster import SAID
+from ..manage import service, upgrade
+from ..python import requirements
+from ..settings import Settings, load
+from ..settings.groups import listed
+from ..ssh import connection
+from ..ssh.errors import name_of
+from ..ui import console
+from ..ui.console import say
+from . import compatibility, dask, leave, members, scheduler, worker
+from .members import Cluster
+
+# such as numpy==2.4.6 (PEP 503, PEP 440)
+PIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?==[A-Za-z0-9][A-Za-z0-9.!+_]*")
+
+
+@task
+def cluster(c, workers="", add="", remove="", status=False, yes=False):
+    """Let more hosts compute for this JupyterLab, with Dask.
+
+    On each a worker gets the very versions that are here; what is as it should be is left alone.
+
+    :param workers: comma-separated hosts, as -H takes them; else those of lab.workers.
+    :param add: another one, or several.
+    :param remove: one that leaves, or several; what it holds goes to the others first.
+    :param status: only show how the workers are.
+    :param yes: do not ask when a kernel ends that is computing.
+    """
+    if sum(map(bool, (workers, add, remove, status))) > 1:
+        raise Exit("cluster: one of --workers, --add, --remove and --status at a time")
+    settings = load(c.config)
+    host = met(c, settings)
+    where = f"fab -H {name_of(c)} cluster"
+    if not host.cluster and (add or remove or status):
+        raise Exit(f"{name_of(c)} has no cluster yet: {where} --workers david@w1,david@w2")
+    if status:
+        dask.show(c, settings, host)
+        return
+    if remove:
+        leave.take_out(c, settings, host, tuple(parallel.named(c, listed(remove))))
+        return
+    mine = [*listed(workers or add), *settings.workers]
+    members.refuse_unvouched(c, settings, host, mine)
+    named = [*members.targets(host.cluster), *mine]
+    others = parallel.named(c, named)
+    if not others:
+        raise Exit(f"no workers are named: {where} --workers david@w1,david@w2, or lab.workers")
+    try:
+        bring_about(c, settings, host, others, yes)
+    finally:
+        for other in others.values():
+            other.close()
+
+
+def met(c, settings: Settings) -> Host:
+    """Look at main.
+
+    :raises Exit: when there is no JupyterLab of these settings.
+    """
+    symbols = [jupyter.venv(settings, Host()), systemd.needed(settings)]
+    host, (lines, unit) = actions.meet(c, settings, symbols)
+    if lines[0] == "absent" or unit[0] == "absent":
+        raise Exit(f"{name_of(c)} has no JupyterLab yet: first run fab -H {name_of(c)} full")
+    return host
+
+
+def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection], yes) -> None:
+    """Make main and all workers what they should be; all are looked at before one is changed."""
+    made, seen = looked_at(c, settings, host, others)
+    if not c.config.run.dry:
+        if not host.cluster:  # JupyterLab starts again, to have the dashboard
+            service.consent(service.seen(c, settings)[2], yes)
+        members.vouch(c, settings, made.called, members.targets(made.members))
+        if made.ca.save():
+            say(f"  cluster  its private CA is new: {made.ca.folder}")
+        if made.members != host.cluster:
+            # its passphrase is asked for here, once, and not on each host's thread
+            _ = made.ca.key
+    chosen = msgspec.structs.replace(settings, members=made.members)
+    state = converge(c, *leave.STEPS, scheduler.step(made), chosen=chosen)
+    venv, lines = state.of(Venv)
+    _, elsewhere = upgrade.roots(c, settings)
+    if elsewhere:
+        say(f"  from no index, so on no worker: {', '.join(sorted(elsewhere))}")
+    pins = exact(venv.parse(lines)[1], elsewhere)
+    python = seen[""]["python"]
+
+    def work(other: Connection) -> None:
+        place = place_of(seen[name_of(other)])
+        converge(other, worker.step(made, place, python, pins), chosen=theirs(settings, other))
+
+    parallel.all_of(others, work)
+    if c.config.run.dry:
+        return
+
+    def again(names: list[str]) -> None:
+        late = {t: one for t, one in others.items() if seen[t]["name"] in names}
+        parallel.all_of(late, lambda other: leave.restart(other, theirs(settings, other)))
+
+    dask.wait(c, settings, state.host, made.members, again)
+    called = " ".join(members.names(made.members))
+    say(f"  cluster  {console.count(len(others), 'worker')}: {called}; dashboard: "
+        f"{settings.url}/dask/status")  # fmt: skip
+
+
+def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[str, dict]]:
+    """Look at all hosts; nothing is written.
+
+    :returns: the cluster that is to be, and what each host said of itself; main's is under "".
+    :raises Exit: for hosts that cannot compute together.
+    """
+    where, known = name_of(c), members.targets(host.cluster)
+
+    def gone(target: str) -> str:
+        more = f"; if it is gone for good: fab -H {where} cluster --remove {target}"
+        return more if target in known else ""
+
+    reached = parallel.reached(others, settings, gone)
+    mine = seat(c, settings, next(iter(reached.values())), settings.venv)
+    address = (
+        settings.cluster_address or usable(mine["address"]) or usable(connection.peer_address(c))
+    )
+    if not address:
+        raise Exit(f"at which address do the workers reach {where}? Give lab.cluster_address")
+    called = f"{host.user}-{mine['machine'][:16]}"
+    there = parallel.all_of(others, lambda other: met_worker(other, settings, address))
+    places = {target: (its, said) for target, (its, said, _) in there.items()}
+    wrong = compatibility.unlike((host, mine), places, where)
+    for target, (_, _, unit) in there.items():
+        whose = compatibility.strangers(unit, called)
+        if whose:
+            wrong.append(f"{target} works for another cluster, {whose}: name another host, or end "
+                         f"that with fab -H {target} uninstall")  # fmt: skip
+    for line in wrong[:-1]:
+        say(line)
+    if wrong:
+        raise Exit(wrong[-1])
+    seen = {target: said | {"way": reached[target]} for target, (_, said, _) in there.items()}
+    workers = tuple(f"{target} {said['name']}" for target, said in seen.items())
+    return Cluster(called, address, members.own(settings, called), workers), seen | {"": mine}
+
+
+def seat(c, settings: Settings, toward: str, venv: str) -> dict[str, str]:
+    """What a host says of itself as a place to compute at."""
+    item = Seat(toward=toward, venv=venv)
+    return whole(item.told(read(c, [item], settings)[1][0]), c)
+
+
+def whole(said: dict[str, str], c: Connection) -> dict[str, str]:
+    """Give what a host said of itself, when it is all.
+
+    :raises Exit: when something is missing.
+    """
+    missing = [name for name in SAID if name not in said]
+    if missing:
+        raise Exit(f"{name_of(c)} does not say its {', '.join(missing)}: look at that host")
+    return said
+
+
+def met_worker(c, settings: Settings, toward: str) -> tuple[Host, dict[str, str], str]:
+    """Look at the host of a worker: its facts, what it says of itself, the unit that is there."""
+    unit = PathItem(path=scheduler.unit_file(settings.instance.worker))
+    item = Seat(toward=toward, venv=f"{settings.instance.seat}/venv")
+    host, (said, text) = actions.meet(c, theirs(settings, c), [item, unit])
+    return host, whole(item.told(said), c), decode(text) or ""
+
+
+def theirs(settings: Settings, c: Connection) -> Settings:
+    """The settings of a worker's host: root logs in for the same user, others for themselves."""
+    user = settings.user if c.user == "root" else ""
+    return msgspec.structs.replace(settings, user=user, password=None)
+
+
+def usable(address: str) -> str:
+    """An address at which others can reach it, or nothing."""
+    with contextlib.suppress(ValueError):
+        return "" if ipaddress.ip_address(address).is_loopback else address
+    return ""
+
+
+def place_of(said: dict[str, str]) -> worker.Place:
+    """Where a worker is to be."""
+    address = usable(said["address"]) or said["way"]
+    return worker.Place(said["name"], address, int(said["processors"]), int(said["memory"]))
+
+
+def exact(there: dict[str, str], elsewhere: set[str]) -> tuple[str, ...]:
+    """The very versions that are there, as requirements.
+
+    :raises Exit: for what is no name or version: it would be a word of an installer's elsewhere.
+    """
+    names = sorted(set(there) - requirements.TOOLS - elsewhere)
+    pins = tuple(f"{name}=={there[name]}" for name in names)
+    odd = next((pin for pin in pins if not PIN.fullmatch(pin)), "")
+    if odd:
+        raise Exit(
+            f"main's venv has {odd[:80]!r}, which is no package of a version: remove it there"
+        )
+    return pins

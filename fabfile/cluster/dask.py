@@ -1,0 +1,108 @@
+"""What the scheduler of a cluster knows of its workers, asked by Dask itself on main."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypedDict
+
+import msgspec
+from fabric import Connection
+from invoke import Exit
+
+from ..engine.host import Host
+from ..items import call
+from ..render import shell
+from ..settings import Settings
+from ..ssh import channel
+from ..ssh.errors import name_of
+from ..ui import console
+from . import compatibility, members
+
+PATIENCE = 30  # seconds until a worker that was started has come to the scheduler
+MOST = 4 * 2**20  # characters that an answer may have
+WORK = 60  # seconds that a worker which leaves may go on computing
+
+
+class Worker(TypedDict):
+    """What the scheduler says of one.
+
+    :param differs: package -> its version there and on main; None when it could not be asked.
+    """
+
+    name: str
+    state: str
+    threads: int
+    limit: int
+    used: int
+    differs: dict[str, tuple[str | None, str]] | None
+
+
+SHAPES = {"look": list[Worker], "wait": list[str], "retire": list[str]}
+
+
+def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object):
+    """Ask; give the answer.
+
+    :raises Exit: when the scheduler does not answer.
+    """
+    python = f"{host.under(settings.venv)}/bin/python"
+    asked = call("env", f"HOME={host.home}", python, "-", what, *words, text=shell("crew.py"))
+    told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=300)
+    rows = [line for line in told if line.startswith("[") and len(line) <= MOST]
+    try:
+        return msgspec.json.decode(rows[-1] if rows else "", type=SHAPES[what])
+    except (msgspec.DecodeError, RecursionError):
+        last = told[-1][:200] if told else "nothing"
+        raise Exit(f"the scheduler on {name_of(c)} does not answer ({last}): fab -H {name_of(c)} "
+                   "cluster mends it; its journal says more: journalctl -u "
+                   f"{settings.instance.scheduler}") from None  # fmt: skip
+
+
+def wait(c: Connection, settings: Settings, host: Host, members, again: Callable) -> None:
+    """Wait until all have come; those that have not are started once more.
+
+    :param again: starts the workers of these names.
+    :raises Exit: for those that do not come then, either.
+    """
+    missing = ask(c, settings, host, "wait", PATIENCE, *members.names(members))
+    if missing:
+        again(missing)
+        missing = ask(c, settings, host, "wait", PATIENCE, *missing)
+    if missing:
+        late = [m.partition(" ")[0] for m in members if m.partition(" ")[2] in missing]
+        raise Exit(f"{', '.join(late)} runs, but did not come to the scheduler in {PATIENCE} s: "
+                   f"let the workers reach port {members.PORT} of {name_of(c)}, and it and each "
+                   f"other ports {members.WORKS} and {members.WORKS + 1}; run again")  # fmt: skip
+
+
+def show(c: Connection, settings: Settings, host: Host) -> None:
+    """Print a line for each worker.
+
+    :raises Exit: when one is missing, or has other versions.
+    """
+    there = {one["name"]: one for one in ask(c, settings, host, "look")}
+    report, well = console.report(name_of(c)), True
+    many = console.count(len(host.cluster), "worker")
+    report.line(f"{report.where}{many}, scheduler beside JupyterLab")
+    wide = max(len(target) for target in members.targets(host.cluster))
+    for member in host.cluster:
+        target, _, name = member.partition(" ")
+        one = there.get(name)
+        words, fine = described(one)
+        well = well and fine
+        report.line(f"  {target:<{wide}}  {name}  {words}")
+    if not well:
+        where = name_of(c)
+        raise Exit(f"not all workers are well: fab -H {where} cluster mends them; what is gone for "
+                   f"good leaves with fab -H {where} cluster --remove HOST")  # fmt: skip
+
+
+def described(one: Worker | None) -> tuple[str, bool]:
+    """Say how a worker is, and whether that is well."""
+    if one is None:
+        return "missing", False
+    other = compatibility.other_versions(one["differs"])
+    memory = f"{one['used'] / 2**30:.1f} of {one['limit'] / 2**30:.1f} GiB"
+    threads = console.count(one["threads"], "thread")
+    words = f"{one['state']}  {threads}  {memory}  versions {other or 'equal'}"
+    return words, one["state"] == "running" and not other

@@ -1,0 +1,110 @@
+"""How a worker leaves a cluster: what it holds goes to the others, then all that was made there."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from fabric import Connection
+from invoke import Exit
+
+from .. import jupyter, nginx, systemd
+from ..engine.actions import carry_out, meet
+from ..engine.converge import converge
+from ..engine.host import Host
+from ..fleet import parallel
+from ..items import Change, call
+from ..settings import Settings
+from ..ssh.errors import name_of
+from ..ui.console import say
+from ..uninstall import uninstall
+from ..uninstall.ledger import Seen, parse
+from . import dask, members, scheduler
+
+STEPS = jupyter.items, systemd.items, nginx.items  # what a cluster changes of JupyterLab
+OTHERS = re.compile(r"/etc/systemd/system/jupyterlab(-[a-z0-9-]+)?\.service")
+
+
+def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
+    """Let these leave; with the last one the scheduler goes, too.
+
+    :raises Exit: for one that is not in the cluster, or that the settings want there.
+    """
+    known, wanted = members.targets(host.cluster), parallel.named(c, settings.workers)
+    for target in gone:
+        if target not in known:
+            raise Exit(f"{target} is not in the cluster: it has {', '.join(known)}")
+        if target in wanted:
+            raise Exit(f"lab.workers wants {target} in the cluster: take it out there first")
+    staying = tuple(m for m in host.cluster if m.partition(" ")[0] not in gone)
+    if staying and not c.config.run.dry:
+        leaving = set(host.cluster) - set(staying)
+        drain(c, settings, host, members.names(tuple(leaving)))
+    dismiss(c, settings, gone, gone)
+    if staying:
+        text = scheduler.listing(staying)
+        note = call("put_file", settings.instance.members, "root", "root", "0644", text=text)
+        carry_out(c, host, Change(f"write {settings.instance.members}", note))
+        return
+    carry_out(c, host, scheduler.dissolved(settings, host))
+    chosen = msgspec.structs.replace(settings, members=())
+    converge(c, *STEPS, chosen=chosen)
+
+
+def drain(c, settings: Settings, host: Host, names: tuple[str, ...]) -> None:
+    """Have what these hold moved to the others, if there is anybody to ask."""
+    try:
+        moved = dask.ask(c, settings, host, "retire", dask.WORK, *names)
+    except Exit as problem:
+        say(f"  note          not drained: {problem.message}")
+        return
+    for name in names:
+        say(f"  {name}: {'drained' if name in moved else 'was not there: nothing to drain'}")
+
+
+def dismiss(c, settings: Settings, targets: tuple[str, ...], named=()) -> None:
+    """Take away what was made on the hosts of workers; name those that cannot be reached.
+
+    :param named: those that the operator named; of others only what this machine gave it counts.
+    """
+    ours = members.vouched(c, settings) | set(named)
+    for target in set(targets) - ours:
+        say(f"  note          {name_of(c)} says that {target} is a worker, but this machine did "
+            f"not make it one; if it is yours: fab -H {target} uninstall")  # fmt: skip
+    targets = tuple(target for target in targets if target in ours)
+    hosts = parallel.named(c, list(targets))
+    _, away = parallel.on_each(hosts, parallel.opened(settings))
+    for target, why in away.items():
+        say(f"  note          {why}; when it is back: fab -H {target} uninstall")
+    there = {target: one for target, one in hosts.items() if target not in away}
+    parallel.all_of(there, lambda other: leave(other, settings))
+    for one in there.values():
+        one.close()
+
+
+def restart(c: Connection, settings: Settings) -> None:
+    """Start the worker of a host again, which runs but computes for nobody."""
+    host, _ = meet(c, settings)
+    unit = settings.instance.worker
+    carry_out(c, host, Change(f"restart {unit}", call("systemctl", "restart", unit)), whenever=True)
+
+
+def leave(c: Connection, settings: Settings) -> None:
+    """Take away what was made on the host of a worker; where a JupyterLab is, that stays."""
+    from .cluster import theirs
+
+    chosen, ours = theirs(settings, c), settings.instance
+    host, (lines,) = meet(c, chosen, [Seen(known=(), project=settings.project)])
+    found = parse(lines)
+    unit = scheduler.unit_file(ours.worker)
+    others = [path for _, path in found.made if OTHERS.fullmatch(path) and path != unit]
+    if not any(path in found.there for path in others):
+        uninstall.leave(c, chosen)
+        return
+    rows = f"path {unit}\ntree {host.under(ours.seat)}"
+    calls = (
+        call("stop_units", ours.worker),
+        call("take_away", text=rows),
+        call("systemctl", "daemon-reload"),
+    )
+    carry_out(c, host, Change(f"remove the worker from {name_of(c)}", "\n".join(calls)))

@@ -1,0 +1,118 @@
+"""What shows that the machine or JupyterLab is ill: each gives the proof, or nothing. Pure."""
+
+from __future__ import annotations
+
+from ..status.display import ago
+from .evidence import Evidence
+
+APART = 60  # seconds that two clocks may differ
+
+
+# --- the machine -----------------------------------------------------------------------------
+
+
+def no_root(e: Evidence) -> str:
+    return e.refused
+
+
+def absent(e: Evidence) -> str:
+    gone = e.jupyter("LoadState") == "not-found"
+    return f"there is no {e.jupyters}" if gone else ""
+
+
+def full(e: Evidence) -> str:
+    found = (d for d in e.disks if d.full)
+    told = (f"{d.path} has {d.free // 2**20} MB free of {d.size // 2**20}{e.biggest(d.path)}"
+            for d in found)  # fmt: skip
+    return next(told, "")
+
+
+def no_inodes(e: Evidence) -> str:
+    found = (d for d in e.disks if d.inodes and d.inodes_free < 100)
+    return next((f"{d.path} has {d.inodes_free} of {d.inodes} inodes free" for d in found), "")
+
+
+def low(e: Evidence) -> str:
+    found = (d for d in e.disks if d.low)
+    told = (f"{d.path} has {d.free // 2**20} MB and {d.inodes_free} inodes free{e.biggest(d.path)}"
+            for d in found)  # fmt: skip
+    return next(told, "")
+
+
+def clock(e: Evidence) -> str:
+    if abs(e.offset) < APART:
+        return ""
+    asks = "; it asks no time server" if "NTP=no" in e.lines("ntp") else ""
+    which = "ahead of" if e.offset > 0 else "behind"
+    return f"the server's is {ago(round(abs(e.offset) / 60) * 60)} {which} this machine's{asks}"
+
+
+# --- JupyterLab ------------------------------------------------------------------------------
+
+
+def state(e: Evidence) -> str:
+    return e.jupyter("ActiveState")
+
+
+def masked(e: Evidence) -> str:
+    return f"{e.jupyters} is masked" if e.jupyter("LoadState") == "masked" else ""
+
+
+def stopped(e: Evidence) -> str:
+    if state(e) != "inactive" or e.asleep or absent(e) or masked(e):
+        return ""
+    how = e.jupyter("UnitFileState") or "there"
+    return f"{e.jupyters} is {how}{' and' if how == 'disabled' else ', but'} inactive"
+
+
+def ends(e: Evidence) -> str:
+    """How it goes down; empty for one that runs, sleeps or was stopped."""
+    silent = e.failed is not None and e.failed[0].startswith("answers")
+    often = silent and e.jupyter("NRestarts") not in ("", "0")  # seen while it begins
+    again = often or e.jupyter("SubState") == "auto-restart"
+    return "failed" if state(e) == "failed" else "ends and is started again" if again else ""
+
+
+def no_program(e: Evidence) -> str:
+    # systemd forgets the status while it tries again, the journal does not
+    broken = e.jupyter("ExecMainStatus") == "203" or "Failed at step EXEC" in e.last_words
+    told = f"{e.jupyters}: {e.last_words or 'its program cannot be run'}"
+    return told if broken and ends(e) else ""
+
+
+def no_memory(e: Evidence) -> str:
+    how = ends(e) and e.jupyter("Result") == "oom-kill"
+    return f"{e.jupyters} {ends(e)}: killed by the kernel" if how else ""
+
+
+def crashing(e: Evidence) -> str:
+    return f"{e.jupyters} {ends(e)}: {e.last_words or e.jupyter('Result')}" if ends(e) else ""
+
+
+def killed_lately(e: Evidence) -> str:
+    return next(iter(e.lines("memory")), "")
+
+
+def door(e: Evidence, rights: str) -> tuple[str, str]:
+    """Mode and owners of the socket, or of its folder, and its path."""
+    rows = [r.split(None, 2) for r in e.lines("socket") if r.startswith(rights)]
+    return (f"{rows[0][0]} {rows[0][1]}", rows[0][2]) if rows else ("", "")
+
+
+def shut(e: Evidence) -> str:
+    """What Nginx's user met at the socket: curl's 7 is a socket that it may not open."""
+    row = next((r.split() for r in e.lines("socket") if r.startswith("nginx ")), None)
+    return row[1] if row and row[2] == "7" and state(e) == "active" else ""
+
+
+def shut_folder(e: Evidence) -> str:
+    rights, path = door(e, "d")
+    well = rights[4:7] in ("r-s", "r-x", "rws", "rwx", "--x", "--s") and rights.endswith(
+        ":www-data"
+    )
+    return f"Nginx ({shut(e)}) cannot enter {path}: {rights}" if shut(e) and not well else ""
+
+
+def shut_socket(e: Evidence) -> str:
+    rights, path = door(e, "s")
+    return f"Nginx ({shut(e)}) cannot open {path}: {rights}" if shut(e) and rights else ""

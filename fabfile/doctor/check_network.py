@@ -1,0 +1,140 @@
+"""What shows that people do not get there: the proofs as seen from this machine. Pure."""
+
+from __future__ import annotations
+
+from .evidence import Arrival, Evidence
+from .probe import PIECE, Door
+
+
+def there(door: Door) -> str:
+    """Where a door is, and whose, in words."""
+    return f"{door.address} ({door.server})" if door.server else door.address
+
+
+def banned(e: Evidence) -> str:
+    told = " ".join(e.lines("banned"))
+    return f"{told}; {closed(e)}" if told and closed(e) else ""
+
+
+def closed(e: Evidence) -> str:
+    """A door of the server that is shut, though Nginx listens behind it."""
+    found = (d for d in e.doors if d.closed and d.address in e.own and e.serving)
+    return next((f"port {e.gate.port} of {d.address}: {d.closed}" for d in found), "")
+
+
+def rule(e: Evidence) -> str:
+    """The line of the server's firewall that is in the way, if it has one."""
+    lines = [w for w in e.lines("firewall") if w != "ufw inactive"]
+    near = (w for w in lines if str(e.gate.port) in w)
+    return next(near, lines[0] if lines else "")
+
+
+def firewall(e: Evidence) -> str:
+    ufw = any(w == "ufw active" for w in e.lines("firewall"))
+    return f"{closed(e)}; there: {rule(e)}" if closed(e) and rule(e) and not ufw else ""
+
+
+def ufw(e: Evidence) -> str:
+    active = any(w == "ufw active" for w in e.lines("firewall"))
+    return f"{closed(e)}; ufw is active" if closed(e) and active else ""
+
+
+def between(e: Evidence) -> str:
+    return "" if rule(e) else closed(e)
+
+
+def unknown(e: Evidence) -> str:
+    named = any(d.named for d in e.doors)
+    return "" if named else f"this machine knows no {e.gate.name}"
+
+
+def foreign(e: Evidence) -> list[Door]:
+    """The doors of the name that are of others, and through which nobody came here."""
+    led = {d.number for d, _ in e.fronts}
+    return [d for d in e.doors if d.named and d.address not in e.own and d.number not in led]
+
+
+def elsewhere(e: Evidence) -> str:
+    found = [d for d in foreign(e) if not gone_astray(d)]
+    if not found or e.fronts:
+        return ""
+    answer = found[0].lab or found[0].status
+    how = found[0].closed or (f"answers {answer}" if answer else "gives no answer")
+    who = f"{e.gate.name} is {there(found[0])} here, which {how}"
+    return f"{who}; the server is {e.peer or ', '.join(sorted(e.own))}"
+
+
+def gone_astray(door: Door) -> bool:
+    """Whether it is a proxy that does not get through to what is behind it."""
+    return door.status in (502, 503, 504)
+
+
+def no_way_back(e: Evidence) -> str:
+    found = next((d for d in foreign(e) if gone_astray(d)), None)
+    return f"{there(found)} answers {found.status}, and nobody came here" if found else ""
+
+
+def front(e: Evidence, wrong) -> str:
+    """The first front that does something wrong, and what.
+
+    :param wrong: (door, how our visitor came) -> words, or nothing.
+    """
+    told = ((door, wrong(door, came)) for door, came in e.fronts)
+    return next((f"{there(door)} {words}" for door, words in told if words), "")
+
+
+def no_upgrade(e: Evidence) -> str:
+    def wrong(door: Door, came: Arrival) -> str:
+        lost = came.upgrade is not None and came.upgrade.lower() != "websocket"
+        return "hands a websocket on as a plain request" if lost else ""
+
+    return front(e, wrong)
+
+
+def no_host(e: Evidence) -> str:
+    def wrong(door: Door, came: Arrival) -> str:
+        other = came.host is not None and came.host.lower() != e.gate.host.lower()
+        return f"calls us {came.host}, browsers say {e.gate.host}" if other else ""
+
+    return front(e, wrong)
+
+
+def front_body(e: Evidence) -> str:
+    own = e.lines("body") == ["413"]
+    return "" if own else front(
+        e, lambda door, _: f"answers 413 to {PIECE} bytes" if door.large == 413 else ""
+    )  # fmt: skip
+
+
+def under(e: Evidence) -> tuple[str, str, Door] | None:
+    """The path under which a front has us, the one that arrives here, the door; if it is odd."""
+    own = e.settings.base_path
+    found = [(d.sent.rpartition("/")[0], came.path, d) for d, came in e.fronts]
+    if any(sent == own == came for sent, came, _ in found):
+        return None
+    return next(iter(found), None)
+
+
+def rewritten(e: Evidence) -> str:
+    if not (odd := under(e)):
+        return ""
+    sent, came, door = odd
+    leads = f"; /lab leads to {door.place}" if door.place else ""
+    return f"{there(door)} has us under {sent or '/'}, which arrives as {came or '/'}{leads}"
+
+
+def in_front(e: Evidence) -> str:
+    return front(e, lambda door, came: f"stands in front: from it ({came.address}) people come")
+
+
+def untrusted(e: Evidence) -> str:
+    found = (d for d in e.doors if d.untrusted and d.named)
+    return next((f"{there(d)}: {d.untrusted}" for d in found), "")
+
+
+def nothing_there(e: Evidence) -> str:
+    """The way leads to the server, Nginx is well, and people still get something else."""
+    found = (d for d in e.doors if d.named and d.address in e.own and d.status and d.lab)
+    wrong = (d for d in found if not (d.lab in (301, 302) and d.place) and e.failed is None)
+    # a 502 here, and there all is well: it had only just been started
+    return next((f"/lab answers {d.lab} at {there(d)}" for d in wrong if d.lab < 500), "")

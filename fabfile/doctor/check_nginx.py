@@ -1,0 +1,125 @@
+"""What shows that Nginx or its certificate is wrong: each gives the proof, or nothing. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from ..items.certificate import covers, days_left, issuer, lasts, names
+from .evidence import Evidence
+from .nginx_config import size
+from .probe import PIECE
+
+NGINX = "nginx.service"
+
+
+def rejected(e: Evidence) -> str:
+    return next((w for w in e.lines("nginx") if "[emerg]" in w and "Permission" not in w), "")
+
+
+def taken(e: Evidence) -> str:
+    ports = {e.settings.http_port, e.settings.entrance}
+    found = {p: n for p, n in e.listening.items() if p in ports and n not in ("nginx", "")}
+    return next((f"{name} listens at port {port}" for port, name in found.items()), "")
+
+
+def nginx_masked(e: Evidence) -> str:
+    return f"{NGINX} is masked" if e.unit(NGINX, "LoadState") == "masked" else ""
+
+
+def nginx_down(e: Evidence) -> str:
+    how = e.unit(NGINX, "ActiveState")
+    return f"{NGINX} is {how}" if how in ("inactive", "failed") else ""
+
+
+def no_site(e: Evidence) -> str:
+    if e.site is None or e.site.files:
+        return ""
+    return f"no server of Nginx has {e.settings.domain} at port {e.settings.entrance}"
+
+
+def two_sites(e: Evidence) -> str:
+    others = [f for f in e.site.files if e.settings.instance.called not in f] if e.site else []
+    return f"{others[0]} has it, too" if others and len(e.site.files) > 1 else ""
+
+
+def proxied(e: Evidence) -> bool:
+    return bool(e.site and e.site.proxied)
+
+
+def upgrade(e: Evidence) -> str:
+    if not proxied(e):
+        return ""
+    lacks = [n for n in ("Upgrade", "Connection") if not e.site.headers.get(n.lower())]
+    if lacks:
+        return f"{e.site.files[0]} has no proxy_set_header {lacks[0]}"
+    old = e.site.version != "1.1" and f"{e.site.files[0]} has no proxy_http_version 1.1"
+    return old or ""
+
+
+def host(e: Evidence) -> str:
+    told = e.site.headers.get("host", "") if proxied(e) else "$http_host"
+    usual = e.settings.host == e.settings.domain
+    if told not in ("", "$proxy_host") and (usual or told not in ("$host", e.settings.domain)):
+        return ""
+    what = f"proxy_set_header Host {told}" if told else "no proxy_set_header Host"
+    return f"{e.site.files[0]} has {what}, browsers say {e.settings.host}"
+
+
+def small_body(e: Evidence) -> str:
+    chosen = limit(e) < PIECE
+    return "" if chosen else body(e)
+
+
+def small_chosen(e: Evidence) -> str:
+    return f"lab.upload_limit: {e.settings.upload_limit}" if limit(e) < PIECE and body(e) else ""
+
+
+def limit(e: Evidence) -> int:
+    """Bytes that the settings allow a body."""
+    return size(e.settings.upload_limit)
+
+
+def body(e: Evidence) -> str:
+    told = f", client_max_body_size {e.site.body} bytes" if proxied(e) else ""
+    refused = e.lines("body") == ["413"]
+    return f"Nginx on the server answers 413 to {PIECE} bytes{told}" if refused else ""
+
+
+def timeout(e: Evidence) -> str:
+    short = proxied(e) and e.site.timeout < e.settings.read_timeout
+    return f"{e.site.files[0]} has proxy_read_timeout {e.site.timeout:.0f} s" if short else ""
+
+
+# --- certificates ----------------------------------------------------------------------------
+
+
+def no_certificate(e: Evidence) -> str:
+    missing = e.settings.secure and e.serving and e.certificate is None
+    return f"Nginx shows none at port {e.settings.entrance}" if missing else ""
+
+
+def clocks(e: Evidence) -> tuple[datetime, datetime]:
+    """What time it is, here and there: what only one of them makes of it is that clock's fault."""
+    now = datetime.now(UTC)
+    return now, now + timedelta(seconds=e.offset)
+
+
+def expired(e: Evidence) -> str:
+    end = e.certificate and e.certificate.not_valid_after_utc
+    return f"it ended on {end:%Y-%m-%d %H:%M} UTC" if end and end < min(clocks(e)) else ""
+
+
+def too_early(e: Evidence) -> str:
+    start = e.certificate and e.certificate.not_valid_before_utc
+    early = start and start > max(clocks(e))
+    return f"it is valid from {start:%Y-%m-%d %H:%M} UTC" if early else ""
+
+
+def other_name(e: Evidence) -> str:
+    wrong = e.certificate and not covers(e.certificate, e.settings.domain)
+    return f"it is for {', '.join(names(e.certificate)) or 'no name'}" if wrong else ""
+
+
+def ends_soon(e: Evidence) -> str:
+    soon = e.certificate and not expired(e) and not lasts(e.certificate)
+    return f"{days_left(e.certificate)} days left, by {issuer(e.certificate)}" if soon else ""

@@ -1,0 +1,1 @@
+"""Read a server, compare, apply, read again."""

@@ -1,0 +1,216 @@
+"""Read the server once, show what differs, apply it at once, and read again whether it took."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from fabric import Connection
+from invoke import Exit
+
+from .. import settings
+from ..items import Change, Item, Needs
+from ..render import shell
+from ..ssh import channel, connection
+from ..ssh.errors import name_of
+from ..ui import console
+from . import hints
+from .host import Host
+from .other_instances import refuse_taken
+from .plan import (
+    MARK,
+    Step,
+    apply_script,
+    compare,
+    facts_of,
+    gather,
+    name,
+    reading_script,
+    sorted_out,
+    split,
+    whose,
+)
+
+INDEX = 600  # seconds that a package index may take to say what would come
+ROUNDS = 2  # a change may bring a second one about, such as a restart; more would be a loop
+
+
+@dataclass(frozen=True)
+class State:
+    """What converged: the host, its items, and the lines that were read of each."""
+
+    host: Host
+    items: list[Item]
+    answers: list[list[str]]
+
+    def of(self, kind: type) -> tuple[Item, list[str]]:
+        """The one item of a kind, with its lines."""
+        pairs = zip(self.items, self.answers, strict=True)
+        return next(pair for pair in pairs if isinstance(pair[0], kind))
+
+
+def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = None) -> State:
+    """Bring the server to what the steps' items say.
+
+    :param steps: the `items` functions of the step modules, in order.
+    :param chosen: the settings, when they are not the ones of `c.config`.
+    :raises Exit: for a host that is unfit, or a change that failed; the next run goes on.
+    """
+    chosen = chosen or settings.load(c.config)
+    report = console.report(name_of(c))
+    began = time.monotonic()
+    host, items, answers, changes = look(c, chosen, steps)
+    done = rounds = 0
+    while changes or host.unsettled:
+        if c.config.run.dry:
+            report.plan(host, changes, len(items), versions(c, changes, chosen))
+            return State(host, items, answers)
+        if changes and rounds == ROUNDS:
+            raise Exit(f"this did not take: {changes[0].say}; look at the server, then run again")
+        if changes and not rounds:
+            report.begin_host(host, changes, len(items))
+            refuse_full_disk(host, changes)
+        outcome = apply(c, host, items, changes, report)
+        if outcome is None:  # somebody else's run came in between
+            host, items, answers, changes = look(c, chosen, steps)
+            continue
+        host, answers = outcome
+        done, rounds = done + len(changes), rounds + 1
+        changes = compare(items, answers, {name(step) for step in steps})
+    for step in steps:
+        report.shown(name(step), facts_of(items, answers, name(step)))
+    report.end_host(done, len(items), time.monotonic() - began)
+    return State(host, items, answers)
+
+
+def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, list, list]:
+    """Connect, read, compare.
+
+    :returns: the host, its items, the lines of each, and the changes that are needed.
+    """
+    with ThreadPoolExecutor(1) as beside:  # rendering needs no network, connecting little else
+        first = beside.submit(gather, steps, chosen, Host())
+        connection.open_connection(c, chosen)
+    host, answers = read(c, first.result(), chosen)
+    host.refuse_unfit()
+    refuse_taken(host, chosen)
+    items = gather(steps, chosen, host)
+    where = f"fab -H {name_of(c)}"
+    items = [replace(i, command=where) if isinstance(i, Needs) else i for i in items]
+    return host, items, answers, compare(items, answers, {name(step) for step in steps})
+
+
+def read(
+    c: Connection, items: list[Item], chosen: settings.Settings
+) -> tuple[Host, list[list[str]]]:
+    """Read the host and all items in one command, as the login user."""
+    user = chosen.user
+    lines = channel.ask(c, reading_script(items, chosen, root=c.user == "root"))
+    sections = sorted_out(lines)
+    if "user=" in sections.get("facts", []):
+        raise Exit(
+            f"there is no user {user or c.user} on {c.original_host}: make one there, or mend "
+            "lab.user"
+        )
+    if "end" not in sections:
+        last = lines[-1] if lines else "nothing"
+        raise Exit(f"{name_of(c)} could not be read; it said: {last}")
+    try:
+        host = Host.parse(sections["facts"], sections["neighbours"], sections.get("added", []))
+    except (KeyError, ValueError) as problem:
+        raise Exit(f"{name_of(c)} tells no facts of a server ({problem})") from None
+    if user not in ("", c.user) and not host.root:
+        raise Exit(f"lab.user is {user}: log in as that user or as root, not as {c.user}")
+    return host, in_order(c, host, items, sections)
+
+
+def in_order(c: Connection, host: Host, items: list[Item], sections) -> list[list[str]]:
+    """Return the lines of each item.
+
+    :raises Exit: when what only the user may read could not be read whole.
+    """
+    if any(str(n) not in sections for n in range(len(items))):
+        raise Exit(f"{name_of(c)}: what is in {host.home} could not be read as {host.user}: see "
+                   "whether a disk there hangs, then run again")  # fmt: skip
+    return [sections[str(n)] for n in range(len(items))]
+
+
+def apply(c, host: Host, items, changes: list[Change], report):
+    """Apply the changes in one command, telling each step as it begins and ends; read again.
+
+    :returns: the host and the lines of its items afterwards; None when it was another's turn.
+    :raises Exit: when a step failed or the connection was lost.
+    """
+    script = apply_script(host, items, changes, console.operator())
+    talk = channel.apply(c, script, root=host.root)
+    words: list[str] = []
+    lines: list[str] = []
+    failed, begun = None, False
+    try:
+        while True:
+            word, _, rest = (line := next(talk)).partition(" ")
+            if not begun:  # a login shell may say anything before
+                begun = line == "go"
+                words += [] if begun else [line]
+            elif lines or MARK.fullmatch(line):
+                lines.append(line)
+            elif word == "begin":
+                report.begin(int(rest), changes[int(rest)].say)
+            elif word == "end":
+                number, code = map(int, rest.split())
+                report.end(number, changes[number].say, code == 0)
+                failed = changes[number] if code else failed
+            elif word == "turn":
+                host = replace(host, turn=rest)
+            elif word == "held":
+                raise Exit(f"{name_of(c)}: nothing was begun: {rest} is still at work "
+                           "there; wait for that run to end, then run again")  # fmt: skip
+            elif word == "note":
+                report.note(rest)
+            elif word == "refused":
+                raise Exit(f"{name_of(c)}: nothing was begun: {rest}")
+            else:
+                words.append(rest if word == "|" else line)
+    except StopIteration as end:
+        status = end.value
+    finally:
+        report.stop()
+    where = name_of(c)
+    if failed:
+        raise Exit(hints.explain(failed.say, words, report, where))
+    if words[-1:] == ["again"]:
+        return None
+    sections = sorted_out(lines)
+    if status != 0 or "end" not in sections:
+        last = words[-1] if words else "the connection was cut"
+        raise Exit(f"{where}: stopped half-way: {last}; run again, it goes on from there")
+    return host, in_order(c, host, items, sections)
+
+
+def versions(c, changes: list[Change], chosen: settings.Settings) -> dict[int, list[str]]:
+    """Ask apt, uv or pip, without root and without writing, what they would install.
+
+    :returns: the number of a change -> `name version` of all that would come with it.
+    """
+    asked = "".join(f"section {n}\n{change.would}\n" for n, change in enumerate(changes))
+    if not any(change.would for change in changes):
+        return {}
+    told = split(ask_user(c, chosen, f"answer\n{asked}"))
+    return {n: sorted(told.get(str(n), [])) for n in range(len(changes))}
+
+
+def ask_user(c: Connection, chosen: settings.Settings, calls: str) -> list[str]:
+    """Call functions that read, as the user whose files and programs they need."""
+    script = f"{shell('read.sh')}{whose(chosen)}{calls}\n"
+    return channel.ask(c, script, user=chosen.user, seconds=INDEX)
+
+
+def refuse_full_disk(host: Host, changes: list[Change]) -> None:
+    """Refuse before anything is written when what will be installed cannot fit."""
+    room = sum(change.room for change in changes)
+    if host.free < room:
+        raise Exit(
+            f"the disk is full: {host.free} MB free under {host.home}, {room} MB are needed; "
+            "make room there, then run again"
+        )

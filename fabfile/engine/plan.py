@@ -1,0 +1,196 @@
+"""From items to a plan: what to read, what differs, in which order it is changed. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..items import Change, Item, Needs, Packages, Service, assigned, call, here, look, quote
+from ..render import HOME, shell
+from ..settings import Settings
+from ..ui.console import printable
+from .host import ADDED, Host
+
+Step = Callable[[Settings, Host], list[Item]]
+MARK = re.compile("@[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MORE = f"section added\n{look('show_added', ADDED)}\n"  # a fact that is the user's
+# The functions that change a server.
+SHELL = (
+    "users", "apply", "places", "ledger", "files", "packages", "services", "cluster", "upgrade",
+    "restore",
+)  # fmt: skip
+# What runs on the server beside the shell -> the part of a step's name that needs it.
+TOOLS = {
+    "read.sh": "fill_",
+    "install.py": "fill_venv",
+    "members.py": "check_backup",
+    "needs.py": "drop_packages",
+    "assets.py": "fill_assets",
+    "answers.py": "start_service",
+    "check.py": "check_venv",
+    "kernel.py": "check_venv",
+    "exchange.py": "start_service",
+}
+
+
+def name(step: Step) -> str:
+    """A step's name: its module's."""
+    return step.__module__.rpartition(".")[2]
+
+
+def gather(steps, chosen, host: Host) -> list[Item]:
+    """All items of the steps, in order."""
+    return [item for step in steps for item in step(chosen, host)]
+
+
+def facts_of(items, answers, step: str) -> str:
+    """What a step's items want shown."""
+    told = (i.shown(lines) for i, lines in zip(items, answers, strict=True) if i.step == step)
+    return ", ".join(filter(None, told))
+
+
+def look_script(items: dict[int, Item]) -> str:
+    """Return the calls that print the state of items, each in a section named by its number."""
+    some = items.values()
+    paths = dict.fromkeys(path for item in some for path in item.paths)
+    units = dict.fromkeys(u for item in some if isinstance(item, Service) for u in item.units)
+    names = dict.fromkeys(n for item in some if isinstance(item, Packages) for n in item.names)
+    asked = {"look_at": paths, "ask_systemd": units, "ask_dpkg": names}
+    first = "".join(f"{look(ask, *things)}\n" for ask, things in asked.items() if things)
+    return first + "".join(f"section {n}\n{item.read()}\n" for n, item in items.items())
+
+
+def look_as_root(items: list[Item], user: str, home: str, first: str = "") -> str:
+    """Return the same for root, who leaves what is in the user's places to that user.
+
+    :param user: the shell that sets whose JupyterLab it is.
+    :param home: the user's home, as it stands in the items' paths.
+    :param first: what else that user is to read.
+    """
+    numbered = dict(enumerate(items))
+    theirs = {n: item for n, item in numbered.items() if item.is_theirs(home)}
+    ours = {n: item for n, item in numbered.items() if n not in theirs}
+    calls = f"{shell('read.sh')}{user}answer\n{first}{look_script(theirs)}section end\n"
+    return f"{look_script(ours)}theirs {here(calls)}\n"
+
+
+def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> str:
+    """Return the whole of what reads a host: its facts, then its items.
+
+    :param root: whether root logs in.
+    """
+    first = f"{shell('read.sh')}{whose(chosen)}answer\nsection facts\nfacts\n"
+    first += "section neighbours\nneighbours\n"
+    look = (
+        look_as_root(items, whose(chosen), "~", MORE)
+        if root
+        else MORE + look_script(dict(enumerate(items)))
+    )
+    return f"{first}{look}section end\n"
+
+
+def whose(chosen: Settings) -> str:
+    """The lines that set `instance`, `account` and `home`: which JupyterLab, and whose."""
+    return f"instance={chosen.instance.called}\naccount={quote(chosen.user)}\n{HOME}\n"
+
+
+def split(lines: list[str]) -> dict[str, list[str]]:
+    """Sort the lines of an answer under the names of its sections.
+
+    Its first line tells the mark with which the line of each section begins. A section counts once,
+    and what a login shell says before the mark does not count.
+
+    :returns: name -> lines.
+    """
+    sections: dict[str, list[str]] = {}
+    here: list[str] = []
+    mark = ""
+    for line in lines:
+        if not mark:
+            mark = f"{line} " if MARK.fullmatch(line) else ""
+        elif line.startswith(mark):
+            name, here = line.removeprefix(mark), []
+            sections.setdefault(name, here)
+        else:
+            here.append(line)
+    return sections
+
+
+def sorted_out(lines: list[str]) -> dict[str, list[str]]:
+    """Sort the lines of a whole answer, also those that root had read as the user.
+
+    :returns: as `split` does; nothing when the end is missing. What root read itself counts more.
+    """
+    sections = split(lines)
+    return split(sections.pop("theirs", [])) | sections if "end" in sections else {}
+
+
+def compare(items: list[Item], answers: list[list[str]], running: set[str]) -> list[Change]:
+    """The changes that are needed, in order; a later item knows what the earlier ones touch."""
+    touched: set[str] = set()
+    changes = []
+    for item, lines in zip(items, answers, strict=True):
+        if isinstance(item, Needs) and item.maker in running:
+            continue
+        change = item.compare(lines, touched)
+        if change:
+            touched |= set(change.touches)
+            changes.append(change)
+    return merge_packages(items, changes)
+
+
+def merge_packages(items: list[Item], changes: list[Change]) -> list[Change]:
+    """Checks, then packages: at once what the next change waits for, the rest beside the others."""
+    checks = [change for change in changes if change.check]
+    others = [change for change in changes if not change.packages and not change.check]
+    missing = list(dict.fromkeys(n for change in changes for n in change.packages))
+    if not missing:
+        return checks + others
+    waiting = (set(change.needs) & set(missing) for change in others)
+    first = next(filter(None, waiting), set(missing))
+    groups = [n for n in missing if n in first], [n for n in missing if n not in first]
+    installer = next(item for item in items if isinstance(item, Packages))
+    merged = [installer.install(names) for names in groups if names]
+    merged[0] = replace(merged[0], would=installer.install(missing).would)  # asked of apt once
+    merged[1:] = [replace(change, would="") for change in merged[1:]]
+    return checks + merged + others
+
+
+def schedule(changes: list[Change]) -> str:
+    """The lines that run the steps: a second package transaction goes on beside what follows."""
+    packages = [n for n, change in enumerate(changes) if change.packages]
+    beside = packages[1] if len(packages) > 1 else None
+    lines = []
+    for n, change in enumerate(changes):
+        if beside is not None and set(change.needs) & set(changes[beside].packages):
+            lines.append("finish")
+        lines.append(f"begin {n}" if n == beside else f"run {n}")
+    return "\n".join([*lines, "finish"]) + "\n"
+
+
+def applying() -> str:
+    """The functions that change a server."""
+    return "".join(shell(f"{name}.sh") for name in SHELL)
+
+
+def apply_script(host: Host, items: list[Item], changes: list[Change], operator: str) -> str:
+    """The whole of what runs as root: tools, steps, their order, and the second look.
+
+    :param operator: who runs it, for whoever comes in between.
+    """
+    values = {"instance": host.instance, "account": host.user, "home": host.home}
+    parts = [assigned(values), shell("read.sh"), applying()]
+    parts.append(call("confirm_user", host.user, host.uid, host.group, host.home) + "\n")
+    parts.append(call("take_turn", operator, host.turn) + "\n")
+    calls = "".join(change.shell for change in changes)
+    for tool, user in TOOLS.items():
+        if user in calls:
+            parts.append(f'cat >"$run/{tool}" {here(shell(tool))}\n')
+    if "take_away" in calls or "close_ledger" in calls:
+        parts.append(shell("uninstall.sh"))
+    for n, c in enumerate(changes):  # a comment ends with its line, whatever a name in it holds
+        parts.append(f"step_{n}() {{ # {' '.join(printable(c.say).split())}\n{c.shell}\n}}\n")
+    look = f"answer\n{look_as_root(items, assigned(values), host.home)}section end\n"
+    end = "settle\n" if items else "settle_deed\n"
+    return "".join([*parts, schedule(changes), end, look if items else "answer\nsection end\n"])

@@ -1,0 +1,156 @@
+"""The same tasks on many hosts at once: a bad host does not stop the others."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import json
+import os
+import shlex
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from fabric import Connection
+from invoke import Exit
+
+from .. import settings
+from ..catalogue import FLEET
+from ..engine.task import local_task
+from ..settings.groups import personal
+from ..ui import console
+from .table import Prefixed, Result, Row, summary
+from .targets import FAILED, choose, remember
+
+TASKS = {task.name: task for task in FLEET}
+OPTIONS = {"verify": "full", "drift": "status"}  # those that may stand beside it -> its task
+
+
+def parsed(what: str):
+    """Read a task with its options, as `packages --add numpy`, as fab itself reads them.
+
+    :returns: its name, and the task as a function of a connection.
+    """
+    from invoke.exceptions import ParseError
+    from invoke.parser import Parser, ParserContext
+
+    name = what.partition(" ")[0]
+    if name not in TASKS:
+        raise Exit(f"fleet: no task {name}; it runs {', '.join(TASKS)}")
+    known = ParserContext(name=name, args=TASKS[name].get_arguments())
+    try:
+        (given,) = Parser(contexts=[known]).parse_argv(shlex.split(what))
+    except (ParseError, ValueError) as problem:
+        raise Exit(f"fleet: {what}: {problem}; fab --help {name} shows its options") from None
+    return name, functools.partial(TASKS[name], **given.as_kwargs)
+
+
+def run_on(config, target: str, task, sink: console.Sink) -> Result:
+    """Run the task on one host; whatever goes wrong is its result.
+
+    :param target: the host, or USER/HOST.
+    :param task: a function of a connection.
+    """
+    console.SINK.set(sink)
+    sink.step("connecting")
+    result, began = Result(target), time.monotonic()
+    user, _, host = target.rpartition("/")
+    try:
+        with Connection(host, config=config.clone()) as connection:
+            task(personal(connection, user))
+        result.state = "changed" if sink.changed else "differs" if sink.differs else "ok"
+    except Exit as problem:
+        result.state, result.why = "failed", problem.message or f"exit {problem.code}"
+        if problem.code == 2:
+            result.state = "drifted"
+    except Exception as problem:
+        result.state, result.why = "failed", f"{type(problem).__name__}: {problem}"
+    result.seconds = time.monotonic() - began
+    sink.end(result.state)
+    return result
+
+
+@local_task
+def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, drift=False):
+    """Run a task on many hosts at once: fab fleet full --on a,b
+
+    A bad host does not stop the others; a table at the end sums up.
+
+    :param what: the task, and in quotes with it its options: 'packages --add numpy'.
+    :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config; a user's
+        JupyterLab on a host is USER/HOST.
+    :param limit: only the hosts that match one of these comma-separated patterns.
+    :param jobs: how many at once.
+    :param retry_failed: the hosts on which the last fleet failed.
+    :param verify: with full: ask the finished thing as a user would; `--no-verify` leaves that out.
+    :param drift: with status: exit with 2 when something differs anywhere, and nothing failed.
+    """
+    if isinstance(c, Connection):
+        raise Exit("fleet takes its hosts from --on or fabric.yaml, not from -H")
+    name, task = parsed(what)
+    if not 1 <= jobs <= 256:
+        raise Exit("fleet: --jobs takes a number from 1 to 256")
+    options = {"verify": verify} if not verify else {}
+    options |= {"drift": drift} if drift else {}
+    for option in options:
+        if name != OPTIONS[option]:
+            raise Exit(f"fleet: --{'no-' * (not options[option])}{option} goes with "
+                       f"{OPTIONS[option]}, not with {name}")  # fmt: skip
+    settings.load(c.config)
+    chosen = choose(c.config, on, limit, retry_failed)
+    results = run(c.config, chosen, functools.partial(task, **options), jobs)
+    if task.keywords.get("json"):
+        for result in (r for r in results if r.state == "failed"):
+            print(json.dumps({"host": result.host, "error": result.why}))
+    else:
+        summary(results)
+    failed = [result.host for result in results if result.state == "failed"]
+    again = ""
+    if not (c.config.run.dry or name == "status"):
+        remember(failed, FAILED.read_text().split() if retry_failed else [], chosen)
+        again = f"; again with: fab fleet {shlex.quote(what)} --retry-failed"
+    if failed:
+        raise Exit(f"{len(failed)} of {len(results)} failed{again}")
+    if any(result.state == "drifted" for result in results):
+        raise Exit(code=2)
+
+
+def run(config, targets: list[str], task, jobs: int) -> list[Result]:
+    """Run the task on all hosts, so many at once, and for the users of one host one after another:
+    they would only wait for each other there. Results are in the order of the targets.
+    """
+    hosts: dict[str, list[str]] = {}
+    for target in targets:
+        hosts.setdefault(target.rpartition("@")[2].rpartition("/")[2], []).append(target)
+
+    def all_of_one(sinks: dict[str, console.Sink]) -> list[Result]:
+        return [run_on(config, target, task, sink) for target, sink in sinks.items()]
+
+    with ThreadPoolExecutor(min(jobs, len(hosts))) as pool, stopped_at_once():
+
+        def all_of(make) -> list[Result]:
+            calls = [
+                pool.submit(contextvars.copy_context().run, all_of_one, {t: make(t) for t in those})
+                for those in hosts.values()
+            ]
+            found = {result.host: result for call in calls for result in call.result()}
+            return [found[target] for target in targets]
+
+        if not sys.stdout.isatty():
+            return all_of(Prefixed)
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+        with Progress(*columns, TimeElapsedColumn()) as progress:
+            return all_of(lambda host: Row(host, progress))
+
+
+@contextlib.contextmanager
+def stopped_at_once():
+    """Let Ctrl-C end all connections, instead of waiting for what runs on every host."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nstopped; the next run goes on from there", file=sys.stderr, flush=True)
+        os._exit(130)

@@ -1,0 +1,69 @@
+"""How a fleet shows its hosts: lines with their names, rows on a terminal, a table at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ui import console
+
+
+@dataclass
+class Result:
+    """How it went on one host."""
+
+    host: str
+    state: str = "ok"
+    seconds: float = 0.0
+    why: str = ""
+
+
+class Prefixed(console.Sink):
+    """A host's lines, each under its name: for a pipe."""
+
+    alone = False
+
+    def __init__(self, host: str):
+        super().__init__()
+        self.host = host
+
+    def line(self, text, routine=False):
+        print(self.prefixed(text), end="", flush=True)
+
+    def prefixed(self, text: str) -> str:
+        """The text with the host before each of its lines."""
+        return "".join(f"{self.host}: {row}\n" for row in console.printable(text).splitlines())
+
+
+class Row(Prefixed):
+    """A host's row on a terminal: what it does right now; above all rows, what is no routine."""
+
+    def __init__(self, host: str, progress):
+        super().__init__(host)
+        self.progress = progress
+        self.row = progress.add_task(f"{host}: waiting", total=None, start=False)
+
+    def step(self, text):
+        self.progress.start_task(self.row)
+        self.progress.update(self.row, description=f"{self.host}: {console.printable(text)[:60]}")
+
+    def line(self, text, routine=False):
+        if routine:
+            self.step(text.strip())
+        else:
+            words = self.prefixed(text)
+            self.progress.console.print(
+                words, end="", markup=False, highlight=False, soft_wrap=True
+            )
+
+    def end(self, state):
+        self.step(state)
+        self.progress.update(self.row, total=1, completed=1)
+
+
+def summary(results: list[Result]) -> None:
+    """Print a line a host: its state, its seconds, and why it failed."""
+    width = max(len(result.host) for result in results)
+    print(f"\n{'host':<{width}}  {'state':<8} seconds  why")
+    for result in results:
+        why = console.printable(result.why.splitlines()[0]) if result.why else ""
+        print(f"{result.host:<{width}}  {result.state:<8} {result.seconds:7.1f}  {why}")

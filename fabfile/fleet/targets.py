@@ -1,0 +1,64 @@
+"""Which hosts a fleet runs on: names, groups, patterns, or those that failed the last time."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+from pathlib import Path
+
+from invoke import Exit
+
+from ..settings.groups import listed, members
+
+FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed
+
+
+def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
+    """Say which hosts: names, groups of fabric.yaml, patterns of ssh_config.
+
+    :param wanted: comma-separated; empty means `hosts:` of fabric.yaml.
+    :param limit: comma-separated patterns; only the hosts that match one are taken.
+    :raises Exit: when nothing is left.
+    """
+    groups, known = config.get("groups") or {}, config.base_ssh_config.get_hostnames()
+    if retry_failed:
+        if wanted:
+            raise Exit("--retry-failed takes the hosts that failed the last time: leave out --on")
+        names = FAILED.read_text().split() if FAILED.exists() else []
+        if not names:
+            raise Exit("no host failed the last time: nothing to try again")
+    else:
+        names = listed(wanted or config.get("hosts") or [])
+    hosts: list[str] = []
+    for name in names:
+        if name in groups:
+            hosts += members(config, name)
+        elif "*" in name or "?" in name:
+            hosts += sorted(h for h in fnmatch.filter(known, name) if not set(h) & set("*?"))
+        else:
+            hosts.append(name)
+    patterns = [word for word in limit.split(",") if word]
+    if patterns:
+        hosts = [h for h in hosts if any(matches(h, pattern) for pattern in patterns)]
+    if not hosts:
+        raise Exit("no host left to run on: give --on a,b, or `hosts:` in fabric.yaml")
+    return list(dict.fromkeys(hosts))
+
+
+def matches(host: str, pattern: str) -> bool:
+    """Whether a pattern means this host, with or without its user and port, or a user's there."""
+    owner, _, host = host.rpartition("/")
+    if (owner and fnmatch.fnmatch(f"{owner}/{host}", pattern)) or owner == pattern:
+        return True
+    bare = host.rpartition("@")[2].partition(":")[0]
+    return fnmatch.fnmatch(host, pattern) or fnmatch.fnmatch(bare, pattern)
+
+
+def remember(failed: list[str], before: list[str], run_on: list[str]) -> None:
+    """Keep which hosts failed, for --retry-failed.
+
+    :param before: those that had failed before, of which only some may have been run on.
+    """
+    with contextlib.suppress(OSError):  # a home that cannot be written
+        FAILED.parent.mkdir(parents=True, exist_ok=True)
+        FAILED.write_text("\n".join([*failed, *(h for h in before if h not in run_on)]))

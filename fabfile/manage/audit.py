@@ -1,0 +1,166 @@
+"""Try on the running server what an attacker would, and say which of it works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from invoke import Exit
+
+from .. import jupyter
+from ..engine.converge import read
+from ..engine.task import task
+from ..items import assigned
+from ..python import minimum_versions, requirements
+from ..render import shell
+from ..settings import Settings, load
+from ..ssh import channel, connection
+from ..ssh.errors import name_of
+from ..ui.console import count, say
+
+ROW = re.compile(r"audit\|(\w+)\|(closed|open)\|(.*)")
+EXPOSED = {"standard": "6.6", "strict": "1.4"}  # of 10, as systemd-analyze security counts
+
+
+def by_port(settings: Settings) -> str:
+    """A loopback port is everybody's on that server."""
+    return f"lab.port: {settings.port}" if settings.port else ""
+
+
+def by_tls(settings: Settings) -> str:
+    """Without HTTPS all that is said can be heard."""
+    return "lab.tls: off" if not settings.secure else ""
+
+
+def by_sandbox(settings: Settings) -> str:
+    """The standard sandbox leaves sudo to those who have it."""
+    return "lab.sandbox: standard" if settings.sandbox == "standard" else ""
+
+
+def by_limit(settings: Settings) -> str:
+    """Somebody wanted no limit of memory."""
+    return "lab.memory_limit: infinity" if settings.memory_limit == "infinity" else ""
+
+
+def by_rate(settings: Settings) -> str:
+    """So many logins a minute that ten in a row are not too many."""
+    return f"lab.login_rate: {settings.login_rate}" if settings.login_rate > 60 else ""
+
+
+def by_site(settings: Settings) -> str:
+    """Its certificate, and which TLS it speaks, are those of the site that is there."""
+    return "lab.tls: theirs" if settings.tls == "theirs" else ""
+
+
+@dataclass(frozen=True)
+class Threat:
+    """What may happen, and what ends it: a task, with what follows it.
+
+    :param chosen: gives the setting that leaves it open on purpose, or nothing.
+    """
+
+    what: str
+    remedy: str
+    chosen: Callable[[Settings], str] = lambda _: ""
+    more: str = ""
+
+
+THREATS = {
+    "running": Threat("nothing runs that could be tried", "full"),
+    "beside": Threat("another user of the server gets past Nginx to a port", "full", by_port),
+    "ports": Threat(
+        "another user of the server reaches a program of JupyterLab's user at a port",
+        "packages",
+        more=" --remove what starts it, or end it in its notebook",
+    ),
+    "socket": Threat("another user of the server gets past Nginx to the socket", "systemd"),
+    "squat": Threat("another user takes JupyterLab's place, and the password", "full", by_port),
+    "kernels": Threat("another user reads what a kernel computes", "full"),
+    "files": Threat("another user reads the hash, the token, or notebooks", "full"),
+    "guesses": Threat("somebody guesses the password", "nginx", by_rate),
+    "names": Threat("JupyterLab answers to names that are not its own", "nginx"),
+    "logs": Threat("a token is read in a log", "full"),
+    "version": Threat("a stranger learns which versions run", "nginx"),
+    "pages": Threat("a token is guessed from the length of a compressed page", "nginx"),
+    "proxy": Threat("another user's server is shown under JupyterLab's name", "nginx"),
+    "headers": Threat("another site frames the pages, or code is smuggled into them", "nginx"),
+    "cookies": Threat("another site, or a script, uses the cookie of a session", "nginx"),
+    "clear": Threat("the password is read on the way", "full", by_tls),
+    "oldtls": Threat("a browser is talked into a TLS that is broken", "nginx", by_site),
+    "certificate": Threat("the certificate ends", "tls", by_site),
+    "sandbox": Threat("code in a notebook reaches what it does not need", "systemd"),
+    "root": Threat("code in a notebook becomes root by sudo", "full", by_sandbox),
+    "memory": Threat("a kernel takes all the memory of the server", "systemd", by_limit),
+    "hole": Threat("the server has a hole that everybody knows", "jupyter"),
+}
+
+
+def script(settings: Settings, host, login: str) -> str:
+    """Return the shell that tries, on the server, as root.
+
+    :param login: the user who logs in.
+    """
+    values = {
+        "instance": host.instance,
+        "account": host.user,
+        "home": host.home,
+        "project": host.under(settings.project),
+        "runtime": jupyter.runtime(settings, host) or host.under(jupyter.USUAL),
+        "venv": host.under(settings.venv),
+        "target": jupyter.target(settings),
+        "login": login,
+        "ports": requirements.proxied(settings, host) or "",
+        "socket": "" if settings.port else settings.instance.socket,
+        "domain": settings.domain,
+        "base": settings.base_path,
+        "owner": settings.site,
+        "scheme": settings.scheme,
+        "port": settings.entrance,
+        "http_port": settings.http_port,
+        "exposed": EXPOSED[settings.sandbox],
+        "publishers": shell("publishers.py"),
+        "impostor": shell("impostor.py"),
+        "floor": minimum_versions.floors()[minimum_versions.SERVER][0].partition(">=")[2],
+    }
+    return assigned(values) + "".join(map(shell, ("read.sh", "users.sh", "audit.sh")))
+
+
+@task
+def audit(c):
+    """Try what an attacker would, and say what works.
+
+    It exits with 1 when something does. What the settings leave open on purpose is told, too, with
+    the setting, and is no failure.
+    """
+    settings = load(c.config)
+    if c.config.run.dry:
+        for threat in THREATS.values():
+            say(f"  would try whether {threat.what}")
+        return
+    connection.open_connection(c, settings)
+    host, _ = read(c, [], settings)
+    words = list(channel.apply(c, script(settings, host, c.user), host.root))
+    told = [row.groups() for row in map(ROW.fullmatch, words) if row]
+    rows = [row for row in told if row[0] in THREATS]
+    if not rows:
+        raise Exit(f"{name_of(c)}: nothing was tried; it said: {' '.join(words[-3:]) or 'nothing'}")
+    number = {"closed": 0, "OPEN": 0, "chosen": 0}
+    for name, state, proof in rows:
+        threat = THREATS[name]
+        chosen = threat.chosen(settings)
+        state = state if state == "closed" else "chosen" if chosen else "OPEN"
+        number[state] += 1
+        say(f"  {state:<7} {threat.what}", routine=state == "closed")
+        say(f"          {proof}", routine=state == "closed")
+        if state == "chosen":
+            say(f"          as {chosen} says")
+        elif state == "OPEN":
+            say(f"          remedy: fab -H {name_of(c)} {threat.remedy}{threat.more}")
+    for note in (word.removeprefix("note|") for word in words if word.startswith("note|")):
+        say(f"  note    {note}")
+    told = f"{number['closed']} of {count(len(rows), 'threat')} closed"
+    told += f", {number['chosen']} open as chosen" if number["chosen"] else ""
+    if number["OPEN"]:
+        raise Exit(f"{name_of(c)}: {told}, {number['OPEN']} open that should be closed")
+    say(f"{name_of(c)}: {told}")

@@ -1,0 +1,107 @@
+"""JupyterLab stopped, started, or started again, because somebody asked for it."""
+
+from __future__ import annotations
+
+from fabric import Connection
+from invoke import Exit
+
+from .. import systemd
+from ..engine.actions import carry_out, meet
+from ..engine.host import Host
+from ..engine.task import task
+from ..items import Change, call
+from ..settings import Settings, load
+from ..ssh.errors import name_of
+from ..status.collect import condition, live
+from ..ui.console import count, may_ask, say
+
+
+def seen(c: Connection, settings: Settings) -> tuple[Host, dict, list[dict]]:
+    """Look at the unit and the kernels.
+
+    :returns: the host, what live.condition() says of the unit, and the kernels that run.
+    :raises Exit: when there is no such unit.
+    """
+    unit, running = systemd.service(settings, ()), live(settings, newest=False)
+    host, (lines, told, file) = meet(c, settings, [unit, running, systemd.needed(settings)])
+    there = condition(unit, lines)
+    if there["state"] == "absent" or file[0] == "absent":
+        raise Exit(f"{name_of(c)} has no {settings.instance.unit} yet, or another one than your "
+                   f"settings: first run fab -H {name_of(c)} full")  # fmt: skip
+    return host, there, running.told(told).get("kernels") or []
+
+
+def ends(kernels: list[dict]) -> str:
+    """Say which kernels will have ended; nothing when none runs."""
+    if not kernels:
+        return ""
+    names = [f"{one['notebook'] or one['name']} ({one['state'] or 'unknown'})" for one in kernels]
+    end = "ends" if len(kernels) == 1 else "end"
+    return f"{count(len(kernels), 'kernel')} {end} with it: {', '.join(names)}"
+
+
+def consent(kernels: list[dict], yes: bool) -> None:
+    """Say which kernels end; on a terminal, ask first when one of them is at work.
+
+    :raises Exit: when the answer is no.
+    """
+    told = ends(kernels)
+    if told:
+        say(f"  note          {told}")
+    busy = [one for one in kernels if one["state"] == "busy"]
+    if busy and not yes and may_ask():
+        answer = input(
+            f"{count(len(busy), 'kernel')} busy: what it computes is lost. Go on? [y/N] "
+        )
+        if answer.strip().lower() not in ("y", "yes"):
+            raise Exit("nothing was changed")
+
+
+@task
+def restart(c, yes=False):
+    """Start JupyterLab again, and wait until it answers.
+
+    Kernels end, notebooks stay. It says which kernels run; on a terminal it asks first when one of
+    them is computing.
+
+    :param yes: do not ask.
+    """
+    settings = load(c.config)
+    host, _, kernels = seen(c, settings)
+    if not c.config.run.dry:
+        consent(kernels, yes)
+    carry_out(
+        c, host, Change(f"restart {settings.instance.unit}", systemd.start(settings)), whenever=True
+    )
+
+
+@task
+def stop(c, yes=False):
+    """Stop JupyterLab, also over a reboot, until `start` or `full`.
+
+    Kernels end, notebooks stay. It says which kernels run; on a terminal it asks first when one of
+    them is computing.
+
+    :param yes: do not ask.
+    """
+    settings = load(c.config)
+    host, _, kernels = seen(c, settings)
+    if not c.config.run.dry:
+        consent(kernels, yes)
+    fix = call("stop_units", settings.instance.door, settings.instance.unit)
+    carry_out(c, host, Change(f"stop {settings.instance.unit}", fix), whenever=True)
+    if not c.config.run.dry:
+        say(f"  it stays stopped, until: fab -H {name_of(c)} start")
+
+
+@task
+def start(c):
+    """Start JupyterLab after a `stop`, and wait until it answers."""
+    settings = load(c.config)
+    host, state, _ = seen(c, settings)
+    if state["state"] == "active" and state["enabled"]:
+        say(f"  {settings.instance.unit} runs already; fab -H {name_of(c)} restart starts it anew")
+        return
+    carry_out(
+        c, host, Change(f"start {settings.instance.unit}", systemd.start(settings)), whenever=True
+    )

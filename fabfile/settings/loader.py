@@ -1,0 +1,182 @@
+"""Read and check every setting, once.
+
+The layers are Invoke's own (fabric.yaml, FABRIC_LAB_* in the environment, -f FILE); this module
+only checks what they came to, and turns it into one immutable value.
+"""
+
+import difflib
+import ipaddress
+import os
+import re
+
+import msgspec
+from invoke import Exit
+
+from .credentials import given
+from .fields import words
+from .kernel import KERNEL, Kernel
+from .schema import Settings
+
+UNSEEN = "anew", "added", "members", "password"  # what only a task sets
+NAMES = tuple(n for n in Settings.__struct_fields__ if n not in UNSEEN)
+LISTS = ("packages", "system_packages", "content_from", "workers", "ca_names")
+DEFAULTS = {"hosts": None, "groups": {}, "lab": {**dict.fromkeys(NAMES), "kernels": {}}}
+
+
+def meaning(kind) -> str:
+    """Say in words what a setting of a kind accepts, and what it is for."""
+    known = words(kind)
+    return f"{known['description']}: {known['title']}"
+
+
+def checked(path: str, value, kind):
+    """Turn a value into its kind.
+
+    :raises Exit: with the setting's path, the value and what is accepted.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=not isinstance(value, str))
+    except msgspec.ValidationError:
+        raise Exit(f"{path}: {value!r} is not accepted; give {meaning(kind)}") from None
+
+
+def load(config) -> Settings:
+    """Check the `lab:` part of an Invoke/Fabric config.
+
+    :param config: the context's `config`; None means "not set" there, so the environment's
+        strings arrive uncast and `FABRIC_LAB_RECOMMENDS=false` is false.
+    :raises Exit: with the setting's path, its value and what is accepted.
+    """
+    named = getattr(config, "_runtime_path", None)
+    if named and not os.path.exists(named):  # Invoke would go on without it
+        raise Exit(f"-f {named}: no such file")
+    known_at_top = set(type(config).global_defaults()) | set(DEFAULTS)
+    refuse_unknown("", config, known_at_top)
+    given_here = config["lab"]
+    if not hasattr(given_here, "keys"):
+        raise Exit(
+            f"lab: {given_here!r} is not a group of settings: write `lab:` and indented lines"
+        )
+    if "password" in given_here:
+        raise Exit("lab.password: a password is not for a file: put it into LAB_PASSWORD")
+    refuse_unknown("lab.", given_here, NAMES)
+    if any(name.startswith("FABRIC_LAB_KERNELS") for name in os.environ):
+        raise Exit("FABRIC_LAB_KERNELS: kernels cannot come from the environment: put them into "
+                   "fabric.yaml, or into a file for -f")  # fmt: skip
+    variables = (name for name in os.environ if name.startswith("FABRIC_LAB_"))
+    refuse_unknown("FABRIC_LAB_", variables, [f"FABRIC_LAB_{name.upper()}" for name in NAMES])
+    chosen = {name: given_here[name] for name in NAMES if given_here[name] is not None}
+    chosen |= uncast(config)
+    if chosen.get("tls") is False:  # YAML reads `off` as a truth value
+        chosen["tls"] = "off"
+    for name in LISTS:  # from the environment: words
+        if isinstance(chosen.get(name), str):
+            chosen[name] = chosen[name].split()
+    values = {}
+    for name, value in chosen.items():
+        check = checked_kernels if name == "kernels" else checked
+        values[name] = check(f"lab.{name}", value, Settings.__annotations__[name])
+    for name in ("address", "cluster_address"):
+        try:
+            ipaddress.ip_address(values.get(name) or "::")
+        except ValueError:
+            what = meaning(Settings.__annotations__[name])
+            raise Exit(f"lab.{name}: {values[name]!r} is not accepted; give {what}") from None
+    settings = Settings(**values, password=given())
+    refuse_at_odds(settings)
+    return settings
+
+
+def checked_kernels(path: str, given, kind) -> dict[str, Kernel]:
+    """Turn the group of kernels into values, each checked under its own path."""
+    if not hasattr(given, "items"):
+        raise Exit(f"{path}: {given!r} is not accepted; give {meaning(kind)}")
+    from ..python.requirements import is_requirement
+
+    found = {}
+    for name, keys in given.items():
+        own = f"{path}.{name}"
+        if not re.fullmatch(KERNEL, str(name)):
+            raise Exit(f"{path}: {name!r} is not a kernel's name; give small letters, digits, - "
+                       "and _, a letter first; python3 is JupyterLab's own")  # fmt: skip
+        if not hasattr(keys, "items"):
+            raise Exit(f"{own}: {keys!r} is not accepted; give a group, as "
+                       "{packages: [pandas]}")  # fmt: skip
+        refuse_unknown(f"{own}.", keys, Kernel.__struct_fields__)
+        values = dict(keys.items())
+        if isinstance(values.get("packages"), str):
+            values["packages"] = values["packages"].split()
+        kinds = Kernel.__annotations__
+        found[name] = Kernel(**{k: checked(f"{own}.{k}", v, kinds[k]) for k, v in values.items()})
+        for text in found[name].packages:
+            if not is_requirement(text):
+                raise Exit(f"{own}.packages: {text!r} is not a pip requirement")
+        if found[name].venv and {"packages", "python"} & set(values):
+            raise Exit(f"{own}: venv is one of your own, which is left as it is: leave that "
+                       "out, or packages and python")  # fmt: skip
+    return found
+
+
+def refuse_at_odds(settings: Settings) -> None:
+    """Refuse settings that are well alone, but not together."""
+    if settings.tls == "files" and not (settings.tls_certificate and settings.tls_key):
+        raise Exit("lab.tls: files needs lab.tls_certificate and lab.tls_key, two files of yours")
+    names = settings.ca_names
+    if (
+        settings.tls == "self-signed"
+        and names
+        and not any(within(settings.domain, n) for n in names)
+    ):
+        raise Exit(f"lab.ca_names: {' '.join(names)}: lab.domain, {settings.domain}, is none of "
+                   "these, nor below one: add it")  # fmt: skip
+    if settings.tls == "letsencrypt" and settings.http_port != 80:
+        raise Exit(
+            f"lab.http_port: {settings.http_port}: Let's Encrypt asks at port 80; remove it, or "
+            "choose lab.tls: self-signed or files"
+        )
+    if settings.tls == "letsencrypt" and "." not in settings.domain:
+        raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: give "
+                   "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
+    if settings.site == "include" and not settings.base_path:
+        raise Exit("lab.site: include needs lab.base_path, the folder of that site under which "
+                   "JupyterLab is to be, such as /jupyter")  # fmt: skip
+    if settings.site == "include" and settings.certified:
+        raise Exit(f"lab.tls: {settings.tls}: with lab.site: include the certificate is that of "
+                   "the site that is there: give theirs, or off where it has none")  # fmt: skip
+    if settings.site == "own" and settings.tls == "theirs":
+        raise Exit("lab.tls: theirs goes with lab.site: include, for a site that is there")
+    for name in ("cull_busy", "cull_connected"):
+        if getattr(settings, name) and not settings.cull_after:
+            raise Exit(f"lab.{name}: no kernel is ended without lab.cull_after: set that, too")
+    if settings.port and settings.sleep_after:
+        raise Exit(f"lab.port: {settings.port}: what sleeps is woken by its unix socket: remove "
+                   "lab.port or lab.sleep_after")  # fmt: skip
+    if settings.secure and settings.https_port == settings.http_port:
+        raise Exit(
+            f"lab.https_port: {settings.https_port} is lab.http_port already: choose another"
+        )
+
+
+def within(domain: str, name: str) -> bool:
+    """Whether a name is another one, or below it."""
+    return f".{domain.lower()}".endswith(f".{name.lower()}")
+
+
+def uncast(config) -> dict[str, str]:
+    """Give the environment's own words where they count: Invoke casts `false` to True.
+
+    Only a file named by -f has more weight than the environment.
+    """
+    heavier = (getattr(config, "_runtime", None) or {}).get("lab") or {}
+    words = {name: os.environ.get(f"FABRIC_LAB_{name.upper()}") for name in NAMES}
+    return {name: word for name, word in words.items() if word is not None and name not in heavier}
+
+
+def refuse_unknown(prefix: str, given, known) -> None:
+    """Refuse the first key that is not known, naming the nearest one that is."""
+    for key in given:
+        if key not in known:
+            path = key if str(key).startswith(prefix) else f"{prefix}{key}"
+            near = difflib.get_close_matches(str(key), [str(k) for k in known], 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+            raise Exit(f"{path}: no such setting; {hint}")

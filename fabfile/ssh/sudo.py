@@ -1,0 +1,51 @@
+"""What sudo on a server wants, or refuses."""
+
+from __future__ import annotations
+
+import getpass
+
+from fabric import Connection
+from invoke import Exit
+
+from ..ui.console import may_ask
+from .errors import name_of
+
+
+def ask_password(c: Connection) -> str:
+    """Ask for sudo's password, unseen."""
+    if not may_ask():
+        raise Exit(
+            f"sudo on {name_of(c)} asks for a password: add --prompt-for-sudo-password, or set "
+            "FABRIC_SUDO_PASSWORD"
+        )
+    return getpass.getpass(f"sudo password of {name_of(c)}: ")
+
+
+def once(password: str, c: Connection):
+    """Answer sudo's first prompt; a second one means that the password is wrong."""
+    answers = iter([password])
+
+    def answer() -> str:
+        for known in answers:
+            return known
+        raise Exit(f"sudo on {name_of(c)} refuses this password: run again and retype it")
+
+    return answer
+
+
+def refuses(c: Connection, line: str) -> str | None:
+    """Tell what sudo lacks, a `password` or a `tty`; every other refusal ends the run."""
+    if "a password is required" in line and line.startswith("sudo: "):
+        return "password"
+    if "you must have a tty" in line and line.startswith("sudo: "):
+        return "tty"
+    if (
+        "sudo: not found" in line
+        or "sudo: command not found" in line
+        or "env: 'sudo'" in line
+        or "env: \u2018sudo\u2019" in line
+    ):
+        raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
+    if "not in the sudoers file" in line or "is not allowed to execute" in line:
+        raise Exit(f"{c.user} may not use sudo on {c.original_host}: add the user to group sudo")
+    return None

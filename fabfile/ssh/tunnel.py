@@ -1,0 +1,185 @@
+"""A port on this machine that leads through SSH to JupyterLab, past names and firewalls."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import socket
+import threading
+import time
+
+from fabric import Connection
+from invoke import Exit
+from paramiko import Channel, Message, SSHException
+from paramiko.common import cMSG_CHANNEL_OPEN
+
+from ..render import shell
+from .errors import name_of
+
+SECONDS = 20  # until a connection over there must be open
+CHUNK = 65536
+
+
+class Tunnel:
+    """Listens on 127.0.0.1, and carries each connection over the SSH connection that is there.
+
+    :param target: the path of JupyterLab's socket over there, or its port.
+    :param port: the port here; 0 for any that is free.
+    :param user: whose socket it is, when root logs in.
+    """
+
+    def __init__(self, c: Connection, target: str, port: int = 0, user: str = ""):
+        self.c, self.target = c, target
+        self.relayed = target.startswith("/") and user not in ("", c.user)
+        self.user, self.relay = user, None
+        try:
+            self.door = socket.create_server(("127.0.0.1", port))
+        except OSError as problem:
+            raise Exit(f"port {port} of this machine cannot be had ({problem.strerror}): "
+                       "choose another by --port, or leave it out") from None  # fmt: skip
+        self.port = self.door.getsockname()[1]
+
+    def open(self):
+        """Open one connection to JupyterLab.
+
+        :raises Exit: when it does not run, or sshd does not carry it.
+        """
+        where = name_of(self.c)
+        try:
+            if not self.relayed:
+                return reach(self.c, self.target, SECONDS)
+            self.relay = self.relay or Relay(self.c, self.target, self.user)
+            return self.relay.reach()
+        except SSHException:  # sshd does not tell the one from the other
+            raise Exit(
+                f"{where}: nobody answers at {self.target}: start JupyterLab (fab -H {where} "
+                "start), or let sshd carry connections (AllowStreamLocalForwarding and "
+                "AllowTcpForwarding in its sshd_config)"
+            ) from None
+
+    def begin(self) -> None:
+        """Take connections from now on, each in a thread of its own."""
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self) -> None:
+        """Take connections until the door is closed."""
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.door.accept()
+                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self.carry, args=(near,), daemon=True).start()
+
+    def carry(self, near: socket.socket) -> None:
+        """Carry one connection in both directions until both ends are done."""
+        try:
+            far = self.open()
+        except Exit as problem:
+            refuse(near, problem.message)
+            return
+        back = threading.Thread(target=pour, args=(far, near), daemon=True)
+        back.start()
+        pour(near, far)
+        back.join()
+        near.close()
+        far.close()
+
+    def stay(self) -> None:
+        """Stay until Ctrl-C, or until the connection is lost.
+
+        :raises Exit: when it was lost.
+        """
+        while self.c.transport.is_active():
+            time.sleep(0.2)
+        raise Exit(f"{name_of(self.c)}: the connection was lost; run again")
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self.door.close()
+
+
+def reach(c: Connection, target: str, seconds: float):
+    """Open a channel to a unix socket over there, or to a port of its loopback.
+
+    Paramiko knows no `direct-streamlocal@openssh.com` (OpenSSH's PROTOCOL, 2.4): this opens one as
+    its own `open_channel` does the others.
+
+    :raises paramiko.SSHException: when nothing listens there, or sshd does not let us.
+    """
+    transport = c.transport
+    if not target.startswith("/"):
+        there = "127.0.0.1", int(target)
+        return transport.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=seconds)
+    with transport.lock:
+        number = transport._next_channel()
+        opened = Channel(number)
+        transport._channels.put(number, opened)
+        transport.channel_events[number] = answered = threading.Event()
+        transport.channels_seen[number] = True
+        opened._set_transport(transport)
+        opened._set_window(transport.default_window_size, transport.default_max_packet_size)
+    message = Message()
+    message.add_byte(cMSG_CHANNEL_OPEN)
+    message.add_string("direct-streamlocal@openssh.com")
+    for size in (number, transport.default_window_size, transport.default_max_packet_size):
+        message.add_int(size)
+    message.add_string(target)
+    message.add_string("")  # reserved, as is the number
+    message.add_int(0)
+    transport._send_user_message(message)
+    answered.wait(seconds)
+    if transport._channels.get(number) is None or not answered.is_set():
+        raise transport.get_exception() or SSHException("no answer to the request for a channel")
+    return opened
+
+
+class Relay:
+    """Leads to a socket in a user's folder as that user: sshd would follow their link as root.
+
+    :raises paramiko.SSHException: when it cannot be had.
+    """
+
+    def __init__(self, c: Connection, target: str, user: str):
+        self.c = c
+        self.session = c.transport.open_session(timeout=SECONDS)  # it ends with this
+        self.session.settimeout(SECONDS)
+        command = shlex.join(["python3", "-Ic", shell("relay.py"), user, target])
+        self.session.exec_command(f"cd / && exec {command}")
+        with contextlib.suppress(TimeoutError), self.session.makefile() as said:
+            self.door = said.readline(1000).strip()
+            if self.door.startswith("/run/"):
+                return
+        raise SSHException("no relay over there")
+
+    def reach(self) -> Channel:
+        """Open a connection to the user's socket.
+
+        :raises paramiko.SSHException: when nobody listens there, or sshd does not let us.
+        """
+        channel = reach(self.c, self.door, SECONDS)
+        channel.settimeout(SECONDS)
+        with contextlib.suppress(TimeoutError):
+            if channel.recv(1) == b"+":
+                channel.settimeout(None)
+                return channel
+        channel.close()
+        raise SSHException("nobody listens there")
+
+
+def pour(source, sink) -> None:
+    """Pass on what comes until its end, and tell the end."""
+    with contextlib.suppress(OSError, EOFError):
+        while chunk := source.recv(CHUNK):
+            sink.sendall(chunk)
+    with contextlib.suppress(OSError, EOFError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def refuse(near: socket.socket, why: str) -> None:
+    """Tell the browser why there is nothing behind this port."""
+    text = f"{why}\n".encode()
+    head = f"HTTP/1.1 502 Bad Gateway\r\nContent-Length: {len(text)}\r\nConnection: close\r\n"
+    with contextlib.suppress(OSError):
+        near.settimeout(2)
+        near.recv(CHUNK)
+        near.sendall(f"{head}Content-Type: text/plain; charset=utf-8\r\n\r\n".encode() + text)
+    near.close()

@@ -1,0 +1,62 @@
+"""How the server is at a glance, and whether it is still what the settings say."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from json import dumps
+
+from invoke import Exit
+
+from ..engine.converge import look
+from ..engine.task import task
+from ..full import STEPS
+from ..settings import load
+from ..ssh.errors import name_of
+from ..ui import console
+from .collect import live, whole
+from .display import lines
+
+
+@task
+def status(c, drift=False, json=False):
+    """Show versions, kernels, disk, and what differs from the settings.
+
+    It asks the server once, as the login user, without sudo, and writes nothing there. What a
+    processor does is measured over half a second.
+
+    :param drift: exit with 2 when something differs (0: all the same, 1: error), for cron or CI;
+        the package index is not asked for newer versions then.
+    :param json: print one line of JSON for a program to read, and nothing else.
+    """
+    began, settings = time.monotonic(), load(c.config)
+
+    def items(settings, host):
+        return [live(settings, newest=not drift)]
+
+    host, looked, answers, changes = look(c, settings, (*STEPS, items))
+    told = whole(name_of(c), settings, host, looked, answers, changes)
+    if json:
+        console.SINK.get().data(dumps(told))
+    else:
+        show(told, host, looked, changes, asked=not drift, began=began)
+    if drift and told["drift"]:
+        raise Exit(code=2)
+
+
+def show(told: dict, host, items, changes, asked: bool, began: float) -> None:
+    """Print it all for eyes; of files that are still to come not the text."""
+    report, number = console.report(told["host"]), len(items) - 1
+    report.line(f"{report.where}{host.name}")
+    for name, text in lines(told, asked):
+        report.shown(name, text)
+    if told["drift"]:
+        brief = [change if change.before else replace(change, after=None) for change in changes]
+        report.plan(host, brief, number, {})
+        for pending in told["differs"][len(changes) :]:
+            report.line(f"  would {pending}")
+    else:
+        report.end_host(0, number, time.monotonic() - began)
+    if last := told["last_run"]:
+        how = "ended well" if last["ended_well"] else "did not end well, or is still at work"
+        report.note(f"the last run, by {last['by']}, {how}")

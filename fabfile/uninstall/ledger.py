@@ -1,0 +1,148 @@
+"""What the ledger of a server says, and who else needs what we brought there: values, no server."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from invoke import Exit
+
+from ..items import Item, look
+from ..render import shell
+
+PLACES = "path", "tree", "replaced", "rights"
+SUFFIX = re.compile(r"[\s(:\[<].*")  # a version, an architecture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen(Item):
+    """Reads the inventory. :param known: what an older version made, without a ledger."""
+
+    known: tuple[str, ...]
+    project: str
+
+    def read(self) -> str:
+        asked = look("show_inventory", *self.known), look("show_work", self.project)
+        return "\n".join([shell("users.sh"), shell("inventory.sh"), *asked])
+
+
+@dataclass(frozen=True)
+class Package:
+    """One that dpkg knows: the names of each `a | b` that it needs, or would like."""
+
+    status: str
+    depends: tuple[tuple[str, ...], ...] = ()
+    recommends: tuple[tuple[str, ...], ...] = ()
+    provides: tuple[str, ...] = ()
+
+    @property
+    def installed(self) -> bool:
+        """Whether more is there than its configuration."""
+        return self.status not in ("not-installed", "config-files")
+
+
+@dataclass
+class Inventory:
+    """The lines of show_inventory, sorted."""
+
+    ledger: bool = False
+    made: list[tuple[str, str]] = field(default_factory=list)  # kind, value
+    there: set[str] = field(default_factory=set)  # the paths that exist
+    written: list[str] = field(default_factory=list)  # those that say that `fab` wrote them
+    present: set[str] = field(default_factory=set)  # packages that were there before us
+    uses: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    packages: dict[str, Package] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)  # who else has a JupyterLab of ours here
+    work: int = 0  # files in the project that are not of ours
+
+    @property
+    def older(self) -> bool:
+        """Whether a version without a ledger has been here."""
+        return not self.ledger or ("older", "") in self.made
+
+    def values(self, *kinds: str) -> list[str]:
+        """The values of such entries, each once."""
+        return list(dict.fromkeys(value for kind, value in self.made if kind in kinds))
+
+
+def entry(kind: str, value: str) -> tuple[str, str]:
+    """An entry of the ledger, which root will act by: a place in it is a plain one.
+
+    :raises Exit: for one that no run of ours wrote.
+    """
+    path = value.rsplit("|", 2)[0] if kind == "rights" else value
+    names = path.split("/")
+    odd = not path.startswith("/") or {"", ".", ".."} & set(names[1:])
+    if not value.isprintable() or (kind in PLACES and odd):
+        raise Exit(f"the ledger on the server names {value!r}, which is no path that a run of ours "
+                   "made: remove that line there, after a look at who wrote it")  # fmt: skip
+    return kind, value
+
+
+def parse(lines: list[str]) -> Inventory:
+    """Sort the lines of show_inventory and show_work."""
+    found = Inventory()
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        word, _, value = rest.partition(" ")
+        if kind == "ledger":
+            found.ledger = True
+        elif kind == "made":
+            found.made.append(entry(word, value))
+        elif kind in ("there", "present"):
+            getattr(found, kind).add(rest)
+        elif kind == "written":
+            found.written.append(rest)
+        elif kind == "other":
+            found.others.append(rest)
+        elif kind == "uses":
+            found.uses[word].append(value)
+        elif kind == "work" and rest.isdecimal():
+            found.work = int(rest[:9])
+        elif kind == "package" and rest.count("\t") == 4:
+            name, status, depends, recommends, provides = rest.split("\t")
+            found.packages[name] = Package(
+                status, groups(depends), groups(recommends), sum(groups(provides), ())
+            )
+    return found
+
+
+def groups(text: str) -> tuple[tuple[str, ...], ...]:
+    """Read a field such as `libc6 (>= 2.36), awk | mawk` into names: Debian Policy 7.1."""
+    wanted = (part.strip() for part in text.split(","))
+    return tuple(
+        tuple(SUFFIX.sub("", name.strip()) for name in part.split("|")) for part in wanted if part
+    )
+
+
+def needed(found: Inventory, ours: list[str]) -> dict[str, str]:
+    """Say which of our packages others need, and why.
+
+    Others are those that were there before, or came later by somebody else's hand: of the latter
+    what they recommend counts, too. And a service that serves others, too, stays.
+
+    :returns: the name of a package -> the reason.
+    """
+    installed = {name: p for name, p in found.packages.items() if p.installed}
+    mine = {name for name in ours if name in installed}
+    providers = defaultdict(set)
+    for name, package in installed.items():
+        for provided in (name, *package.provides):
+            providers[provided].add(name)
+    reasons = {
+        name: f"{where[0]} needs it" for name, where in found.uses.items() if name in mine and where
+    }
+    asking = [name for name in installed if name not in mine] + list(reasons)
+    for name in asking:  # which grows on the way
+        package = installed[name]
+        wanted = package.depends
+        if name not in mine and name not in found.present:
+            wanted += package.recommends
+        for group in wanted:
+            fit = set().union(*(providers[alternative] for alternative in group))
+            if fit and fit <= mine:
+                new = fit - set(reasons)
+                reasons |= dict.fromkeys(new, f"{name} needs it")
+                asking += new
+    return reasons
