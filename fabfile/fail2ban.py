@@ -8,7 +8,7 @@ from .engine.converge import converge
 from .engine.host import Host
 from .engine.task import task
 from .items import Absent, File, Item, Packages, Service, call
-from .render import render, shell
+from .render import file, render
 from .settings import Settings
 
 UNIT = "fail2ban.service"
@@ -24,15 +24,15 @@ def items(settings: Settings, host: Host) -> list[Item]:
     names = ("fail2ban", "python3-systemd", "nftables")
     needs = {"needs": names}
     ports = dict.fromkeys((settings.http_port, settings.https_port))
-    jail = render("fail2ban-jail.conf.j2", ours=ours, ports=ports)
+    jail = render("fail2ban/jail.conf.j2", ours=ours, ports=ports)
     return [
         Packages(step="fail2ban", names=names, show=("fail2ban",), recommends=settings.recommends),
         File(
             path=ours.filter,
-            content=render("fail2ban-filter.conf.j2", base=settings.base_path),
+            content=render("fail2ban/filter.conf.j2", base=settings.base_path),
             **needs,
         ),
-        File(path=SSHD, content=shell("fail2ban-sshd.conf"), **needs),
+        File(path=SSHD, content=file("fail2ban/sshd.conf"), **needs),
         File(path=ours.jail, content=jail, **needs),
         Service(
             unit=UNIT,

@@ -101,7 +101,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
     project, mine = host.under(settings.project), {"owner": host.user, "group": host.group}
     kept = host.under(cookie_secret(settings, host)) if runtime(settings, host) else ""
     config = render(
-        "jupyter_lab_config.py.j2",
+        "jupyter/jupyter_lab_config.py.j2",
         settings=settings,
         socket=listens(settings),
         project=project,

@@ -15,7 +15,7 @@ from .engine.host import Host
 from .engine.task import task
 from .items import Item, Kernelspec, Needs, NoOthers, OwnVenv, Python, Venv, call
 from .items.kernels import OURS
-from .render import shell
+from .render import program
 from .settings import Settings, load
 from .ssh import channel
 from .ssh.errors import name_of
@@ -119,7 +119,7 @@ def show(c) -> None:
     settings = load(c.config)
     host, _ = meet(c, settings)
     python = f"{host.under(settings.venv)}/bin/python"
-    asked = call("env", f"HOME={host.home}", python, "-", text=shell("kernels.py"))
+    asked = call("env", f"HOME={host.home}", python, "-", text=program("kernels"))
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=600)
     rows = list(filter(None, map(offered, told)))
     if not rows:

@@ -132,7 +132,9 @@ def own(settings: Settings, host: Host) -> list[Item]:
     changed = ours.enabled, ours.former, WELCOME, ours.site, ours.http, ours.locations, *pair
     wanted = [
         File(
-            path=ours.site, content=rendered("site.conf.j2", settings, host, certificate), **NEEDS
+            path=ours.site,
+            content=rendered("nginx/site.conf.j2", settings, host, certificate),
+            **NEEDS,
         ),
         Link(path=ours.enabled, target=ours.site, **NEEDS),
         *(Absent(path=path, **GONE) for path in (ours.former, ours.locations, ours.http)),
@@ -153,8 +155,10 @@ def included(settings: Settings, host: Host) -> list[Item]:
         Included(domain=settings.domain, line=ours.line, beside=beside(settings)),
         Directory(path=ours.certificates, **NEEDS),
         Directory(path=ours.beside, **NEEDS),
-        File(path=ours.http, content=rendered("nginx-http.conf.j2", settings, host), **NEEDS),
-        File(path=ours.locations, content=rendered("included.conf.j2", settings, host), **NEEDS),
+        File(path=ours.http, content=rendered("nginx/http.conf.j2", settings, host), **NEEDS),
+        File(
+            path=ours.locations, content=rendered("nginx/included.conf.j2", settings, host), **NEEDS
+        ),
         Link(path=f"{ours.beside}/{name}", target=ours.locations, **NEEDS),
         *(Absent(path=path, **GONE) for path in former),
         running((ours.http, ours.locations, *OTHERS), (*former, ours.http, ours.locations)),

@@ -20,7 +20,7 @@ def environment():
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES / "files"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -35,7 +35,7 @@ def environment():
 def render(template: str, **values) -> str:
     """Render a template.
 
-    :param template: its name in `templates/`.
+    :param template: its name in `templates/files/`.
     :param values: everything the template names.
     :raises jinja2.UndefinedError: when the template names something that was not given.
     """
@@ -44,9 +44,19 @@ def render(template: str, **values) -> str:
     return compiled.render(**values)
 
 
+def file(name: str) -> str:
+    """Return a file that stays on a server as it is: one of `templates/files/`."""
+    return (TEMPLATES / "files" / name).read_text(encoding="utf-8")
+
+
 def shell(name: str) -> str:
-    """Give a shell or Python file of `templates/` as it stands."""
-    return (TEMPLATES / name).read_text(encoding="utf-8")
+    """Return shell that runs on a server, by its name in `templates/shell/` without `.sh`."""
+    return (TEMPLATES / "shell" / f"{name}.sh").read_text(encoding="utf-8")
+
+
+def program(name: str) -> str:
+    """Return Python that runs on a server, by its name in `templates/python/` without `.py`."""
+    return (TEMPLATES / "python" / f"{name}.py").read_text(encoding="utf-8")
 
 
 def unit_value(text: str) -> str:

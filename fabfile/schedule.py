@@ -55,8 +55,8 @@ def items(settings: Settings, host: Host) -> list[Item]:
         Calendar(step="schedule", expression=settings.backup_schedule),
         *backup.tools(settings, host),
         File(path=ours.backup_program, content=program, mode="0755"),
-        File(path=ours.backup_unit, content=render("backup.service.j2", ours=ours)),
-        File(path=ours.backup_timer, content=render("backup.timer.j2", settings=settings)),
+        File(path=ours.backup_unit, content=render("backup/backup.service.j2", ours=ours)),
+        File(path=ours.backup_timer, content=render("backup/backup.timer.j2", settings=settings)),
         Service(
             unit=unit,
             reads=(ours.backup_timer,),

@@ -30,7 +30,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
     """The unit, its socket's folder, and the running service."""
     ours, venv, token = settings.instance, host.under(settings.venv), host.under(jupyter.TOKEN)
     unit = render(
-        "jupyterlab.service.j2",
+        "systemd/jupyterlab.service.j2",
         settings=settings,
         host=host,
         project=host.under(settings.project),
@@ -44,7 +44,9 @@ def items(settings: Settings, host: Host) -> list[Item]:
     )
     wanted = [
         Needs(path=f"{venv}/bin/jupyter", maker="jupyter"),
-        File(path=ours.tmpfiles, content=render("tmpfiles.conf.j2", host=host, run=ours.run)),
+        File(
+            path=ours.tmpfiles, content=render("systemd/tmpfiles.conf.j2", host=host, run=ours.run)
+        ),
         door(settings, host),
         File(path=ours.unit_file, content=unit),
         Directory(path=ours.run, owner=host.user, group="www-data", mode="2750"),
@@ -72,7 +74,7 @@ def door(settings: Settings, host: Host) -> Item:
     ours = settings.instance
     if not settings.sleep_after:
         return Absent(path=ours.door_file, unit=ours.unit, before=call("retire", ours.door))
-    text = render("jupyterlab.socket.j2", host=host, ours=ours)
+    text = render("systemd/jupyterlab.socket.j2", host=host, ours=ours)
     return File(path=ours.door_file, content=text)
 
 

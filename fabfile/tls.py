@@ -17,7 +17,7 @@ from .engine.host import Host
 from .engine.task import task
 from .items import Directory, File, Given, Issued, Item, Packages, Service, call, unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
-from .render import shell
+from .render import file, shell
 from .settings import Settings, load
 from .settings.credentials import given_ca_passphrase
 from .ssh import channel, connection
@@ -40,7 +40,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         Packages(step="tls", names=("certbot",), show=("certbot",)),
         folder,
         Directory(path=ours.webroot),
-        File(path=ours.hook, content=shell("certificate-hook.sh"), mode="0755"),
+        File(path=ours.hook, content=file("certs/renewal-hook.sh"), mode="0755"),
         issued(settings),
         Service(unit="certbot.timer", reads=(), fix=start_timer, needs=("certbot",)),
     ]
@@ -206,7 +206,7 @@ def show(c) -> None:
         raise Exit("lab.tls is off: there is no certificate; choose self-signed or letsencrypt")
     connection.open_connection(c, settings)
     asked = call("show_served", settings.domain, settings.https_port)
-    told = channel.ask(c, f"{shell('read.sh')}{asked}\n")
+    told = channel.ask(c, f"{shell('lib/read')}{asked}\n")
     there = parsed(unpacked("".join(told)))
     if there is None:
         raise Exit(f"Nginx serves no certificate for {settings.domain}: fab -H {name_of(c)} tls")

@@ -18,7 +18,7 @@ from .doctor.evidence import Evidence
 from .engine.plan import whose
 from .engine.task import task
 from .items import assigned, quote
-from .render import shell
+from .render import program, shell
 from .settings import Settings, load
 from .ssh import channel, connection
 from .ssh.errors import name_of
@@ -54,13 +54,13 @@ def script(settings: Settings) -> str:
         **doors(settings),
         "certificate": selection.expected(settings),
         "what": "the password" if settings.password else "the token",
-        "kernel_py": shell("kernel.py"),
-        "names_py": shell("names.py"),
+        "kernel_py": program("kernel"),
+        "names_py": program("names"),
         "members": settings.instance.members,
     }
     paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}
     lines = [f"{name}={quote(path)}" for name, path in paths.items()]
-    return whose(settings) + assigned(values) + "\n".join([*lines, shell("verify.sh")])
+    return whose(settings) + assigned(values) + "\n".join([*lines, shell("run/verify")])
 
 
 def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:

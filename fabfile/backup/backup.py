@@ -24,7 +24,7 @@ from ..engine.host import Host
 from ..engine.plan import Step
 from ..engine.task import task
 from ..items import Item, Packages, assigned, here
-from ..render import shell
+from ..render import file, program, shell
 from ..settings import Settings, load
 from ..ssh import channel
 from ..ssh.errors import name_of
@@ -43,8 +43,8 @@ def tools(settings: Settings, host: Host) -> list[Item]:
 
 def functions() -> str:
     """The shell's functions that write backups, and what they ask whether a restore takes it."""
-    reader = f"put_members() {{\ncat {here(shell('members.py'))}\n}}\n"
-    return shell("places.sh") + reader + shell("backup.sh")
+    reader = f"put_members() {{\ncat {here(program('members'))}\n}}\n"
+    return shell("lib/places") + reader + file("backup/backup.sh")
 
 
 def script(settings: Settings, host: Host, act: str) -> str:

@@ -101,7 +101,7 @@ def send(c: Connection, settings: Settings, host: Host, chosen: Backup) -> str:
     count = chosen.path.stat().st_size
     name = f"{chosen.sum}-{secrets.token_hex(4)}"  # another run's may be on its way, too
     taking = call("receive", count, chosen.sum, name)
-    functions = shell("places.sh") + shell("restore.sh")
+    functions = shell("lib/places") + shell("lib/restore")
     script = f"instance={host.instance}\n{functions}{taking}\n"
     with meter("sending") as told:
 

@@ -2,7 +2,7 @@
 
 It is a tar through zstd: first what is root's (manifest, lock.txt, locks/ of further kernels,
 nginx/, letsencrypt/), then what is the user's (jupyter/, kernels/, cookie_secret, project/);
-templates/backup.sh writes it.
+templates/files/backup/backup.sh writes it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ DAMAGED = "{}: not a whole backup ({}): nothing was touched; take another one"
 
 def reader():
     """The reading of a backup that the server has, too: members.py, which is sent there."""
-    spec = importlib.util.spec_from_file_location("fabfile.members", TEMPLATES / "members.py")
+    spec = importlib.util.spec_from_file_location(
+        "fabfile.members", TEMPLATES / "python" / "members.py"
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where its dataclasses look for it
     spec.loader.exec_module(module)

@@ -35,7 +35,7 @@ def check(c, settings: Settings, root: bool) -> None:
     """
     domain, nonce = settings.domain, secrets.token_hex(16)
     anyway = f"; or ask all the same: fab -H {name_of(c)} tls --no-preflight"
-    script = shell("preflight.sh")
+    script = shell("run/preflight")
     script += call("offer", f"{settings.instance.webroot}{PLACE}", nonce, domain)
     told = list(channel.apply(c, script, root))
     if "offered" not in told:

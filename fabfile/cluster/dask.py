@@ -11,7 +11,7 @@ from invoke import Exit
 
 from ..engine.host import Host
 from ..items import call
-from ..render import shell
+from ..render import program
 from ..settings import Settings
 from ..ssh import channel
 from ..ssh.errors import name_of
@@ -46,7 +46,7 @@ def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object
     :raises Exit: when the scheduler does not answer.
     """
     python = f"{host.under(settings.venv)}/bin/python"
-    asked = call("env", f"HOME={host.home}", python, "-", what, *words, text=shell("crew.py"))
+    asked = call("env", f"HOME={host.home}", python, "-", what, *words, text=program("crew"))
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=300)
     rows = [line for line in told if line.startswith("[") and len(line) <= MOST]
     try:

@@ -14,7 +14,7 @@ from ..engine.host import Host
 from ..engine.plan import Step
 from ..items import Change, Directory, File, Gone, Item, Needs, Port, Service, VenvCopy, call
 from ..python import requirements
-from ..render import render, shell
+from ..render import file, render
 from ..settings import Settings
 from ..settings.names import SYSTEMD
 from .members import PORT, Cluster
@@ -53,7 +53,7 @@ def step(cluster: Cluster) -> Step:
         secret = {"mode": "0600", **mine}
         unit, socket = ours.scheduler, ours.scheduler_socket
         text = render(
-            "scheduler.service.j2",
+            "cluster/scheduler.service.j2",
             settings=settings,
             host=host,
             ours=ours,
@@ -71,7 +71,7 @@ def step(cluster: Cluster) -> Step:
         dashboard = ours.dashboard.rpartition("/")[0]
         told = socket, unit_file(socket), dashboard, unit, unit_file(unit), cluster.address
         known = render(
-            "dask.yaml.j2",
+            "cluster/dask.yaml.j2",
             folder=home,
             scheduler=cluster.scheduler,
             dashboard=f"{settings.url}/dask/status",
@@ -86,13 +86,13 @@ def step(cluster: Cluster) -> Step:
             cluster.identity(f"{home}/client.pem", "client", (), host, listens=False),
             File(path=host.under(CLIENT), content=known, **secret),
             Directory(path=folder),
-            *(File(path=f"{folder}/{one}", content=shell(one)) for one in PRELOADS),
+            *(File(path=f"{folder}/{one}", content=file(f"cluster/{one}")) for one in PRELOADS),
             File(path=ca, content=cluster.ca.pem, secret=True),
             cluster.identity(own, "scheduler", (cluster.address,), ROOT, mode="0644"),
             VenvCopy(path=ours.scheduler_venv, stamp=stamp, venv=venv, owner=host.user,
                      home=host.home),
-            File(path=unit_file(socket), content=render("scheduler.socket.j2", settings=settings,
-                                                        host=host)),
+            File(path=unit_file(socket),
+                 content=render("cluster/scheduler.socket.j2", settings=settings, host=host)),
             File(path=unit_file(unit), content=text),
             Service(
                 step="cluster",

@@ -23,7 +23,7 @@ from ..items import (
     Venv,
     call,
 )
-from ..render import render, shell
+from ..render import file, render
 from ..settings import Settings
 from .members import WORKS, Cluster
 from .scheduler import HTTP, START, unit_file
@@ -73,7 +73,10 @@ def step(cluster: Cluster, place: Place, python: str, pins: tuple[str, ...]) -> 
             Directory(path=folder, mode="0700", **mine),
             *systemd.closed(settings, host),
             filled(settings, host, venv, pins),
-            *(File(path=f"{folder}/{one}", content=shell(one), **secret) for one in PRELOADS),
+            *(
+                File(path=f"{folder}/{one}", content=file(f"cluster/{one}"), **secret)
+                for one in PRELOADS
+            ),
             File(path=ca, content=cluster.ca.pem, secret=True, **secret),
             identity(cluster, place, pem, host),
             File(path=unit_file(unit), content=unit_text(settings, host, cluster, place)),
@@ -106,7 +109,7 @@ def identity(cluster: Cluster, place: Place, path: str, host: Host) -> Identity:
 def unit_text(settings: Settings, host: Host, cluster: Cluster, place: Place) -> str:
     """The unit, with limits from the host's own size."""
     return render(
-        "worker.service.j2",
+        "cluster/worker.service.j2",
         settings=settings,
         host=host,
         called=cluster.called,

@@ -46,8 +46,8 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
         values["password"] = secret
     paths = {"project": settings.project, "venv": settings.venv, "token_file": jupyter.TOKEN}
     lines = [f"{name}={quote(path)}\n" for name, path in paths.items()]
-    parts = shell("read.sh"), shell("users.sh"), whose(chosen), assigned(values), *lines
-    return "".join([*parts, shell("doctor.sh")])
+    parts = shell("lib/read"), shell("lib/users"), whose(chosen), assigned(values), *lines
+    return "".join([*parts, shell("run/doctor")])
 
 
 def examine(c: Connection, settings: Settings, url: str) -> Evidence:

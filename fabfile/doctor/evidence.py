@@ -57,7 +57,7 @@ class Arrival:
 class Evidence:
     """All of it.
 
-    :param said: the sections that templates/doctor.sh printed.
+    :param said: the sections that templates/shell/run/doctor.sh printed.
     :param offset: seconds that the server's clock is ahead of this machine's.
     :param doors: what answered from here; :param peer: the address that SSH goes to.
     :param refused: why nothing could be read as root there.

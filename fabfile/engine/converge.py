@@ -202,7 +202,7 @@ def versions(c, changes: list[Change], chosen: settings.Settings) -> dict[int, l
 
 def ask_user(c: Connection, chosen: settings.Settings, calls: str) -> list[str]:
     """Call functions that read, as the user whose files and programs they need."""
-    script = f"{shell('read.sh')}{whose(chosen)}{calls}\n"
+    script = f"{shell('lib/read')}{whose(chosen)}{calls}\n"
     return channel.ask(c, script, user=chosen.user, seconds=INDEX)
 
 

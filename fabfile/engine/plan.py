@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..items import Change, Item, Needs, Packages, Service, assigned, call, here, look, quote
-from ..render import HOME, shell
+from ..render import HOME, program, shell
 from ..settings import Settings
 from ..ui.console import printable
 from .host import ADDED, Host
@@ -71,7 +71,7 @@ def look_as_root(items: list[Item], user: str, home: str, first: str = "") -> st
     numbered = dict(enumerate(items))
     theirs = {n: item for n, item in numbered.items() if item.is_theirs(home)}
     ours = {n: item for n, item in numbered.items() if n not in theirs}
-    calls = f"{shell('read.sh')}{user}answer\n{first}{look_script(theirs)}section end\n"
+    calls = f"{shell('lib/read')}{user}answer\n{first}{look_script(theirs)}section end\n"
     return f"{look_script(ours)}theirs {here(calls)}\n"
 
 
@@ -80,7 +80,7 @@ def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> s
 
     :param root: whether root logs in.
     """
-    first = f"{shell('read.sh')}{whose(chosen)}answer\nsection facts\nfacts\n"
+    first = f"{shell('lib/read')}{whose(chosen)}answer\nsection facts\nfacts\n"
     first += "section neighbours\nneighbours\n"
     look = (
         look_as_root(items, whose(chosen), "~", MORE)
@@ -171,7 +171,7 @@ def schedule(changes: list[Change]) -> str:
 
 def applying() -> str:
     """The functions that change a server."""
-    return "".join(shell(f"{name}.sh") for name in SHELL)
+    return "".join(shell(f"lib/{name}") for name in SHELL)
 
 
 def apply_script(host: Host, items: list[Item], changes: list[Change], operator: str) -> str:
@@ -180,15 +180,16 @@ def apply_script(host: Host, items: list[Item], changes: list[Change], operator:
     :param operator: who runs it, for whoever comes in between.
     """
     values = {"instance": host.instance, "account": host.user, "home": host.home}
-    parts = [assigned(values), shell("read.sh"), applying()]
+    parts = [assigned(values), shell("lib/read"), applying()]
     parts.append(call("confirm_user", host.user, host.uid, host.group, host.home) + "\n")
     parts.append(call("take_turn", operator, host.turn) + "\n")
     calls = "".join(change.shell for change in changes)
     for tool, user in TOOLS.items():
         if user in calls:
-            parts.append(f'cat >"$run/{tool}" {here(shell(tool))}\n')
+            text = shell("lib/read") if tool == "read.sh" else program(tool.removesuffix(".py"))
+            parts.append(f'cat >"$run/{tool}" {here(text)}\n')
     if "take_away" in calls or "close_ledger" in calls:
-        parts.append(shell("uninstall.sh"))
+        parts.append(shell("lib/uninstall"))
     for n, c in enumerate(changes):  # a comment ends with its line, whatever a name in it holds
         parts.append(f"step_{n}() {{ # {' '.join(printable(c.say).split())}\n{c.shell}\n}}\n")
     look = f"answer\n{look_as_root(items, assigned(values), host.home)}section end\n"

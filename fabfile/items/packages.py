@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
-from ..render import shell
+from ..render import program
 from .base import Change, Item, call, look, unpacked
 
 FILLED = re.compile(r"\+[A-Za-z0-9._-]+")  # the name of one that a run of ours has installed
@@ -132,7 +132,7 @@ class Venv(Item):
         :param how: `see`, or `newer` to also take newer ones than those that will do.
         """
         told = self.installer, how, "\n".join(self.floors), *coming
-        return call("would_fill", self.path, *told, text=shell("install.py"))
+        return call("would_fill", self.path, *told, text=program("install"))
 
     def shown(self, lines):
         _, there = self.parse(lines)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from ..render import shell
+from ..render import program
 from .base import Item, here, look
 
 # What a server says may be any number; these can be shown.
@@ -74,7 +74,7 @@ class Live(Item):
 
     def read(self) -> str:
         told = self.target, self.unit, self.token, self.venv, "newest" if self.newest else "no"
-        asked = f"{look('show_live', *told)} {here(shell('status.py'))}"
+        asked = f"{look('show_live', *told)} {here(program('status'))}"
         return f"{look('show_disk', self.project)}\n{asked}"
 
     def compare(self, lines, touched):

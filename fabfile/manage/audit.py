@@ -13,7 +13,7 @@ from ..engine.converge import read
 from ..engine.task import task
 from ..items import assigned
 from ..python import minimum_versions, requirements
-from ..render import shell
+from ..render import program, shell
 from ..settings import Settings, load
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
@@ -119,11 +119,11 @@ def script(settings: Settings, host, login: str) -> str:
         "port": settings.entrance,
         "http_port": settings.http_port,
         "exposed": EXPOSED[settings.sandbox],
-        "publishers": shell("publishers.py"),
-        "impostor": shell("impostor.py"),
+        "publishers": program("publishers"),
+        "impostor": program("impostor"),
         "floor": minimum_versions.floors()[minimum_versions.SERVER][0].partition(">=")[2],
     }
-    return assigned(values) + "".join(map(shell, ("read.sh", "users.sh", "audit.sh")))
+    return assigned(values) + "".join(map(shell, ("lib/read", "lib/users", "run/audit")))
 
 
 @task

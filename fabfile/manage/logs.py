@@ -10,7 +10,7 @@ from invoke import Exit
 from ..engine.actions import meet
 from ..engine.task import task
 from ..items import assigned, call
-from ..render import shell
+from ..render import program
 from ..settings import load
 from ..ssh import channel
 from ..ssh.errors import name_of
@@ -54,7 +54,7 @@ def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
     told = settings.instance.unit, settings.instance.log, lines, since, "follow" if follow else "no"
     asked = call("exec", "python3", "-IB", "-c", *told, *(what or ("jupyter", "nginx")))
     asked = asked.replace(" -c ", ' -c "$logs_py" ', 1)
-    script = assigned({"logs_py": shell("logs.py")}) + asked
+    script = assigned({"logs_py": program("logs")}) + asked
     begun, words = False, [""]
     try:
         for line in channel.apply(c, script, host.root, pulse=PULSE):

@@ -20,7 +20,7 @@ from ..engine.host import Host
 from ..engine.task import task
 from ..items import Change, Venv, call, canonical, few, here, quote
 from ..python import minimum_versions, requirements
-from ..render import shell
+from ..render import program
 from ..settings import Settings, load
 from ..ssh.errors import name_of
 from ..status.collect import live
@@ -159,7 +159,7 @@ def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
 def roots(c, settings: Settings) -> tuple[set[str], set[str]]:
     """Ask for what somebody installed by name, by our hand or their own, and what from no index."""
     python = f"{quote(settings.venv)}/bin/python - roots 2>/dev/null"
-    lines = ask_user(c, settings, f"{python} {here(shell('needs.py'))}")
+    lines = ask_user(c, settings, f"{python} {here(program('needs'))}")
     rows = [line.split() for line in lines if line.count(" ") == 1]
     named = {kind: {row[1] for row in rows if row[0] == kind} for kind in ("root", "elsewhere")}
     return named["root"], named["elsewhere"]

@@ -13,7 +13,7 @@ from invoke import Exit
 from paramiko import Channel, Message, SSHException
 from paramiko.common import cMSG_CHANNEL_OPEN
 
-from ..render import shell
+from ..render import program
 from .errors import name_of
 
 SECONDS = 20  # until a connection over there must be open
@@ -142,7 +142,7 @@ class Relay:
         self.c = c
         self.session = c.transport.open_session(timeout=SECONDS)  # it ends with this
         self.session.settimeout(SECONDS)
-        command = shlex.join(["python3", "-Ic", shell("relay.py"), user, target])
+        command = shlex.join(["python3", "-Ic", program("relay"), user, target])
         self.session.exec_command(f"cd / && exec {command}")
         with contextlib.suppress(TimeoutError), self.session.makefile() as said:
             self.door = said.readline(1000).strip()

@@ -24,7 +24,7 @@ class Seen(Item):
 
     def read(self) -> str:
         asked = look("show_inventory", *self.known), look("show_work", self.project)
-        return "\n".join([shell("users.sh"), shell("inventory.sh"), *asked])
+        return "\n".join([shell("lib/users"), shell("lib/inventory"), *asked])
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ UNIT = re.compile(r"/etc/systemd/system/([^/]+\.(?:service|socket|timer|path))")
 
 @dataclass
 class Leaving:
-    """A plan. Paths are pairs of a kind, as templates/uninstall.sh knows them, and a path."""
+    """A plan. Paths are pairs: a kind, as shell/lib/uninstall.sh knows it, and a path."""
 
     units: list[str] = field(default_factory=list)  # ours, to be stopped
     goes: list[tuple[str, str]] = field(default_factory=list)

@@ -31,7 +31,7 @@ def said(script: str, *arguments: str, **options) -> list[str]:
 
 def reading() -> str:
     """The functions of read.sh."""
-    return shell("read.sh")
+    return shell("lib/read")
 
 
 def applying(place: Path, turn: str = "take_turn tester any >/dev/null\n") -> str:

@@ -18,7 +18,7 @@ from fabfile.backup import archives, backup, validate
 from fabfile.backup.stream import Receiver
 from fabfile.items import assigned, call
 from fabfile.items.base import here
-from fabfile.render import shell
+from fabfile.render import file, program
 
 pytestmark = pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
 NOTEBOOKS = {
@@ -92,7 +92,7 @@ class Place:
                   "cookie": self.cookie, "domain": "lab.example.org",
                   "folder": self.backups}  # fmt: skip
         (self.folder / "run").mkdir(exist_ok=True)
-        ours = shell("backup.sh")
+        ours = file("backup/backup.sh")
         text = (
             backup.functions()
             .replace(ours, self.own(ours))
@@ -117,7 +117,7 @@ class Place:
             functions = functions.replace(theirs, str(self.folder / theirs[1:]))
         return (
             f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}"
-            f'cat >"$run/members.py" {here(shell("members.py"))}\n{before}set -e\n{act}\n'
+            f'cat >"$run/members.py" {here(program("members"))}\n{before}set -e\n{act}\n'
         )
 
     def restoring(self, file: Path) -> str:
@@ -349,7 +349,7 @@ def test_a_hook_of_somebody_elses_is_refused(place, bare):
 
 def test_the_writers_limits_are_within_the_readers():
     told = {word: int(number) for word, number in re.findall(
-        r"^(packages|kernels|locked)=(\d+)", shell("backup.sh"), re.MULTILINE)}  # fmt: skip
+        r"^(packages|kernels|locked)=(\d+)", file("backup/backup.sh"), re.MULTILINE)}  # fmt: skip
     line = len("# ==\n") + 255  # the longest that the name of a folder gives
     size = told["packages"] * line
     assert size <= validate.members.FILE_SIZE

@@ -17,7 +17,7 @@ from fabfile.ui import console
 
 def load(name: str):
     """A Python file of `templates/`, as a module."""
-    spec = importlib.util.spec_from_file_location(name, TEMPLATES / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, TEMPLATES / "python" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -37,7 +37,7 @@ def run(tmp_path):
     """Give a function that runs lines as a step does."""
 
     def run(*lines: str):
-        script = [applying(tmp_path), shell("uninstall.sh"), "set -e", *lines]
+        script = [applying(tmp_path), shell("lib/uninstall"), "set -e", *lines]
         return dash("\n".join(script))
 
     return run
@@ -398,7 +398,7 @@ def test_the_inventory_waits_for_no_file_of_a_users(base, kind):
         path.touch()
         os.truncate(path, 10**9)
     asked = (
-        f"instance=x\nme=0 account=nobody\n{shell('inventory.sh')}{call('show_inventory', path)}"
+        f"instance=x\nme=0 account=nobody\n{shell('lib/inventory')}{call('show_inventory', path)}"
     )
     done = subprocess.run(["dash", "-c", asked], capture_output=True, timeout=15)
     assert b"written" not in done.stdout

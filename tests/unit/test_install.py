@@ -1,4 +1,4 @@
-"""templates/install.py: uv from the server's own index, and pip where uv cannot."""
+"""templates/python/install.py: uv from the server's own index, and pip where uv cannot."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ from fabfile.render import TEMPLATES
 def install(monkeypatch, tmp_path):
     """The module, loaded by a user whose home is the test's folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    spec = importlib.util.spec_from_file_location("install", TEMPLATES / "install.py")
+    spec = importlib.util.spec_from_file_location("install", TEMPLATES / "python" / "install.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,4 @@
-"""templates/install.py run as on a server: what it starts, and when it takes pip instead of uv."""
+"""python/install.py run as on a server: what it starts, and when it takes pip instead of uv."""
 
 import os
 import re
@@ -46,7 +46,7 @@ def server(tmp_path, monkeypatch, capfd):
             program(tmp_path / ".cache/jupyterlab/uv", "uv", uv, said)
         (tmp_path / "pip").mkdir()
         (tmp_path / "pip/pip.conf").write_text(f"[global]\n{conf}\n")
-        install = runpy.run_path(str(TEMPLATES / "install.py"), run_name="install")
+        install = runpy.run_path(str(TEMPLATES / "python" / "install.py"), run_name="install")
         try:
             code = install["main"](str(tmp_path / "venv"), installer, repair, FLOOR, "a b", "-x")
         except SystemExit as end:

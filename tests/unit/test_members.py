@@ -204,7 +204,14 @@ def test_a_name_without_end_takes_no_memory():
 
 def there(data: bytes, folder) -> tuple[bool, str]:
     """Whether the server takes it, and what it says."""
-    command = [sys.executable, "-I", TEMPLATES / "members.py", "jupyterlab", ACME, folder]
+    command = [
+        sys.executable,
+        "-I",
+        TEMPLATES / "python" / "members.py",
+        "jupyterlab",
+        ACME,
+        folder,
+    ]
     done = subprocess.run(command, input=data, capture_output=True, timeout=30)
     assert b"Traceback" not in done.stderr, done.stderr
     return done.returncode == 0, done.stdout.decode()

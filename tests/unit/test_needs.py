@@ -11,7 +11,9 @@ from testbed.machine import ROOT
 @pytest.fixture
 def needs(monkeypatch):
     """Give a function: what is installed and what each requires -> pairs of who needs whom."""
-    spec = importlib.util.spec_from_file_location("needs", ROOT / "templates" / "needs.py")
+    spec = importlib.util.spec_from_file_location(
+        "needs", ROOT / "templates" / "python" / "needs.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 

@@ -599,10 +599,10 @@ def test_a_shell_that_cannot_do_so_is_left_as_it_is(monkeypatch):
 @pytest.mark.parametrize(
     "template, values",
     [
-        ("site.conf.j2", {"settings": Settings()}),
-        ("jupyter_lab_config.py.j2", {"settings": Settings(), "socket": "/s"}),
-        ("jupyterlab.service.j2", {"settings": Settings()}),
-        ("tmpfiles.conf.j2", {}),
+        ("nginx/site.conf.j2", {"settings": Settings()}),
+        ("jupyter/jupyter_lab_config.py.j2", {"settings": Settings(), "socket": "/s"}),
+        ("systemd/jupyterlab.service.j2", {"settings": Settings()}),
+        ("systemd/tmpfiles.conf.j2", {}),
     ],
 )
 def test_a_missing_value_is_an_error_and_not_an_empty_text(template, values):

@@ -18,7 +18,7 @@ def run(tmp_path):
     (tmp_path / "etc").mkdir()
 
     def run(*lines: str) -> list[str]:
-        script = [applying(tmp_path), shell("uninstall.sh"), "set -e", *lines]
+        script = [applying(tmp_path), shell("lib/uninstall"), "set -e", *lines]
         done = dash("\n".join(script))
         assert (done.returncode, done.stderr) == (0, b""), done
         return (tmp_path / "ledger/made").read_text().replace(f"{tmp_path}/etc", "").splitlines()
@@ -101,7 +101,7 @@ def test_a_link_that_a_user_put_in_the_way_leads_nobody_elsewhere(run, tmp_path)
         folder.chmod(folder.stat().st_mode | 0o055)
     os.chown(home, pwd.getpwnam("nobody").pw_uid, -1)
     (home / "way").symlink_to(target)
-    script = [applying(tmp_path), shell("uninstall.sh"), "set -e"]
+    script = [applying(tmp_path), shell("lib/uninstall"), "set -e"]
     done = dash("\n".join([*script, call("take_away", text=f"path {home}/way/x")]))
     assert done.returncode != 0 and b"Permission denied" in done.stderr
     assert (target / "x").read_text() == "root's\n"
@@ -126,6 +126,6 @@ def test_backups_stay_when_more_than_ours_is_there(run, tmp_path, kept, stays):
 
 
 def test_nothing_of_ours_is_left_in_the_end(tmp_path):
-    lines = [applying(tmp_path), shell("uninstall.sh"), "close_ledger", "settle"]
+    lines = [applying(tmp_path), shell("lib/uninstall"), "close_ledger", "settle"]
     assert dash("\n".join(lines)).returncode == 0
     assert list(tmp_path.iterdir()) == []

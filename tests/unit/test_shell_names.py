@@ -11,7 +11,7 @@ BECOMING = re.compile(r"runuser -u|setpriv --reuid")
 
 
 def test_no_two_functions_have_the_same_name():
-    text = shell("read.sh") + plan.applying() + shell("uninstall.sh") + shell("inventory.sh")
+    text = shell("lib/read") + plan.applying() + shell("lib/uninstall") + shell("lib/inventory")
     names = Counter(re.findall(r"^(\w+)\(\) \{", text, re.MULTILINE))
     assert len(names) > 50
     assert [name for name, times in names.items() if times > 1] == []
@@ -27,7 +27,7 @@ def test_no_function_takes_the_name_of_a_variable_of_all():
 
 def test_nobody_who_is_not_root_gets_the_locks():
     """Who has a lock's descriptor holds the lock, also when the run has ended."""
-    texts = {path.name: COMMENT.sub("", path.read_text()) for path in TEMPLATES.glob("*.sh")}
+    texts = {path.name: COMMENT.sub("", path.read_text()) for path in TEMPLATES.rglob("*.sh")}
     becoming = {
         name: [text.find("8>&- 9>&-", m.start()) - m.start() for m in BECOMING.finditer(text)]
         for name, text in texts.items()
@@ -43,5 +43,5 @@ def test_nobody_who_is_not_root_gets_the_locks():
 
 
 def test_nobody_who_is_not_root_gets_the_environment_of_root():
-    for name in ("users.sh", "read.sh"):
+    for name in ("lib/users", "lib/read"):
         assert re.search(r"cleanly [^\n]*(\\\n)?[^\n]*timeout -k", shell(name)), name

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from fabfile.render import shell
+from fabfile.render import file
 
 
 @dataclass
@@ -45,7 +45,7 @@ def loaded(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed.scheduler", module)
     names = {}
     for _ in "12":
-        exec(shell("dask-suspects.py"), names)
+        exec(file("cluster/dask-suspects.py"), names)
     return Scheduler
 
 

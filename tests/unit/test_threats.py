@@ -15,7 +15,7 @@ HOST = Host(user="david", group="david", home="/home/it's $x")
 
 
 def test_every_threat_is_tried_and_every_try_is_a_threat():
-    tried = set(re.findall(r"(?:told|judged) ([a-z]+)", shell("audit.sh")))
+    tried = set(re.findall(r"(?:told|judged) ([a-z]+)", shell("run/audit")))
     assert tried == set(audit.THREATS)
 
 
