@@ -137,9 +137,12 @@ class Offered(msgspec.Struct):
     what: str
 
 
+OFFERED = msgspec.json.Decoder(Offered)  # here, for threads: see items/runtime.py
+
+
 def offered(line: str) -> Offered | None:
     """Return what a line of kernels.py tells; None when it is none."""
     try:
-        return msgspec.json.decode(line, type=Offered)
+        return OFFERED.decode(line)
     except (msgspec.DecodeError, RecursionError):
         return None

@@ -37,7 +37,9 @@ class Worker(TypedDict):
     differs: dict[str, tuple[str | None, str]] | None
 
 
-SHAPES = {"look": list[Worker], "wait": list[str], "retire": list[str]}
+# Made here, for threads: see items/runtime.py.
+NAMES = msgspec.json.Decoder(list[str])
+ANSWERS = {"look": msgspec.json.Decoder(list[Worker]), "wait": NAMES, "retire": NAMES}
 
 
 def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object):
@@ -50,7 +52,7 @@ def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=300)
     rows = [line for line in told if line.startswith("[") and len(line) <= MOST]
     try:
-        return msgspec.json.decode(rows[-1] if rows else "", type=SHAPES[what])
+        return ANSWERS[what].decode(rows[-1] if rows else "")
     except (msgspec.DecodeError, RecursionError):
         last = told[-1][:200] if told else "nothing"
         raise Exit(f"the scheduler on {name_of(c)} does not answer ({last}): fab -H {name_of(c)} "

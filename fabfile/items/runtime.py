@@ -55,6 +55,10 @@ class Told(msgspec.Struct):
     newest: dict[str, str | None]
 
 
+# Made here, once: msgspec crashes when several threads are the first to decode into one class.
+TOLD = msgspec.json.Decoder(Told)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Live(Item):
     """JupyterLab as it runs, its kernels, and the disk; told by the server's own Python, if any.
@@ -91,6 +95,6 @@ class Live(Item):
         """Return what Python found; nothing where there is none, or what is of another shape."""
         answer = next((line for line in lines[1:] if line.startswith("{")), "")
         try:
-            return msgspec.to_builtins(msgspec.json.decode(answer, type=Told))
+            return msgspec.to_builtins(TOLD.decode(answer))
         except (msgspec.DecodeError, RecursionError):
             return {}
