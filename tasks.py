@@ -1,4 +1,4 @@
-"""Tasks on your own machine: see it work, test it, keep it tidy."""
+"""Tasks on your own machine: demo, tests, style, documents and measurements."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from testbed import demo as demonstration
 from testbed.areas import AREAS
 from testbed.machine import ROOT
 
-WORKERS = "4"  # more than processors: a test waits for its server half of the time
+WORKERS = "4"  # more than processors, as a test waits for its server half of the time
 
 
 def run(*command: str) -> int:
@@ -45,18 +45,18 @@ def demo(c, down=False):
 
 @task
 def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
-    """Run the tests, without options those of the main job.
+    """Run the tests; without options, those of the main job.
 
-    That takes seven minutes on two processors once Docker and the images are there, and under ten
+    Those take seven minutes on two processors once Docker and the images are there, and under ten
     from a bare Debian machine.
 
-    :param all: everything, on both where Debian matters: 36 minutes.
-    :param area: only those on servers of one area: https, network, security, sites, lifecycle,
+    :param all: all tests, on both Debian releases where that matters: 36 minutes.
+    :param area: only tests on servers of one area: https, network, security, sites, lifecycle,
         diagnosis, several, cluster, browser or docs.
-    :param unit: only those that need no server.
-    :param matrix: only the interruptions, of `full` at every step in every way: half an hour.
-    :param debian: only on servers of this one: bookworm, which is 12, or trixie, which is 13.
-    :param k: only those whose names match, as in pytest -k.
+    :param unit: only tests that need no server.
+    :param matrix: only interruptions of `full`, at every step in every way: half an hour.
+    :param debian: only on servers of this release: bookworm (12) or trixie (13).
+    :param k: only tests whose names match, as in pytest -k.
     """
     if debian and debian not in image.BASES:
         raise Exit(f"--debian: {debian!r} is not one of {', '.join(image.BASES)}")
@@ -78,7 +78,7 @@ def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
         browser.ensure()
         releases = [debian] if debian else list(image.BASES)
         if missing := [r for r in releases if not image.inspect(image.name_of(r), "{{.Id}}")]:
-            # made while pytest is busy with the tests that need none
+            # built while pytest runs the tests that need no server
             making = subprocess.Popen([sys.executable, "-m", "testbed.image", *missing], cwd=ROOT)
             chosen += ["--units-first"]
     workers = ["-n", WORKERS, "--dist", "loadscope", "--no-loadscope-reorder"]
@@ -93,16 +93,16 @@ def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
 def lint(c, fix=False):
     """Check style with ruff.
 
-    :param fix: mend what can be mended.
+    :param fix: fix what can be fixed.
     """
     raise Exit(code=style(fix))
 
 
 @task
 def docs(c):
-    """Write fabric.yaml and the pages that are made of the code.
+    """Write fabric.yaml and the pages generated from the code.
 
-    A fabric.yaml with settings of yours is left alone.
+    A fabric.yaml with your own settings is not changed.
     """
     from fabfile.settings import reference
 
@@ -111,15 +111,15 @@ def docs(c):
 
 @task
 def bench(c, runs=5, peers=True, only="", pages=False, sizing=False, cluster=False):
-    """Measure beside plain ssh, pyinfra and Ansible; needs root.
+    """Measure against plain ssh, pyinfra and Ansible; needs root.
 
-    :param runs: how often each counts, the long ones less often; medians are compared.
+    :param runs: runs of each command, fewer of the long ones; medians are compared.
     :param peers: `--no-peers` leaves pyinfra and Ansible out.
-    :param only: comma-separated words: bare, no-op, template, 8 servers, far.
-    :param pages: instead, a page in Chromium and a kernel's websocket: by Jupyter's own port, by
-        the how-to's Nginx, by ours.
-    :param sizing: instead, what a server, a kernel and a tab take of a server, and waking.
-    :param cluster: instead, one to three workers: waiting tasks, latency, and what TLS costs.
+    :param only: only these, separated by commas: bare, no-op, template, 8 servers, far.
+    :param pages: instead, measure a page in Chromium and a kernel's WebSocket: on Jupyter's own
+        port, behind the how-to's Nginx, behind ours.
+    :param sizing: instead, measure what JupyterLab, a kernel and a tab need, and waking up.
+    :param cluster: instead, measure one to three workers: waiting tasks, latency, cost of TLS.
     """
     if pages:
         from bench.pages import main as measure

@@ -1,6 +1,6 @@
 """JupyterLab behind Nginx on your own Debian server: `fab -H david@1.1.1.1 full`."""
 
-from .ui import bytecode, redact, startup_errors  # isort: skip  (before all else is imported)
+from .ui import bytecode, redact, startup_errors  # isort: skip  (before any other import)
 
 from invoke import Collection
 

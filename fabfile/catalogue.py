@@ -1,4 +1,4 @@
-"""Every task: a new one is an import and a line here."""
+"""List of all tasks: a new task takes an import and a line here."""
 
 from . import deps, fail2ban, full, hosts, jupyter, kernels, nginx, schedule, systemd, tls, verify
 from .backup import backup, restore
@@ -8,7 +8,7 @@ from .manage import audit, login, logs, open, packages, service, upgrade
 from .status import status
 from .uninstall import uninstall
 
-# Those that `fab fleet` runs on many hosts at once.
+# Tasks that `fab fleet` can run on many hosts.
 FLEET = (
     full.full,
     deps.deps,
@@ -35,5 +35,5 @@ FLEET = (
     audit.audit,
     uninstall.uninstall,
 )
-# Those that are of this machine, or ask for something.
+# Tasks that `fab fleet` cannot run: they are for this machine or one host, or ask questions.
 ALONE = (full.script, hosts.hosts, open.open, login.password, cluster.cluster)

@@ -1,6 +1,6 @@
-"""The Debian packages that JupyterLab stands on: Python with venv and pip, and Node.js.
+"""The Debian packages that JupyterLab needs: Python with venv and pip, and Node.js.
 
-Owns no file; packages stay when other things go.
+Owns no file.
 """
 
 from .engine.converge import converge
@@ -13,7 +13,7 @@ PACKAGES = ("python3", "python3-venv", "python3-pip", "nodejs", "curl", "ca-cert
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
-    """One list of packages; `converge` installs first what the next step waits for."""
+    """Return one list of packages; `converge` installs first what the next step needs."""
     return [
         Packages(
             step="deps",

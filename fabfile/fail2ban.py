@@ -1,7 +1,7 @@
-"""Ban for an hour who goes on guessing the password, if lab.fail2ban says so.
+"""Bans for an hour of addresses that guess the password, if lab.fail2ban is set.
 
-Owns a filter and a jail of fail2ban; without the setting there is no jail. What makes fail2ban
-start on Debian 12 at all stays.
+Owns a filter and a jail of fail2ban; without the setting there is no jail. The file without which
+fail2ban does not start on Debian 12 stays.
 """
 
 from .engine.converge import converge
@@ -16,7 +16,7 @@ SSHD = "/etc/fail2ban/jail.d/sshd-journal.conf"
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
-    """The packages, the filter, the jail, and fail2ban running with them; or no jail."""
+    """Return the packages, the filter, the jail, and fail2ban running with them; or no jail."""
     ours = settings.instance
     if not settings.fail2ban:
         heard = call("systemctl", "try-restart", UNIT)
@@ -46,5 +46,5 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 @task
 def fail2ban(c):
-    """Ban who goes on guessing the password, if lab.fail2ban says so."""
+    """Ban addresses that guess the password, if lab.fail2ban is set."""
     converge(c, items)

@@ -1,4 +1,4 @@
-"""Everything, in order: the server in one pass, then the operator's name for it, then the proof."""
+"""The tasks `full` and `script`: all steps in one pass, then the hosts file here, then checks."""
 
 from dataclasses import replace
 
@@ -19,21 +19,21 @@ from .verify import prove
 STEPS = (
     deps.items, jupyter.items, systemd.items, tls.items, nginx.items, fail2ban.items,
     schedule.items,
-    kernels.items,  # last, so that packages which do not fit keep nobody from the server
+    kernels.items,  # last: a package that cannot be installed must not block the rest
 )  # fmt: skip
 
 
 @task
 def full(c, verify=True):
-    """Turn a bare server into JupyterLab behind Nginx, and prove it.
+    """Turn a bare server into JupyterLab behind Nginx, and test it.
 
-    What is already as it should be is left alone, so it may be run at any time.
+    It changes only what differs from the desired state, so it may be run at any time.
 
-    :param verify: ask the finished thing as a user would; `--no-verify` leaves that out.
+    :param verify: test the result as a user would; `--no-verify` skips that.
     """
     state = tls.serve(c, *STEPS)
-    alone = console.SINK.get().alone  # a fleet shares one name: this machine's hosts file has none
-    if alone and load(c.config).tls != "letsencrypt":  # whose name the DNS has
+    alone = console.SINK.get().alone  # the hosts of a fleet may share a name: no line here
+    if alone and load(c.config).tls != "letsencrypt":  # its name is in the DNS
         add(c)
     if c.config.run.dry:
         return
@@ -45,9 +45,9 @@ def full(c, verify=True):
 
 @task
 def script(c):
-    """Print the shell that `full` would run as root, to read or keep."""
+    """Print the shell script that `full` would run as root."""
     settings = msgspec.structs.replace(load(c.config), password=None)
     host, items, _, changes = look(c, settings, STEPS)
     if any("PRIVATE KEY" in change.shell for change in changes):
-        raise Exit(f"a key is not for a script to read: first run fab -H {name_of(c)} tls")
+        raise Exit(f"the script would hold a private key: first run fab -H {name_of(c)} tls")
     print(apply_script(replace(host, turn="any"), items, changes, "a script, run by hand"))

@@ -1,6 +1,6 @@
-"""The operator's own name for the server: one marked block in their hosts file.
+"""The server's name on the operator's machine: one marked block in the hosts file.
 
-The block stands at the top of the file, so that taking it out again leaves every byte as it was.
+The block is at the top of the file, so that its removal restores every byte.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .settings import Settings, load
 from .ssh import connection
 from .ui.console import say
 
-# Renamed into place; in a container the file is a mount, which can only be written where it is.
+# Rename if possible; in a container the file is a mount, which can only be overwritten.
 REPLACE = """
 trap 'rm -f "$2.new"' EXIT
 cp -p "$2" "$2.new" && cat "$1" >"$2.new" || exit 1
@@ -29,17 +29,17 @@ mv -f "$2.new" "$2" 2>/dev/null || cat "$1" >"$2"
 
 
 def with_line(text: str, domain: str, address: str | None) -> str:
-    """Give the hosts file's text with our block for a domain, or without it.
+    """Return the hosts file's text with our block for a domain, or without it.
 
-    :param address: the IP to put there; None takes the block out.
-    :raises Exit: when a block begins but does not end: somebody edited it.
+    :param address: the IP; None removes the block.
+    :raises Exit: when the block's last line is missing: somebody edited it.
     """
     first, last = f"# >>> {domain}, by `fab hosts`\n", f"# <<< {domain}\n"
     before, found, rest = text.partition(first)
     if found:
         _, ended, after = rest.partition(last)
         if not ended:
-            raise Exit(f"the block `{first.strip()}` has no end: mend the hosts file by hand")
+            raise Exit(f"the block `{first.strip()}` has no end: repair the hosts file by hand")
         text = before + after
     if address is None:
         return text
@@ -47,7 +47,7 @@ def with_line(text: str, domain: str, address: str | None) -> str:
 
 
 def address_of(c: fabric.Connection, settings: Settings) -> str:
-    """Find the IP for the line: the setting, the SSH peer, or what the host's name resolves to."""
+    """Return the IP for the line: the setting, the SSH peer, or the host's name resolved."""
     if settings.address:
         return settings.address
     if c.is_connected and not c.gateway:
@@ -56,7 +56,7 @@ def address_of(c: fabric.Connection, settings: Settings) -> str:
 
 
 def write(path: Path, text: str) -> bool:
-    """Replace the file, with sudo only where it takes that; say whether it worked."""
+    """Replace the file, with sudo only if needed; return whether it worked."""
     data = text.encode(errors="surrogateescape")
     handle, name = tempfile.mkstemp(prefix="hosts-")
     with os.fdopen(handle, "wb") as file:
@@ -75,7 +75,7 @@ def write(path: Path, text: str) -> bool:
 
 
 def update(settings: Settings, address: str | None, dry: bool = False) -> bool:
-    """Put the line there, or take it out; say what happened; False when it could not be written."""
+    """Add or remove the line and print the outcome; return False if it could not be added."""
     path = Path(settings.hosts_file).expanduser().resolve()
     domain = settings.domain
     try:
@@ -85,16 +85,16 @@ def update(settings: Settings, address: str | None, dry: bool = False) -> bool:
     new = with_line(text, domain, address)
     line = f"{address}  {domain}"
     if new == text:
-        say(f"  hosts    {path} {'has ' + line if address else 'has no line of ours'} already")
+        say(f"  hosts    {path} already has {line if address else 'no line for ' + domain}")
     elif dry:
-        say(f"  would {'write ' + line + ' to' if address else 'take our line out of'} {path}")
+        say(f"  would {'write ' + line + ' to' if address else 'remove our line from'} {path}")
     elif write(path, new):
         say(f"  hosts    {path} now has {line}" if address else f"  hosts    {path}: line removed")
     elif address:
-        say(f"  hosts    {path} cannot be written here; add this line to it:\n\n{line}\n")
+        say(f"  hosts    {path} is not writable; add this line to it:\n\n{line}\n")
         return False
     else:
-        raise Exit(f"{path} cannot be written here: remove the block of {domain} by hand")
+        raise Exit(f"{path} is not writable: remove the block of {domain} by hand")
     return True
 
 
@@ -105,7 +105,7 @@ def add(c: fabric.Connection) -> bool:
 
 
 def take_out(c: fabric.Connection) -> None:
-    """Take the line of this host out, if the name leads to it and not to another host."""
+    """Remove the line of this host, unless the name leads to another host."""
     settings = load(c.config)
     path = Path(settings.hosts_file).expanduser()
     line = f"{address_of(c, settings)}\t{settings.domain}\n"
@@ -117,7 +117,7 @@ def take_out(c: fabric.Connection) -> None:
 def hosts(c, remove=False):
     """Add the server's name to your own /etc/hosts.
 
-    :param remove: take the line out again; needs no host.
+    :param remove: remove the line again; needs no host.
     """
     if remove:
         update(load(c.config), None, c.config.run.dry)
@@ -126,6 +126,6 @@ def hosts(c, remove=False):
 
 
 def add_or_refuse(c: fabric.Connection) -> None:
-    """Add the line; on its own, a step that could not do its work has failed."""
+    """Add the line; raise Exit when the hosts file is not writable."""
     if not add(c):
-        raise Exit("the hosts file was left as it is; add the line above yourself")
+        raise Exit("the hosts file is unchanged; add the line above yourself")

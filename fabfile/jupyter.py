@@ -1,7 +1,7 @@
 """JupyterLab itself: a project folder, a venv in it, and the configuration of the server.
 
-Owns ~/project/venv and ~/.jupyter/jupyter_lab_config.py; makes a login token once, and sets the
-password only when one is given.
+Owns ~/project/venv and ~/.jupyter/jupyter_lab_config.py. It creates a login token once, and sets
+the password only when one is given.
 """
 
 import time
@@ -20,17 +20,17 @@ from .settings import Settings, load
 USUAL = "~/.local/share/jupyter/runtime"
 TOKEN = "~/.jupyter/jupyterlab_token"
 CONFIG = "~/.jupyter/jupyter_lab_config.py"
-LOGIN = "~/.jupyter/jupyter_server_config.json"  # where Jupyter's own login page keeps the hash
+LOGIN = "~/.jupyter/jupyter_server_config.json"  # Jupyter keeps the password's hash here
 SHOW = ("jupyterlab", "jupyter-server", "notebook", "ipykernel", "ipython", "jupyter-core")
 
 
 def target(settings: Settings) -> str:
-    """Where it answers: the path of its socket, or a port."""
+    """Return where JupyterLab listens: the path of its socket, or a port."""
     return str(settings.port or settings.instance.socket)
 
 
 def runtime(settings: Settings, host: Host) -> str:
-    """The folder for the sockets of kernels, where the usual one would be too long; else nothing.
+    """Return a folder for the kernels' sockets if the usual path is too long, else an empty text.
 
     A socket's path has 107 bytes at most (unix(7)): `kernel-`, 36 of an id, `-ipc-`, a number.
     """
@@ -39,30 +39,30 @@ def runtime(settings: Settings, host: Host) -> str:
 
 
 def listens(settings: Settings) -> str:
-    """The socket that Jupyter makes itself."""
+    """Return the path of the socket that Jupyter itself makes."""
     return settings.instance.own_socket if settings.sleep_after else settings.instance.socket
 
 
 def cookie_secret(settings: Settings, host: Host) -> str:
-    """The file of what signs the cookies of sessions, where Jupyter keeps it or the config says."""
+    """Return the file with the key that signs session cookies: Jupyter's usual one, or our own."""
     return (
         "~/.jupyter/cookie_secret" if runtime(settings, host) else f"{USUAL}/jupyter_cookie_secret"
     )
 
 
 def enter(venv: str) -> str:
-    """The words with which a shell becomes another one that finds the venv's programs first."""
+    """Return a shell command's first words: it runs a program with the venv first in PATH."""
     return f'exec env VIRTUAL_ENV={quote(venv)} PATH={quote(f"{venv}/bin")}:"$PATH"'
 
 
 def core(settings: Settings, host: Host) -> tuple[str, ...]:
-    """The files that tell which server is installed: newer ones mean that an older one runs."""
+    """Return the files that change with the server's version: newer ones call for a restart."""
     packages = f"{host.under(settings.venv)}/lib/python3*/site-packages"
     return tuple(f"{packages}/{n}-*.dist-info/RECORD" for n in ("jupyterlab", "jupyter_server"))
 
 
 def venv(settings: Settings, host: Host) -> Venv:
-    """The virtual environment that JupyterLab runs in."""
+    """Return the virtual environment that JupyterLab runs in."""
     return Venv(
         step="jupyter",
         path=host.under(settings.venv),
@@ -79,12 +79,12 @@ def venv(settings: Settings, host: Host) -> Venv:
 
 
 def previous(settings: Settings) -> str:
-    """The path of the venv before the last upgrade."""
+    """Return the path of the venv before the last upgrade."""
     return f"{settings.venvs}/previous"
 
 
 def assets(settings: Settings, host: Host) -> Assets:
-    """What its pages are made of, for Nginx."""
+    """Return the static files of JupyterLab's pages, for Nginx."""
     return Assets(
         step="jupyter",
         path=settings.instance.pages,
@@ -97,7 +97,7 @@ def assets(settings: Settings, host: Host) -> Assets:
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
-    """The project folder, its venv and its pages, the configuration, and what one logs in with."""
+    """Return the project folder, venv, static files, configuration, token and password."""
     project, mine = host.under(settings.project), {"owner": host.user, "group": host.group}
     kept = host.under(cookie_secret(settings, host)) if runtime(settings, host) else ""
     config = render(
@@ -123,7 +123,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         Password(
             path=host.under(LOGIN), password=settings.password, stamp=host.under(TOKEN), **mine
         ),
-        assets(settings, host),  # last, while packages are still coming
+        assets(settings, host),  # last, while packages are still downloading
     ]
 
 
@@ -131,7 +131,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
 def jupyter(c, anew=False):
     """Install JupyterLab into ~/project/venv and configure it.
 
-    :param anew: make the venv anew, such as a damaged one; what was added by hand is gone then.
+    :param anew: create the venv again, for example a damaged one; packages added by hand are lost.
     """
-    stamp = f"made anew {time.time():.0f}" if anew else ""
+    stamp = f"created again {time.time():.0f}" if anew else ""
     converge(c, items, chosen=msgspec.structs.replace(load(c.config), anew=stamp))

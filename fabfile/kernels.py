@@ -1,7 +1,7 @@
-"""Further kernels: each with packages, and a Python if need be, of its own, as lab.kernels says.
+"""Further kernels of lab.kernels: each with its own packages and, if set, its own Python.
 
-Owns ~/project/.kernels/NAME, and ~/.local/share/jupyter/kernels/NAME for each of that setting; a
-kernel that leaves the setting is removed, and one that somebody else registered is left alone.
+Owns ~/project/.kernels/NAME and ~/.local/share/jupyter/kernels/NAME for each kernel of the setting.
+A kernel that leaves the setting is removed; kernels that somebody else registered are left alone.
 """
 
 import json
@@ -21,11 +21,11 @@ from .ssh import channel
 from .ssh.errors import name_of
 from .ui.console import say
 
-SPECS = "~/.local/share/jupyter/kernels"  # where Jupyter looks, at each request: no restart
+SPECS = "~/.local/share/jupyter/kernels"  # Jupyter reads it at each request: no restart
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
-    """A venv and a kernelspec for each kernel, and none of ours beside them."""
+    """Return a venv and a kernelspec for each kernel, and the removal of our other kernels."""
     wanted: list[Item] = []
     if settings.kernels:
         wanted += [
@@ -45,7 +45,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 
 def one(settings: Settings, host: Host, name: str) -> list[Item]:
-    """The venv of one kernel, made or only looked at, and its kernelspec."""
+    """Return the venv of one kernel, our own or the user's, and its kernelspec."""
     kernel, venv = settings.kernels[name], host.under(settings.kernel_venv(name))
     python, where = host.under(kernel.python), f"lab.kernels.{name}"
     spec = Kernelspec(
@@ -78,15 +78,15 @@ def one(settings: Settings, host: Host, name: str) -> list[Item]:
 
 
 def hidden(settings: Settings, host: Host, path: str) -> bool:
-    """Whether the sandbox hides a path: the strict one shows no home but the user's."""
+    """Check whether the sandbox hides a path: the strict one shows no home but the user's."""
     shown = f"{host.home}/", f"{host.under(settings.project)}/"
     elsewhere = path.startswith(("/home/", "/root/")) and not path.startswith(shown)
     return settings.sandbox == "strict" and elsewhere
 
 
 def kernelspec(name: str, title: str, venv: str) -> str:
-    """The text of a kernel.json; `!pip` in a notebook is that of the kernel, too."""
-    literal = venv.replace("$", "$$")  # Jupyter puts variables in there
+    """Return the text of a kernel.json; PATH makes `!pip` in a notebook that of the kernel."""
+    literal = venv.replace("$", "$$")  # Jupyter expands variables in it
     spec = {
         "argv": [f"{venv}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": title,
@@ -99,9 +99,9 @@ def kernelspec(name: str, title: str, venv: str) -> str:
 
 @task
 def kernels(c, list=False):
-    """Give JupyterLab further kernels, as lab.kernels says.
+    """Add the further kernels of lab.kernels to JupyterLab.
 
-    Each has a venv of its own, with its own packages and, if you like, its own Python.
+    Each has its own venv with its own packages and, if you like, its own Python.
 
     :param list: only show the kernels that JupyterLab offers, their Pythons, venvs and packages.
     """
@@ -114,7 +114,7 @@ def kernels(c, list=False):
 def show(c) -> None:
     """Print every kernel that JupyterLab offers.
 
-    :raises Exit: when there is no JupyterLab to ask.
+    :raises Exit: when there is no JupyterLab.
     """
     settings = load(c.config)
     host, _ = meet(c, settings)
@@ -123,7 +123,7 @@ def show(c) -> None:
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=600)
     rows = list(filter(None, map(offered, told)))
     if not rows:
-        raise Exit(f"no JupyterLab there yet: first run fab -H {name_of(c)} jupyter")
+        raise Exit(f"no JupyterLab on the server yet: first run fab -H {name_of(c)} jupyter")
     wide = max(len(row.name) for row in rows)
     for row in rows:
         say(f"  {row.name:<{wide}}  {row.title}: {row.what}")
@@ -137,11 +137,11 @@ class Offered(msgspec.Struct):
     what: str
 
 
-OFFERED = msgspec.json.Decoder(Offered)  # here, for threads: see items/runtime.py
+OFFERED = msgspec.json.Decoder(Offered)  # made at import: see items/runtime.py
 
 
 def offered(line: str) -> Offered | None:
-    """Return what a line of kernels.py tells; None when it is none."""
+    """Return the kernel on a line of kernels.py; None for another line."""
     try:
         return OFFERED.decode(line)
     except (msgspec.DecodeError, RecursionError):

@@ -1,9 +1,9 @@
-"""Nginx before JupyterLab: one site, by name; the other sites of the host stay as they are.
+"""Nginx as reverse proxy of JupyterLab: one site, by name; other sites of the host stay unchanged.
 
-Owns the site `jupyterlab` in sites-available and its link in sites-enabled, the last one there;
-takes Debian's welcome page out of sites-enabled, as long as nobody has changed it. With
-`lab.site: include` there is no such site, but locations for the server block of somebody else's,
-which brings them in by a line of its own; their file is never ours to write.
+Owns the site `jupyterlab` in sites-available and its symbolic link in sites-enabled, sorted last;
+removes Debian's welcome page from sites-enabled, unless somebody has changed it. With
+`lab.site: include` it writes locations instead of a site. Another site includes them in its server
+block with one line, which its owner adds: this project never writes to the file of that site.
 """
 
 from pathlib import PurePath
@@ -37,7 +37,7 @@ NEEDS = {"needs": ("nginx",)}
 GONE = {"unit": UNIT, **NEEDS}
 WELCOME = "/etc/nginx/sites-enabled/default"
 
-# What the help menu opens in a frame: JupyterLab's own pages, and those of its Python kernel.
+# Pages that the help menu opens in a frame: of JupyterLab and of its Python kernel.
 HELP = " ".join(
     f"https://{name}"
     for name in (
@@ -55,12 +55,13 @@ HELP = " ".join(
 
 
 def policy(settings: Settings, host: str, secure: bool) -> str:
-    """The Content-Security-Policy under which JupyterLab is whole.
+    """Return the Content-Security-Policy (W3C CSP3) under which all of JupyterLab works.
+
+    Its templates and widgets need inline scripts and eval; its viewers need blob: and data:, the
+    one for PDF files as an object; its help needs frames.
 
     :param host: the name as a browser sends it.
-    :param secure: whether it comes by HTTPS.
-    :returns: directives as W3C's CSP3 has them. Its templates and widgets need inline scripts and
-        eval; its viewers blob: and data:, that of PDF files as an object; its help frames.
+    :param secure: whether the site has HTTPS.
     """
     more = "".join(f" {origin}" for origin in settings.content_from)
     wire = f"{'wss' if secure else 'ws'}://{host}"
@@ -83,9 +84,9 @@ def policy(settings: Settings, host: str, secure: bool) -> str:
 
 
 def rendered(template: str, settings: Settings, host: Host, certificate: str | None = None) -> str:
-    """One of Nginx's files.
+    """Return the text of a file for Nginx.
 
-    :param certificate: the path of the one of ours that it serves, if any.
+    :param certificate: the path of the certificate that our site serves, if any.
     """
     included = settings.site == "include"
     secure = settings.secure if included else bool(certificate)
@@ -111,7 +112,7 @@ def rendered(template: str, settings: Settings, host: Host, certificate: str | N
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
-    """The package, what Nginx reads of ours, and Nginx running with it."""
+    """Return the package, the files of Nginx, and Nginx running with them."""
     package = Packages(
         step="nginx", names=("nginx",), show=("nginx",), recommends=settings.recommends
     )
@@ -120,12 +121,12 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 
 def beside(settings: Settings) -> str:
-    """The pattern by which a site of ours brings in what others have in folders of its URL."""
+    """Return the pattern by which our site includes the locations of others on its domain."""
     return f"{BESIDE}/{settings.domain.lower()}.conf"
 
 
 def own(settings: Settings, host: Host) -> list[Item]:
-    """A server block for our name."""
+    """Return a site with its own server block."""
     ours, certificate = settings.instance, selection.served(settings, host)
     given = selection.own(settings)
     pair = (given, key_of(given)) if certificate == given else ()
@@ -148,7 +149,7 @@ def own(settings: Settings, host: Host) -> list[Item]:
 
 
 def included(settings: Settings, host: Host) -> list[Item]:
-    """Locations for the server block of another site, and what they need beside it."""
+    """Return locations for the server block of another site, and the files that they need."""
     ours = settings.instance
     former, name = (ours.former, ours.enabled, ours.site), PurePath(beside(settings)).name
     return [
@@ -166,9 +167,9 @@ def included(settings: Settings, host: Host) -> list[Item]:
 
 
 def running(reads: tuple[str, ...], changed: tuple[str, ...]) -> Service:
-    """Nginx with all of it.
+    """Return Nginx, running with its files.
 
-    :param changed: what is as it was before, when Nginx does not take it.
+    :param changed: the paths to restore when Nginx rejects them.
     """
     return Service(
         unit=UNIT,

@@ -1,22 +1,22 @@
-"""Turn a template and values into text: pure, and strict about what is missing."""
+"""Render templates to text: pure, and an error for a missing value."""
 
 import functools
 import re
 import threading
 from pathlib import Path
 
-# Whose JupyterLab it is, and their home by the system's own word: $HOME may say something else.
+# The account and its home from the user database, as $HOME may differ.
 HOME = """me=$(id -u)
 entry=$(getent passwd "${account:-$me}")
 account=${entry%%:*} home=${entry%:*}
 home=${home##*:}"""
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
-COMPILING = threading.Lock()  # many hosts at once would each compile every template
+COMPILING = threading.Lock()  # otherwise many hosts at once would each compile every template
 
 
 @functools.cache
 def environment():
-    """Build the Jinja environment once; the import is dear, so it waits until needed."""
+    """Build the Jinja environment once, when it is needed: the import is slow."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(

@@ -1,7 +1,7 @@
-"""Backups by a timer of systemd, on the server, if lab.backup_schedule says so.
+"""Backups by a timer of systemd on the server, if lab.backup_schedule is set.
 
 Owns /usr/local/sbin/jupyterlab-backup and jupyterlab-backup.service and .timer; without the setting
-there are none. The backups themselves stay.
+they are removed. The backups themselves stay.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEAD = "#!/bin/sh\n# Written by `fab schedule`; changes made here are replaced b
 
 @dataclass(frozen=True, kw_only=True)
 class Calendar(Item):
-    """A time that the server's systemd understands; only looked at."""
+    """A check that the server's systemd understands a time; changes nothing."""
 
     expression: str
 
@@ -33,17 +33,17 @@ class Calendar(Item):
 
     def compare(self, lines, touched):
         if lines != ["fits"]:
-            raise Exit(f"lab.backup_schedule: {self.expression!r} is no time for systemd: give "
-                       "daily, or such as Mon *-*-* 03:00 (systemd.time(7))")  # fmt: skip
+            raise Exit(f"lab.backup_schedule: {self.expression!r} is not a time for systemd: give "
+                       "daily, or for example Mon *-*-* 03:00 (systemd.time(7))")  # fmt: skip
         return None
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
-    """The program, its unit and its timer; or none of them."""
+    """Return the program, its unit and its timer; or their absence."""
     ours, unit = settings.instance, f"{settings.instance.called}-backup.timer"
     if not settings.backup_schedule:
         stop, forget = call("systemctl", "stop", unit), call("systemctl", "daemon-reload")
-        gone = {"unit": unit, "before": stop}  # whichever of the two a run that was killed has left
+        gone = {"unit": unit, "before": stop}  # of both: a killed run may have left either
         others = (Absent(path=path, unit=unit) for path in (ours.backup_unit, ours.backup_program))
         return [
             Absent(path=f"{WANTED}/{unit}", **gone),
@@ -69,5 +69,5 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 @task
 def schedule(c):
-    """Back up by a timer on the server, if lab.backup_schedule is set."""
+    """Set up a timer for backups, if lab.backup_schedule is set."""
     converge(c, items)

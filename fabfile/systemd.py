@@ -1,7 +1,7 @@
-"""JupyterLab as a service: started at boot, started again when it fails, under the user's name.
+"""JupyterLab as a service of the user: started at boot, restarted when it fails.
 
-Owns the unit jupyterlab.service and the rule that makes the folder of its socket; with
-lab.sleep_after also jupyterlab.socket, which is there at boot instead and starts the service.
+Owns the unit jupyterlab.service and the tmpfiles.d rule for the folder of its socket; with
+lab.sleep_after also jupyterlab.socket, which starts at boot and wakes the service.
 """
 
 from . import jupyter
@@ -14,20 +14,20 @@ from .settings import Settings
 
 
 def start(settings: Settings) -> str:
-    """The call that starts it, or starts it again, and waits until it answers."""
+    """Return the shell call that starts or restarts JupyterLab and waits until it answers."""
     ours, target = settings.instance, jupyter.target(settings)
     behind = (ours.door, ours.door_file) if settings.sleep_after else ()
     return call("start_service", ours.unit, ours.unit_file, target, settings.start_timeout, *behind)
 
 
 def needed(settings: Settings) -> PathItem:
-    """The file without which it cannot be started as the settings have it."""
+    """Return the unit file that must exist before JupyterLab can start: service or socket."""
     ours = settings.instance
     return PathItem(path=ours.door_file if settings.sleep_after else ours.unit_file)
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
-    """The unit, its socket's folder, and the running service."""
+    """Return the unit, the folder of its socket, and the running service."""
     ours, venv, token = settings.instance, host.under(settings.venv), host.under(jupyter.TOKEN)
     unit = render(
         "systemd/jupyterlab.service.j2",
@@ -62,7 +62,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 
 def closed(settings: Settings, host: Host) -> list[Item]:
-    """What the sandbox `strict` keeps from being written: it can only close what is there."""
+    """Return the folders that the sandbox `strict` makes read-only: they must exist for that."""
     if settings.sandbox != "strict":
         return []
     keys = host.under("~/.ssh")
@@ -70,7 +70,7 @@ def closed(settings: Settings, host: Host) -> list[Item]:
 
 
 def door(settings: Settings, host: Host) -> Item:
-    """The unit of the socket that wakes it; none, where it never sleeps."""
+    """Return the unit of the socket that wakes JupyterLab; its absence without lab.sleep_after."""
     ours = settings.instance
     if not settings.sleep_after:
         return Absent(path=ours.door_file, unit=ours.unit, before=call("retire", ours.door))
@@ -79,7 +79,7 @@ def door(settings: Settings, host: Host) -> Item:
 
 
 def service(settings: Settings, reads: tuple[str, ...]) -> Service:
-    """The service: it runs, or it may sleep behind its socket."""
+    """Return the running service; with lab.sleep_after its socket is enough."""
     fix, ours = start(settings), settings.instance
     if not settings.sleep_after:
         return Service(unit=ours.unit, reads=reads, verb="restart", fix=fix)

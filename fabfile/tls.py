@@ -1,7 +1,7 @@
-"""HTTPS: a certificate of a private CA of yours, of Let's Encrypt, or one that you have.
+"""HTTPS: a certificate from your private CA, from Let's Encrypt, or from your own files.
 
-Owns /etc/nginx/jupyterlab; for Let's Encrypt certbot, its webroot, and the hook that gives each new
-certificate to Nginx. The site itself is of the step nginx.
+Owns /etc/nginx/jupyterlab; for Let's Encrypt also certbot, its webroot, and the hook that gives
+each new certificate to Nginx. The site itself belongs to the step nginx.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from .ssh import channel, connection
 from .ssh.errors import name_of
 from .ui.console import say
 
-OURS = "JupyterLab servers of "  # how a private CA begins its name
+OURS = "JupyterLab servers of "  # how the name of a private CA begins
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
-    """What the certificate needs, and the certificate; nothing where none is ours to bring."""
+    """Return the items of the certificate; none if HTTPS is off or that of another site."""
     if not settings.certified:
         return []
     ours = settings.instance
@@ -47,7 +47,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 
 def given(settings: Settings) -> Given:
-    """The certificate that goes from here to the server."""
+    """Return the item of a certificate that this machine sends to the server."""
     if settings.tls == "files":
         pair = selection.given(settings)
         fits, make = pair[0].__eq__, lambda: pair
@@ -66,9 +66,9 @@ def given(settings: Settings) -> Given:
 
 
 def signed(ca, settings: Settings):
-    """Give a check of a certificate's text: one of our CA, for this name, that still lasts.
+    """Return a check of a certificate's text: by our CA, for this name, valid for long enough.
 
-    It refuses to put one of a CA that is made just now into the place of a good one.
+    The check refuses to replace a good certificate by one of a CA that was made just now.
     """
 
     def check(text: str) -> bool:
@@ -77,15 +77,18 @@ def signed(ca, settings: Settings):
             return False
         if ca.new and issuer(there).startswith(OURS) and not ca.signed(there):
             raise Exit(f"the server has a certificate by {issuer(there)}, and {ca.folder} has no "
-                       "CA: copy that folder from where it was made; or remove the certificate in "
-                       f"{settings.instance.certificates} there, to begin anew")  # fmt: skip
+                       "CA: copy that folder from where it was made; or, for a new CA, remove "
+                       f"the certificate in {settings.instance.certificates} there")  # fmt: skip
         return ca.signed(there)
 
     return check
 
 
 def issued(settings: Settings, now: bool = False) -> Issued:
-    """The certificate of the ACME server."""
+    """Return the item of the certificate of an ACME server.
+
+    :param now: obtain it in this run, if it is due.
+    """
     return Issued(
         step="tls",
         path=selection.issued(settings),
@@ -99,28 +102,28 @@ def issued(settings: Settings, now: bool = False) -> Issued:
 
 
 def ask_now(settings: Settings, host: Host) -> list[Item]:
-    """The certificate, to be obtained now."""
+    """Return the item that obtains the certificate in this run."""
     return [issued(settings, now=True)]
 
 
 def serve(c, *steps, checked: bool = True) -> State:
-    """Converge the steps; then, where a certificate of Let's Encrypt is due, obtain it and switch.
+    """Converge the steps; then, if an ACME server's certificate is due, obtain and serve it.
 
-    The site answers by HTTP, or with the certificate before, until the new one is there.
+    Until then the site answers by HTTP, or with the former certificate.
 
-    :param checked: first see whether the ACME server could reach the name.
+    :param checked: first check whether the ACME server can reach the name.
     """
     settings, dry = load(c.config), c.config.run.dry
     if settings.tls == "self-signed" and not dry:
         ca = selection.authority(settings)
         if ca.new:
-            look(c, settings, steps)  # which may refuse it
+            look(c, settings, steps)  # may refuse a new CA
         if ca.save():
             tell_new(ca)
         if not ca.names:
             names = " ".join(settings.ca_names) or settings.domain
-            say(f"  note     your private CA in {ca.folder} may sign for any name: who gets its "
-                f"key can play every site: fab -H {name_of(c)} tls --new-ca makes one for {names}, "
+            say(f"  note     your private CA in {ca.folder} may sign for any name, so its key "
+                f"could fake every site: fab -H {name_of(c)} tls --new-ca makes one for {names}, "
                 "which browsers must import")  # fmt: skip
     state = converge(c, *steps)
     if settings.tls != "letsencrypt":
@@ -139,24 +142,24 @@ def serve(c, *steps, checked: bool = True) -> State:
 
 
 def tell_new(ca) -> None:
-    """Say what a new CA is for, what browsers need, and whether its key is locked."""
+    """Print the names of a new CA, the file for browsers, and a note on its passphrase."""
     say(f"  tls      your private CA is new, for {', '.join(ca.names)}: import {ca.folder}/ca.pem "
         "into browsers")  # fmt: skip
     if not given_ca_passphrase():
         say(f"  note     its key has no passphrase: ssh-keygen -p -m PKCS8 -f {ca.folder}/ca.key "
-            "gives it one; then LAB_CA_PASSPHRASE, or you, open it when it signs")  # fmt: skip
+            "adds one; then set LAB_CA_PASSPHRASE, or type it when the CA signs")  # fmt: skip
 
 
 def begin_anew(c) -> None:
-    """Put the private CA aside, so that the next run makes another one.
+    """Rename the folder of the private CA, and make another CA.
 
-    :raises Exit: when lab.tls is another.
+    :raises Exit: when lab.tls is not self-signed.
     """
     from .certs.authority import FOUND, put_aside
 
     settings = load(c.config)
     if settings.tls != "self-signed":
-        raise Exit(f"lab.tls is {settings.tls}: a private CA goes with self-signed")
+        raise Exit(f"lab.tls is {settings.tls}: only self-signed has a private CA")
     folder = Path(settings.ca_folder).expanduser()
     if c.config.run.dry:
         say(f"  would make another CA in {folder}, for "
@@ -164,15 +167,15 @@ def begin_anew(c) -> None:
         return
     former = put_aside(folder)
     if former:
-        say(f"  tls      the CA before is now in {former}: remove it from browsers")
+        say(f"  tls      the former CA is now in {former}: remove it from browsers")
     ca = selection.authority(settings)
     if ca.save():
-        FOUND.pop(folder)  # from here on it is one that was there
+        FOUND.pop(folder)  # it is read again as an existing one
         tell_new(ca)
 
 
 def pending(items, answers) -> str:
-    """Say which certificate of an ACME server is still to come, and why; nothing when none is."""
+    """Return which certificate of an ACME server is due, and why; "" if none is."""
     for item, lines in zip(items, answers, strict=True):
         if isinstance(item, Issued) and item.due(lines):
             return f"obtain a certificate for {item.domain}: {item.due(lines)}"
@@ -183,10 +186,10 @@ def pending(items, answers) -> str:
 def tls(c, status=False, preflight=True, new_ca=False):
     """Serve by HTTPS, with the certificate that lab.tls chooses.
 
-    :param status: only show who issued it, for which names, and how many days are left.
-    :param new_ca: first make another private CA, for lab.ca_names; your other servers have
-        certificates of it after their next `full`.
-    :param preflight: `--no-preflight` asks Let's Encrypt without seeing first whether it can work.
+    :param status: only show the issuer, the names and the days left of the certificate.
+    :param new_ca: first make another private CA, for lab.ca_names; your other servers get
+        certificates from it in their next `full`.
+    :param preflight: `--no-preflight` asks Let's Encrypt without checking first if it can succeed.
     """
     if status:
         show(c)
@@ -209,7 +212,7 @@ def show(c) -> None:
     told = channel.ask(c, f"{shell('lib/read')}{asked}\n")
     there = parsed(unpacked("".join(told)))
     if there is None:
-        raise Exit(f"Nginx serves no certificate for {settings.domain}: fab -H {name_of(c)} tls")
+        raise Exit(f"Nginx has no certificate for {settings.domain}: run fab -H {name_of(c)} tls")
     say(f"{settings.url}: issued by {issuer(there)}, for {', '.join(names(there))}")
     end = there.not_valid_after_utc
     say(f"  {days_left(there)} days left, until {end:%Y-%m-%d %H:%M} UTC")

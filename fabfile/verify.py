@@ -1,4 +1,4 @@
-"""Ask the finished thing, hop by hop: Jupyter itself, Nginx on the server, this machine by name."""
+"""The task `verify`: test JupyterLab itself, Nginx on the server, and the name on this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .ssh.errors import name_of
 from .ui import console
 from .ui.console import SINK, count, say
 
-# what curl writes of an answer that did not come, before it says why
+# what curl prints before its error when no answer came
 NONE = re.compile(r"^000 [^a-z]*(?=curl: )")
 ROW = re.compile(r"(jupyter|nginx|cluster)\|([^|]*)\|(ok|FAIL)\|(\d+(?:\.\d+)?)\|(.*)")
 HOPS = {
@@ -37,7 +37,7 @@ HOPS = {
 
 
 def doors(settings: Settings) -> dict[str, object]:
-    """Where JupyterLab and Nginx are to be asked, on the server: shell variables."""
+    """Return the shell variables that say where JupyterLab and Nginx listen on the server."""
     return {
         "target": jupyter.target(settings),
         "domain": settings.domain,
@@ -49,7 +49,7 @@ def doors(settings: Settings) -> dict[str, object]:
 
 
 def script(settings: Settings) -> str:
-    """The shell that asks, on the server."""
+    """Return the shell script with the checks on the server."""
     values = {
         **doors(settings),
         "certificate": selection.expected(settings),
@@ -64,9 +64,9 @@ def script(settings: Settings) -> str:
 
 
 def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
-    """Ask by name from this machine, without a secret: the way may be unencrypted.
+    """Request the login page from this machine, without a secret: the way may be unencrypted.
 
-    :param address: where to go instead of where the name leads; empty for the name.
+    :param address: the address to connect to; empty to resolve the name.
     :returns: check, ok / FAIL / skip, seconds, detail.
     """
     check, began = f"the name {settings.domain} leads to the login page", time.monotonic()
@@ -74,7 +74,7 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     try:
         socket.getaddrinfo(*where)
     except OSError:
-        return check, "skip", 0.0, f"no name {settings.domain} here: add it with `fab hosts`"
+        return check, "skip", 0.0, f"unknown name {settings.domain}: add it with `fab hosts`"
     try:
         with contextlib.closing(http.client.HTTPConnection(*where, timeout=10)) as wire:
             wire.connect()
@@ -85,14 +85,14 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
             place = answer.getheader("Location", "")
     except (OSError, http.client.HTTPException) as problem:
         if settings.tls == "theirs" and "CERTIFICATE" in str(problem):
-            return check, "skip", 0.0, f"this machine does not trust that site: {problem}"
+            return check, "skip", 0.0, f"this machine does not trust the certificate: {problem}"
         return check, "FAIL", 0.0, str(problem)
     well = answer.status == 302 and "/login" in place
     return check, "ok" if well else "FAIL", time.monotonic() - began, f"{answer.status} {place}"
 
 
 def explain(c: Connection, settings: Settings, hop: str, check: str, detail: str) -> str:
-    """Name the hop, the likely cause and what mends it."""
+    """Return the hop, the failure, its likely cause and the remedy as a message."""
     fab = f"fab -H {name_of(c)}"
     first, *others = diagnose.likely(check, detail)
     words = diagnose.words_of(Evidence(settings, probe.gate(settings), peer=c.host), fab)
@@ -104,9 +104,9 @@ def explain(c: Connection, settings: Settings, hop: str, check: str, detail: str
 
 
 def prove(c: Connection) -> None:
-    """Run every check, a line each with its time.
+    """Run every check; print a line for each with its time.
 
-    :raises Exit: at the first that fails, with the cause and the remedy.
+    :raises Exit: at the first failure, with its cause and remedy.
     """
     settings = load(c.config)
     connection.open_connection(c, settings)
@@ -123,7 +123,7 @@ def prove(c: Connection) -> None:
         if result != "ok":
             raise Exit(explain(c, settings, hop, check, detail))
     address = "" if SINK.get().alone else connection.peer_address(c)
-    if not (SINK.get().alone or address):  # a fleet's name leads to one of its hosts at most
+    if not (SINK.get().alone or address):  # the hosts of a fleet may share the name
         return
     check, result, seconds, detail = from_here(settings, address)
     tell("here", check if result != "skip" else detail, result, seconds)
@@ -132,9 +132,9 @@ def prove(c: Connection) -> None:
 
 
 def tell_cluster(c: Connection, wanted: list[str], result: str, detail: str) -> None:
-    """Say which workers computed.
+    """Print which workers computed.
 
-    :raises Exit: when one of those that there should be did not.
+    :raises Exit: when a worker of the cluster did not.
     """
     fab = f"fab -H {name_of(c)} cluster"
     if result == "ok":
@@ -144,13 +144,11 @@ def tell_cluster(c: Connection, wanted: list[str], result: str, detail: str) -> 
     said = re.fullmatch(r"'([^']*)' [\d.]+", detail)
     missing = [name for name in wanted if said and name not in said[1].split()]
     what = f"{' '.join(missing)} did not compute" if missing else f"it did not compute: {detail}"
-    raise Exit(
-        f"{HOPS['cluster']}: {what}; {fab} --status shows all, {fab} mends what can be mended"
-    )
+    raise Exit(f"{HOPS['cluster']}: {what}; {fab} --status shows all, {fab} repairs what it can")
 
 
 def tell(hop: str, check: str, result: str, seconds: float) -> None:
-    """Print one check."""
+    """Print a check."""
     say(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}", routine=result == "ok")
 
 

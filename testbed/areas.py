@@ -1,4 +1,4 @@
-"""The parts of the product by which tests on servers are told apart; each is a marker of pytest."""
+"""The areas of the product: each test on servers has one of them as its pytest marker."""
 
 AREAS = (
     "https",

@@ -1,4 +1,4 @@
-"""Debian's Chromium for the tests, and certutil, which tells it of a CA."""
+"""Debian's Chromium for the tests, and certutil, which adds a CA to it."""
 
 from testbed.machine import has, install, may_install
 

@@ -55,7 +55,7 @@ def deploy(host: Host) -> int:
 
 
 def reach(host: Host) -> list[str]:
-    """Return the words that lead fab to the server."""
+    """Return the options with which fab reaches the server."""
     key = (FOLDER / "key").relative_to(ROOT)
     return ["-H", f"{USER}@{host.address}", "-i", str(key)]
 
@@ -69,7 +69,7 @@ def fab(*arguments: str) -> int:
 
 
 def command_line(*arguments: str) -> str:
-    """Return a Fabric command so that it can be pasted into a shell, from the project's folder."""
+    """Return a Fabric command that can be pasted into a shell in the project's folder."""
     settings = [f"{name}={value.removeprefix(f'{ROOT}/')}" for name, value in ENVIRONMENT.items()]
     program = str(Path(sys.executable).parent / "fab").removeprefix(f"{ROOT}/")
     return join([*settings, program, *arguments])
@@ -78,7 +78,7 @@ def command_line(*arguments: str) -> str:
 def run_compose(
     compose: list[str], *arguments: str, project: str = PROJECT, **environment: str
 ) -> str:
-    """Run compose on a project, its progress on standard error, and return its output."""
+    """Run compose on a project and return its output; its progress goes to standard error."""
     file = ROOT / "testbed" / "compose.yml"
     return subprocess.run(
         [*compose, "--file", str(file), "--project-name", project, *arguments],

@@ -1,4 +1,4 @@
-"""The Docker engine and its compose command; on a bare Debian machine, installed and started."""
+"""The Docker engine and its compose command, installed and started on a bare Debian machine."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ NEEDED = {
 }
 WATCHERS = 1024  # inotify instances; a server takes about six
 DATA = Path("/var/lib/docker")
-ENOUGH_MEMORY = 20 * 2**30  # bytes; the disks of a run of all tests had 6 GB
+ENOUGH_MEMORY = 20 * 2**30  # bytes; the disks take 6 GB in a run of all tests
 START_SECONDS = 60
 
 
@@ -30,10 +30,10 @@ START_SECONDS = 60
 def compose() -> list[str]:
     """Return the compose command, once a Docker engine answers.
 
-    :raises Exit: when there is none and it is not ours to install one.
+    :raises Exit: when there is none and none can be installed here.
     """
     if not sys.platform.startswith("linux"):
-        raise Exit("The testbed reaches its servers by address: it needs Docker on Linux.", 1)
+        raise Exit("The testbed needs Docker on Linux: it reaches its servers by IP address.", 1)
     if complaint():
         provide()
     make_room()
@@ -47,7 +47,7 @@ def compose() -> list[str]:
 
 
 def works(command: list[str]) -> bool:
-    """Say whether a command exists and ends well."""
+    """Check whether a command exists and succeeds."""
     try:
         return subprocess.run(command, capture_output=True).returncode == 0
     except FileNotFoundError:
@@ -55,7 +55,7 @@ def works(command: list[str]) -> bool:
 
 
 def complaint() -> str | None:
-    """Return None when the engine answers, else what the client says about it."""
+    """Return None when the engine answers, else the error message of the client."""
     try:
         asked = subprocess.run(
             ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True
@@ -68,7 +68,7 @@ def complaint() -> str | None:
 
 
 def make_room() -> None:
-    """Let many servers run at once: each systemd watches files, and Linux allows 128 watchers."""
+    """Raise the limit of inotify instances for many servers at once: Linux allows 128."""
     limit = Path("/proc/sys/fs/inotify/max_user_instances")
     with contextlib.suppress(OSError, ValueError):
         if int(limit.read_text()) < WATCHERS:
@@ -76,11 +76,11 @@ def make_room() -> None:
 
 
 def provide() -> None:
-    """Install and start an engine on Debian as root; elsewhere say what is missing."""
+    """Install and start an engine on Debian as root; elsewhere raise Exit with what is missing."""
     if not may_install():
         raise Exit(
             f"No Docker engine answers: {complaint()}\n"
-            "Install Docker Engine with compose, start it, and let your user reach it.",
+            "Install Docker Engine with compose, start it, and give your user access to it.",
             1,
         )
     missing = {package for command, package in NEEDED.items() if not has(command)}
@@ -91,9 +91,9 @@ def provide() -> None:
 
 
 def keep_in_memory() -> None:
-    """Keep the disks of servers in memory: they come and go all the time, with thousands of files.
+    """Keep the disks of servers in memory, which is faster: they are short-lived, with many files.
 
-    Only where there is much memory, and no engine that has anything on disk.
+    Do so only with enough memory, and when no engine has data on disk.
     """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if memory >= ENOUGH_MEMORY and not (DATA.is_dir() and any(DATA.iterdir())):
@@ -103,7 +103,7 @@ def keep_in_memory() -> None:
 
 
 def start() -> None:
-    """Start the engine, by systemd where it runs, else as a detached process; wait for it."""
+    """Start the engine with systemd if that runs, else as a detached process, and wait for it."""
     STATE.mkdir(exist_ok=True)
     log = STATE / "dockerd.log"
     daemon = None
@@ -119,7 +119,7 @@ def start() -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                start_new_session=True,  # it outlives this run: the next one finds it
+                start_new_session=True,  # it outlives this run, for the next one
                 env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
             )
         (STATE / "dockerd.pid").write_text(f"{daemon.pid}\n")

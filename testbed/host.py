@@ -1,4 +1,4 @@
-"""One server of the testbed, as whoever has its console sees it."""
+"""A server of the testbed, seen from its console."""
 
 import re
 import socket
@@ -31,7 +31,7 @@ class Host:
 
     @property
     def address(self) -> str:
-        """Its IP address."""
+        """The IP address of the server."""
         return address_of(self.container)
 
     def exec(self, script: str, check: bool = True) -> str:
@@ -54,13 +54,13 @@ class Host:
         sudo: Literal["nopasswd", "password", "none"] = "nopasswd",
         password: str | None = None,
     ) -> None:
-        """Make a user who may log in with a key; a second time, set key, sudo and password anew.
+        """Create a user who can log in with a key; of an existing one, set key, sudo and password.
 
         :param home: home directory, default /home/NAME.
         :param group: primary group, default one named like the user.
         :param public_key: the line for authorized_keys.
-        :param sudo: may become root without a password, with it, or not at all.
-        :param password: the password; without one, none can be used.
+        :param sudo: whether it can become root without a password, with it, or not at all.
+        :param password: None leaves the user without a password.
         """
         home = home or f"/home/{name}"
         belongs = f"--gid {quote(group)}" if group else "--user-group"
@@ -91,7 +91,7 @@ class Host:
         return "".join(f"{address} {' '.join(key.split()[:2])}\n" for key in keys)
 
     def wait_ready(self) -> None:
-        """Wait until systemd has started everything and sshd greets.
+        """Wait until systemd has started everything and sshd answers.
 
         :raises HostError: after 60 s, with the units that failed.
         """
@@ -105,7 +105,7 @@ class Host:
             time.sleep(0.1)
 
     def state(self) -> str:
-        """Return what systemd says of the whole system: starting, running, degraded, ..."""
+        """Return systemd's state of the whole system: starting, running, degraded, ..."""
         return self.exec("systemctl is-system-running 2>/dev/null", check=False).strip()
 
     def reboot(self) -> None:
@@ -133,7 +133,7 @@ class Host:
 
 @cache
 def address_of(container: str) -> str:
-    """The IP address of a container that runs; each question takes the engine a moment."""
+    """Return the IP address of a running container; cached, as the engine takes a moment."""
     template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     return docker("inspect", "--format", template, container).stdout.strip()
 
@@ -149,7 +149,7 @@ def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
 
 
 def greets(address: str, port: int = 22) -> bool:
-    """Say whether an SSH server greets at this address."""
+    """Check whether an SSH server answers at this address."""
     try:
         with socket.create_connection((address, port), timeout=2) as connection:
             return connection.recv(4) == b"SSH-"
@@ -158,7 +158,7 @@ def greets(address: str, port: int = 22) -> bool:
 
 
 def keypair(folder: Path) -> tuple[Path, str]:
-    """Make an SSH key in a folder, or take the one that is there.
+    """Create an SSH key in a folder, or load the one that exists.
 
     :returns: the path of the private key, and the line for authorized_keys.
     """

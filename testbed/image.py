@@ -1,6 +1,6 @@
-"""The image of a bare Debian server, rebuilt when what it is made from has changed.
+"""The image of a bare Debian server, rebuilt when its inputs have changed.
 
-`python -m testbed.image RELEASE...` makes those of several releases at once.
+`python -m testbed.image RELEASE...` builds the images of several releases at once.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ PULL_SECONDS = 90
 def ensure(release: str = "bookworm") -> str:
     """Build the image when it is missing or out of date, and return its name.
 
-    Whoever asks while another process builds it waits for that.
+    If another process is building it, wait for that.
 
     :param release: codename of the Debian release.
     """
@@ -37,7 +37,7 @@ def ensure(release: str = "bookworm") -> str:
 
 
 def name_of(release: str) -> str:
-    """The name of a release's image."""
+    """Return the name of a release's image."""
     return f"jupyterlab-testbed:{release}"
 
 
@@ -46,7 +46,7 @@ def made(release: str) -> str:
     name = name_of(release)
     base = BASES[release]
     base_id = inspect(base, "{{.Id}}") or make_base(base, release)
-    # /var/tmp, for /tmp is often a small tmpfs
+    # /var/tmp, as /tmp is often a small tmpfs
     with TemporaryDirectory(dir="/var/tmp", prefix="testbed-") as folder:
         context = Path(folder)
         for part in ("Dockerfile", "ssh-host-keys.service"):
@@ -59,7 +59,7 @@ def made(release: str) -> str:
 
 
 def inspect(image: str, template: str) -> str:
-    """Return what the engine knows about an image, empty when there is no such image."""
+    """Return what the engine knows about an image, or an empty string when it has none."""
     asked = subprocess.run(
         ["docker", "image", "inspect", "--format", template, image], capture_output=True, text=True
     )
@@ -77,7 +77,7 @@ def checksum(context: Path, base_id: str) -> str:
 def build(context: Path, name: str, base: str, inputs: str) -> None:
     """Build the image with the classic builder, which every engine has."""
     say(f"building the image {name} from {base}")
-    # the host's network: a mirror or proxy may be reachable from there alone
+    # the host's network: a mirror or proxy may be reachable only from there
     options = ["--network", "host", "--build-arg", f"BASE={base}", "--label", f"{LABEL}={inputs}"]
     run(["docker", "build", *options, "--tag", name, str(context)], {"DOCKER_BUILDKIT": "0"})
 
@@ -109,7 +109,7 @@ def debootstrap(base: str, release: str) -> None:
         install("debootstrap")
     say(f"no registry answers: making {base} with debootstrap")
     with TemporaryDirectory(dir="/var/tmp", prefix="testbed-") as folder:
-        # a folder inside: the temporary one is 0700, and its mode would become that of /
+        # a subfolder: the mode of the temporary folder, 0700, would become that of /
         tree = Path(folder) / "root"
         tree.mkdir(mode=0o755)
         tree.chmod(0o755)

@@ -14,7 +14,7 @@ STATE = ROOT / ".testbed"
 
 
 def say(text: str) -> None:
-    """Tell the operator in one line what happens now."""
+    """Print a line for the operator on what happens now."""
     print(f"testbed: {text}", flush=True)
 
 
@@ -28,14 +28,14 @@ def codename() -> str | None:
 
 
 def may_install() -> bool:
-    """Say whether this is Debian and we are root: only then are packages ours to add."""
+    """Check whether this is Debian and we are root: only then are packages installed."""
     return codename() is not None and os.geteuid() == 0
 
 
 def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
-    """Run a command quietly and return its output; when it fails, show how it ended.
+    """Run a command quietly and return its output.
 
-    :raises Exit: with the last lines of its output.
+    :raises Exit: when it fails, with the last lines of its output.
     """
     done = subprocess.run(
         command,
@@ -57,16 +57,16 @@ def install(*packages: str) -> None:
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update"], quiet)
     if "docker.io" in packages and known("docker-cli"):
-        packages += ("docker-cli",)  # since Debian 13 the client is a package of its own
+        packages += ("docker-cli",)  # since Debian 13 the client is a separate package
     run(["apt-get", "install", "-y", "--no-install-recommends", *packages], quiet)
 
 
 def known(package: str) -> bool:
-    """Say whether apt could install this package."""
+    """Check whether apt knows this package."""
     shown = subprocess.run(["apt-cache", "show", package], capture_output=True)
     return shown.returncode == 0
 
 
 def has(command: str) -> bool:
-    """Say whether a command is there, for root also where PATH leaves sbin out."""
+    """Check whether a command exists, also in sbin where PATH leaves that out."""
     return shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None

@@ -1,4 +1,4 @@
-"""Shells in containers that stay open: `docker exec` takes far longer than what it runs here."""
+"""Shells that stay open in containers: `docker exec` takes far longer than most scripts here."""
 
 import atexit
 import os
@@ -15,7 +15,7 @@ class Shell:
     """
 
     def __init__(self, container: str):
-        self.mark = token_hex(16).encode()  # ends what a script says
+        self.mark = token_hex(16).encode()  # ends the output of a script
         self.process = subprocess.Popen(
             ["docker", "exec", "-i", container, "sh"],
             stdin=subprocess.PIPE,
@@ -27,7 +27,7 @@ class Shell:
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a script as `sh -eu` would, without any input.
 
-        A shell that ends meanwhile, as with its container, gives its own exit code.
+        If the shell ends meanwhile, such as with its container, the exit code is that of the shell.
         """
         mark = self.mark.decode()
         told = f"printf '\\n{mark} %s\\n' $?; printf '\\n{mark} 0\\n' >&2"
@@ -38,7 +38,7 @@ class Shell:
         return subprocess.CompletedProcess("sh", code, out, errors)
 
     def answers(self) -> list[tuple[str, int | None]]:
-        """Read both streams until their marks; without a mark there is no code."""
+        """Read both streams to their marks; return text and exit code of each, else None."""
         streams = [self.process.stdout, self.process.stderr]
         said, codes = {stream: bytearray() for stream in streams}, dict.fromkeys(streams)
         end = re.compile(rb"\n%s (\d+)\n$" % self.mark)
@@ -67,7 +67,7 @@ idle: dict[str, list[Shell]] = {}  # by container
 
 
 def run(container: str, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script as root in a container; at the same time as others, each has its own shell."""
+    """Run a script as root in a container; scripts at the same time have a shell each."""
     shells = idle.setdefault(container, [])
     shell = shells.pop() if shells else Shell(container)
     if shell.process.poll() is not None:  # its container was restarted
@@ -87,5 +87,5 @@ def close(*containers: str) -> None:
 
 @atexit.register
 def close_all() -> None:
-    """Close every shell: this process ends."""
+    """Close every shell, as this process ends."""
     close(*list(idle))

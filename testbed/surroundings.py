@@ -1,4 +1,4 @@
-"""What a server beside this machine would share with it: CAs, apt mirror and proxy, pip index."""
+"""Settings that servers near this machine share with it: CAs, apt mirror and proxy, pip index."""
 
 import os
 import re
@@ -17,7 +17,7 @@ PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "cert")
 
 
 def write(context: Path, release: str) -> None:
-    """Write them into a build context: the folders apt, ca and certs, and pip.conf."""
+    """Write these settings into a build context: the folders apt, ca and certs, and pip.conf."""
     for folder in ("apt/apt.conf.d", "apt/sources.list.d", "ca", "certs"):
         (context / folder).mkdir(parents=True)
     for certificate in EXTRA_CAS.glob("*.crt"):
@@ -25,19 +25,19 @@ def write(context: Path, release: str) -> None:
     (context / "apt/apt.conf.d/80surroundings").write_text(apt_options())
     (context / "pip.conf").write_text(pip_conf())
     if codename() == release and copy_sources(context / "apt") and BUNDLE.exists():
-        # an https mirror is asked before the package ca-certificates can be installed
+        # an https mirror is needed before the package ca-certificates can be installed
         shutil.copy(BUNDLE, context / "certs")
 
 
 def copy_sources(apt: Path) -> bool:
-    """Copy this machine's own apt sources and say whether any of them is reached by https."""
+    """Copy this machine's own apt sources and return whether any of them uses https."""
     deb822 = Path("/etc/apt/sources.list.d/debian.sources")
     one_line = Path("/etc/apt/sources.list")
     text = ""
     if deb822.exists():
         text = deb822.read_text()
         (apt / "sources.list.d/debian.sources").write_text(text)
-        (apt / "sources.list").write_text("")  # else the base image's own list counts as well
+        (apt / "sources.list").write_text("")  # else apt uses the base image's own list as well
     elif one_line.exists():
         # the installation medium is not in the container
         kept = [line for line in one_line.read_text().splitlines() if "cdrom:" not in line]

@@ -1,1 +1,1 @@
-"""Archives, and the way back."""
+"""Backups and restores."""

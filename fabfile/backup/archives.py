@@ -1,6 +1,6 @@
-"""Backups on this machine: their names, whether they are sound, which ones stay.
+"""Backups on this machine: their names, their checksums, and how many are kept.
 
-Beside each is NAME.sha256, as sha256sum writes it.
+Beside each backup is NAME.sha256, in the format of sha256sum.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ PIECE = 1 << 20
 
 
 def folder_of(to: str, host: str, port: int, whose: Instance) -> Path:
-    """Where the backups of a host are on this machine, or of one of several on it."""
+    """Return the folder on this machine for the backups of one JupyterLab on a host."""
     name = re.sub(r"[^\w.-]", "_", host if port == 22 else f"{host}-{port}")
     name += "" if whose.called == FIRST else f"-{whose.called}"
     return Path(to).expanduser() / (name.lstrip(".") or "_")
 
 
 def new_name() -> str:
-    """The name of a backup that is made now."""
+    """Return the name of a backup that is made now."""
     return time.strftime("jupyterlab-%Y-%m-%dT%H%M%SZ.tar.zst", time.gmtime())
 
 
 def found(folder: Path) -> list[Path]:
-    """The backups in a folder, the newest first."""
+    """Return the backups in a folder, the newest first."""
     there = folder.iterdir() if folder.is_dir() else ()
     return sorted((path for path in there if NAME.fullmatch(path.name)), reverse=True)
 
 
 def beside(path: Path) -> Path:
-    """The file with its checksum."""
+    """Return the path of the file with its checksum."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    """A file's bytes, some at a time."""
+    """Yield the bytes of a file, piece by piece."""
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             yield piece
 
 
 def sound(path: Path) -> bool:
-    """Whether it is what was written, by the checksum beside it."""
+    """Check whether a backup matches the checksum beside it."""
     try:
         written = beside(path).read_text().split()[:1]
         with path.open("rb") as file:
@@ -59,7 +59,7 @@ def sound(path: Path) -> bool:
 
 
 def prune(folder: Path, keep: int) -> list[Path]:
-    """Remove what is older than the newest sound ones, so many as to keep; give what went."""
+    """Remove the backups that are older than the newest `keep` sound ones; return the removed."""
     there, gone = 0, []
     for path in found(folder):
         if there >= keep:
@@ -68,7 +68,7 @@ def prune(folder: Path, keep: int) -> list[Path]:
             gone.append(path)
         else:
             there += sound(path)
-    for part in folder.glob("jupyterlab-*.part"):  # of a run that was killed
+    for part in folder.glob("jupyterlab-*.part"):  # left by a run that was killed
         if time.time() - part.stat().st_mtime > 3600:
             part.unlink()
     return gone

@@ -1,8 +1,8 @@
-"""Backups: notebooks, configuration, login, certificates, and the lock of the venv, which itself
-is left out: it is made anew from the lock.
+"""Backups: notebooks, configuration, login, certificates, and the lock of the venv.
 
-To this machine, into backups/HOST, or to a folder of the server's root; as a tar through zstd that
-anybody's tools can read. Owns nothing on the server but zstd and Python.
+The venv itself is left out: a restore creates it from the lock. A backup is a tar file compressed
+by zstd, in backups/HOST on this machine or in a folder on the server that root owns.
+Owns nothing on the server but zstd and Python.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def tools(settings: Settings, host: Host) -> list[Item]:
-    """What backups need on the server."""
+    """Return the packages that backups need on the server."""
     return [Packages(step="backup", names=("zstd", "python3"))]
 
 
 def functions() -> str:
-    """The shell's functions that write backups, and what they ask whether a restore takes it."""
+    """Return the shell functions that write backups, with the check that a restore accepts them."""
     reader = f"put_members() {{\ncat {here(program('members'))}\n}}\n"
     return shell("lib/places") + reader + file("backup/backup.sh")
 
 
 def script(settings: Settings, host: Host, act: str) -> str:
-    """The shell that runs on the server, here and by the timer.
+    """Return the shell script that runs on the server, for these tasks and for the timer.
 
     :param act: a function of backup.sh, with its arguments.
     """
@@ -67,7 +67,7 @@ def script(settings: Settings, host: Host, act: str) -> str:
 
 
 def ready(c: Connection, settings: Settings, needed: Step = tools) -> Host:
-    """Connect, and see to it that the server has what backups need."""
+    """Connect, and install on the server the packages that are needed."""
     host, _, _, changes = look(c, settings, (needed,))
     if changes:
         converge(c, needed, chosen=settings)
@@ -75,7 +75,7 @@ def ready(c: Connection, settings: Settings, needed: Step = tools) -> Host:
 
 
 def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
-    """Stream a backup into a folder of this machine: whole, or not at all."""
+    """Stream a backup into a folder on this machine, whole or not at all."""
     with writable(c, folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / archives.new_name()
@@ -94,40 +94,40 @@ def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
         except ValueError as problem:
             raise failed(c, [str(problem)]) from None
         except KeyboardInterrupt:
-            raise Exit("stopped: nothing half-written stays", 130) from None
+            raise Exit("stopped: no partial backup is kept", 130) from None
         finally:
             part.unlink(missing_ok=True)
         gone = archives.prune(folder, settings.backup_keep)
     tell(c, path, path.stat().st_size, notes, told.began)
-    console.say(f"  note          it holds keys and the login: whoever reads {folder} can log in")
+    console.say(f"  note          it holds keys and the login: readers of {folder} can log in")
     for former in gone:
-        console.say(f"  note          removed {former.name}: {settings.backup_keep} are kept")
+        console.say(f"  note          removed {former.name} (backup_keep: {settings.backup_keep})")
 
 
 def room_for(folder: Path) -> int:
-    """The bytes that a server may send: a little of the disk stays free, whatever it sends."""
+    """Return how many bytes a server may send: 2 % of the disk always stay free."""
     disk = shutil.disk_usage(folder)
     return disk.free - disk.total // 50
 
 
 def private(path: str, flags: int) -> int:
-    """Open for this user alone."""
+    """Open a file that only this user may read and write."""
     return os.open(path, flags, 0o600)
 
 
 @contextlib.contextmanager
 def writable(c: Connection, folder: Path):
-    """Say plainly that a folder here cannot be written, or that the connection was cut."""
+    """Raise Exit with the reason when the folder is not writable or the connection was cut."""
     try:
         yield
     except EOFError:
         raise failed(c, ["the connection was cut"]) from None
     except OSError as problem:
-        if not problem.filename and problem.errno not in FULL:  # the connection's, not the disk's
+        if not problem.filename and problem.errno not in FULL:  # from the connection, not the disk
             raise failed(c, ["the connection was cut"]) from None
         place = problem.filename or folder
-        raise Exit(f"{place}: {problem.strerror}: make room or choose another folder by --to; "
-                   "nothing half-written stays") from None  # fmt: skip
+        raise Exit(f"{place}: {problem.strerror}: make room, or choose another folder with --to; "
+                   "no partial backup is kept") from None  # fmt: skip
 
 
 def store(c: Connection, settings: Settings, host: Host) -> None:
@@ -152,11 +152,11 @@ def store(c: Connection, settings: Settings, host: Host) -> None:
 
 
 def failed(c: Connection, words: list[str]) -> Exit:
-    """The one line about a backup that was not made."""
+    """Return the error for a backup that failed, in one line."""
     known = hints.explain("back up", words, Silent(), name_of(c))
     if "see the lines above" in known:
         known = f"{name_of(c)}: could not back up: {words[-1] if words else 'it was cut off'}"
-    return Exit(known + "; nothing half-written stays" * ("half-written" not in known))
+    return Exit(known + "; no partial backup is kept" * ("partial backup" not in known))
 
 
 class Silent:
@@ -167,7 +167,7 @@ class Silent:
 
 
 def tell(c, path, count: int, notes: list[str], began) -> None:
-    """Say what was made, and what to know about it."""
+    """Print the path and size of the backup, and the notes about it."""
     console.SINK.get().changed += 1
     for note in notes:
         console.say(f"  note          {note.removeprefix('note: ')}")
@@ -175,7 +175,7 @@ def tell(c, path, count: int, notes: list[str], began) -> None:
 
 
 def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
-    """Show the backups here and there, the newest first."""
+    """Show the backups on this machine and on the server, the newest first."""
     rows = []
     for path in archives.found(folder):
         state = "sound" if archives.sound(path) else "damaged"
@@ -194,28 +194,26 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
         console.say(f"  {place:<5}  {name}  {size(count):>9}  {lab:<18} {state}")
     if timer:
         coming, last, result = timer
-        ended = f"the last ended {last}: {result}" if last else "none has run yet"
+        ended = f"the last run ended {last}: {result}" if last else "it has not run yet"
         why = (
-            ""
-            if result == "success"
-            else f"; journalctl -u {settings.instance.called}-backup says why"
+            "" if result == "success" else f"; see journalctl -u {settings.instance.called}-backup"
         )
-        console.say(f"  timer  the next {coming or 'is not due'}; {ended}{why}")
+        console.say(f"  timer  next run: {coming or 'not planned'}; {ended}{why}")
 
 
 @task
 def backup(c, there=False, to="backups", list=False):
-    """Back up notebooks, configuration, login and certificates.
+    """Make a backup: notebooks, configuration, login, certificates.
 
-    The backup comes to this machine, into backups/HOST, with the exact versions of the venv.
+    The backup is written to backups/HOST on this machine, with the exact versions of the venv.
 
     :param there: write it on the server instead, into lab.backup_folder.
-    :param to: another folder on this machine; a folder for each host is made in it.
-    :param list: show the backups here and there instead of making one.
+    :param to: another folder on this machine; each host gets a folder in it.
+    :param list: show the backups on this machine and on the server instead of making one.
     """
     settings = load(c.config)
     if there and to != "backups":
-        raise Exit("--there writes into lab.backup_folder on the server: leave out --to")
+        raise Exit("--there writes to lab.backup_folder on the server: leave out --to")
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
     if list:
         listing(c, settings, look(c, settings, (tools,))[0], folder)

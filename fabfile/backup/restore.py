@@ -1,8 +1,8 @@
-"""A backup put back, onto the same host or a bare one: notebooks, configuration, login, sessions,
+"""Restores onto the same host or a bare one: notebooks, configuration, login, sessions,
 certificates, and the same packages in JupyterLab's venv.
 
-It is looked through before anything is touched, here and there; what stood in its place stands
-beside it afterwards, as NAME.before-DATE. Then `full` does the rest, and proves it.
+A backup is checked here and on the server before anything is changed. The former files stay beside
+the new ones, as NAME.before-DATE. In the end `full` does the rest, and verifies it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from .validate import Backup
 
 
 def pinned(settings: Settings, lock: tuple[str, ...]) -> tuple[Settings, list[str]]:
-    """The settings with the versions of the lock, and the requirements that these do not fit.
+    """Return the settings with the versions of the lock, and the requirements that do not fit them.
 
-    The floors count more than the lock: what is below one has a known hole.
+    The minimum versions outrank the lock: older ones have a known vulnerability.
     """
     rows = (line.partition("==") for line in lock)
     there = {canonical(name): version for name, _, version in rows}
@@ -56,17 +56,17 @@ def pinned(settings: Settings, lock: tuple[str, ...]) -> tuple[Settings, list[st
 
 
 def tools(settings: Settings, host: Host) -> list[Item]:
-    """What a restore needs on the server: Python looks through the backup."""
+    """Return the packages that a restore needs on the server: Python checks the backup."""
     return [Packages(step="restore", names=("zstd", "python3"))]
 
 
 def chosen_here(file: str, folder: Path, settings: Settings) -> Backup:
-    """The backup that is meant, looked through to its end."""
+    """Return the chosen backup on this machine, checked to its end."""
     path = Path(file).expanduser()
     if file == "latest":
         path = next(iter(archives.found(folder)), None)
         if path is None:
-            raise Exit(f"there is no backup in {folder}: name a file, or make one by fab backup")
+            raise Exit(f"there is no backup in {folder}: name a file, or make one with fab backup")
     if not path.is_file():
         raise Exit(f"{path}: no such file; fab backup --list shows the backups")
     with meter("checking") as told:
@@ -74,7 +74,7 @@ def chosen_here(file: str, folder: Path, settings: Settings) -> Backup:
 
 
 def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Backup:
-    """The same of one on the server, which looks through it once more later."""
+    """Return the chosen backup on the server, which checks it again before unpacking it."""
     rows = list(channel.apply(c, backup.script(settings, host, "list"), host.root))
     names = [row.split("|")[1] for row in rows if row.startswith("archive|")]
     names = list(filter(archives.NAME.fullmatch, names))
@@ -82,7 +82,7 @@ def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Ba
         name = names[0]
     if name not in names:
         raise Exit(f"{settings.archives} on the server has no {name}: fab -H {name_of(c)} "
-                   "backup --list shows what there is")  # fmt: skip
+                   "backup --list shows the backups")  # fmt: skip
     lines = list(channel.apply(c, backup.script(settings, host, f"show {name}"), host.root))[1:]
     refused = [line for line in lines if line.startswith("refused: ")]
     if refused:
@@ -94,12 +94,12 @@ def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Ba
 
 
 def send(c: Connection, settings: Settings, host: Host, chosen: Backup) -> str:
-    """Bring it to the server; give its path there.
+    """Send a backup to the server; return its path there.
 
     :raises Exit: when it did not arrive whole.
     """
     count = chosen.path.stat().st_size
-    name = f"{chosen.sum}-{secrets.token_hex(4)}"  # another run's may be on its way, too
+    name = f"{chosen.sum}-{secrets.token_hex(4)}"  # another run may send it, too
     taking = call("receive", count, chosen.sum, name)
     functions = shell("lib/places") + shell("lib/restore")
     script = f"instance={host.instance}\n{functions}{taking}\n"
@@ -121,7 +121,7 @@ def send(c: Connection, settings: Settings, host: Host, chosen: Backup) -> str:
 
 
 def tell(c: Connection, chosen: Backup, settings: Settings, host: Host, odd: list[str]) -> None:
-    """Say what this is a backup of, and where that differs from what will be."""
+    """Print what the backup is of, and where that differs from the settings."""
     facts = chosen.facts
     console.say(f"{name_of(c)}: {chosen.path.name}, made {facts.get('made', '?')} of "
                f"{facts.get('user')}@{facts.get('host')}; jupyterlab {facts.get('jupyterlab')}, "
@@ -133,23 +133,23 @@ def tell(c: Connection, chosen: Backup, settings: Settings, host: Host, odd: lis
         ("project", facts.get("project"), project),
     ):
         if then != now:
-            console.say(f"  note          its {what} was {then}; here it is {now}")
+            console.say(f"  note          its {what} was {then}; now it is {now}")
     for text in odd:
-        console.say(f"  note          its versions do not fit {text} of lab.packages, which comes "
-                   "after them")  # fmt: skip
+        console.say(f"  note          its versions do not fit {text} of lab.packages, which is "
+                   "installed after them")  # fmt: skip
     for text in chosen.elsewhere:
-        console.say(f"  note          {text} came from no package index: install it by hand")
+        console.say(f"  note          {text} is from no package index: install it by hand")
 
 
 def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Change]:
-    """What is done on the server."""
+    """Return the changes on the server: check, unpack, replace."""
     project, name = host.under(settings.project), chosen.path.name
     words = path, host.user, host.home, project
     return [
         Change(f"check {name}", call("check_backup", path, settings.acme_server)),
-        Change("unpack it beside what is there", call("unpack_archive", *words)),
+        Change("unpack it beside the current files", call("unpack_archive", *words)),
         Change(
-            f"put it in place of {project}, ~/.jupyter and the certificates",
+            f"replace {project}, ~/.jupyter and the certificates",
             call("place_archive", *words, host.under(jupyter.cookie_secret(settings, host))),
         ),
     ]
@@ -157,14 +157,14 @@ def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Cha
 
 @task
 def restore(c, file, there=False, to="backups"):
-    """Put a backup back, onto the same host or a bare one.
+    """Restore a backup, onto the same host or a bare one.
 
-    Afterwards there are the same notebooks, packages, password, token and sessions; what stood
-    there stands beside them, as NAME.before-DATE.
+    Afterwards notebooks, packages, password, token and sessions are those of the backup; the former
+    files stay beside them, as NAME.before-DATE.
 
     :param file: a backup on this machine, or `latest`: the newest of this host in backups/HOST.
-    :param there: it is one on the server, in lab.backup_folder: its name, or `latest`.
-    :param to: the folder on this machine where the backups are.
+    :param there: the file is on the server, in lab.backup_folder: give its name, or `latest`.
+    :param to: the folder on this machine that has the backups.
     """
     settings = load(c.config)
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
@@ -183,7 +183,7 @@ def restore(c, file, there=False, to="backups"):
     carry_out(c, host, *steps(chosen, path, settings, host), whenever=True)
     try:
         converge(c, deps.items, jupyter.items, chosen=with_lock)
-    except Exit as problem:  # another Python, or a version that the index has no more
-        console.say(f"  note          its exact versions cannot be had: {problem.message}")
-        console.say("  note          the newest that fit take their place")
+    except Exit as problem:  # another Python, or the index lacks a version
+        console.say(f"  note          its exact versions cannot be installed: {problem.message}")
+        console.say("  note          the newest versions that fit are installed instead")
     full.full(c)

@@ -1,7 +1,7 @@
-"""A stream of bytes from the server, with a last line that says how it ended and its checksum.
+"""A stream of bytes from the server; its last line has the exit code and the checksum.
 
-Both streams of a command come as one, on a terminal or not: so the line is told by its place, and
-whatever else got in between shows in the checksum.
+A command's output and errors arrive as one stream. So the last line is found by its place, and the
+checksum reveals other output in between.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import math
 import os
 import re
 
-TAIL = 1 << 15  # more than the notes and the last line that follow an archive
+TAIL = 1 << 15  # bytes, more than the notes and the last line after an archive
 LAST = re.compile(rb"\n@end (\d) ([0-9a-f]{64}) (\d{1,5})\n\Z")
 
 
 class Receiver:
-    """Takes what the server sends, to a file; knows at the end whether it came whole.
+    """A writer of what the server sends, which knows at the end whether all of it arrived.
 
-    :param room: how many bytes it takes at most; a server could send for ever.
+    :param room: bytes that it accepts at most: a server could send without end.
     """
 
     def __init__(self, file, told, room: float = math.inf):
@@ -27,14 +27,14 @@ class Receiver:
         self.digest, self.rest = hashlib.sha256(), b""
 
     def __call__(self, chunk: bytes) -> None:
-        """Take some bytes; the last ones stay back, for they may be no part of the archive."""
+        """Take some bytes; hold back the last ones, which may not belong to the archive."""
         self.rest += chunk
         if len(self.rest) > 2 * TAIL:
             self.keep(self.rest[:-TAIL])
             self.rest = self.rest[-TAIL:]
 
     def keep(self, data: bytes) -> None:
-        """Write them."""
+        """Write bytes to the file."""
         self.room -= len(data)
         if self.room < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -43,9 +43,9 @@ class Receiver:
         self.told(len(data))
 
     def finish(self) -> tuple[str, list[str]]:
-        """Write the end, and give the checksum and the server's notes.
+        """Write the end; return the checksum and the server's notes.
 
-        :raises ValueError: with the reason, when it did not come whole.
+        :raises ValueError: with the reason, when not all arrived.
         """
         last = LAST.search(self.rest)
         if not last:
@@ -53,16 +53,16 @@ class Receiver:
             raise ValueError(words[-1] if words else "the connection was cut")
         end = last.start() - int(last[3])
         if end < 0:
-            raise ValueError("what came is not what was sent")
+            raise ValueError("the backup was damaged on the way")
         notes = self.rest[end : last.start()].decode(errors="replace").splitlines()
         if last[1] != b"0":
-            raise ValueError(notes[-1] if notes else "it was not written whole")
+            raise ValueError(notes[-1] if notes else "the server did not write all of it")
         self.keep(self.rest[:end])
         if self.digest.hexdigest() != last[2].decode():
-            raise ValueError("what came is not what was sent")
+            raise ValueError("the backup was damaged on the way")
         return self.digest.hexdigest(), notes
 
     @property
     def count(self) -> int:
-        """How many bytes are in the file."""
+        """Number of bytes in the file."""
         return self.file.tell()

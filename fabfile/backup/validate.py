@@ -1,8 +1,8 @@
-"""What is in a backup, and whether it is whole and one of ours.
+"""The contents of a backup, and the check that it is whole and has nothing foreign in it.
 
-It is a tar through zstd: first what is root's (manifest, lock.txt, locks/ of further kernels,
-nginx/, letsencrypt/), then what is the user's (jupyter/, kernels/, cookie_secret, project/);
-templates/files/backup/backup.sh writes it.
+A backup is a tar file compressed by zstd: first the files of root (manifest, lock.txt, locks/ of
+further kernels, nginx/, letsencrypt/), then those of the user (jupyter/, kernels/, cookie_secret,
+project/). templates/files/backup/backup.sh writes it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .archives import PIECE, beside, pieces
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==[A-Za-z0-9_.!+-]+")
 LOCK_SIZE = 1 << 20
-DAMAGED = "{}: not a whole backup ({}): nothing was touched; take another one"
+DAMAGED = "{}: not a whole backup ({}): nothing was touched; choose another one"
 
 
 def reader():
-    """The reading of a backup that the server has, too: members.py, which is sent there."""
+    """Return the module members.py, which is also sent to the server and reads backups there."""
     spec = importlib.util.spec_from_file_location(
         "fabfile.members", TEMPLATES / "python" / "members.py"
     )
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look for it
+    sys.modules[spec.name] = module  # its dataclasses look for it there
     spec.loader.exec_module(module)
     return module
 
@@ -42,12 +42,12 @@ members = reader()
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup that was looked through to its end, and is whole.
+    """A backup that was checked to its end, and is whole.
 
     :param facts: the manifest.
-    :param lock: `name==version` of all that was in the venv.
-    :param elsewhere: those that came from no index.
-    :param room: bytes that it takes once unpacked.
+    :param lock: `name==version` of each package in the venv.
+    :param elsewhere: those that are from no package index.
+    :param room: bytes that it needs when unpacked.
     """
 
     path: Path
@@ -59,12 +59,12 @@ class Backup:
 
 
 def slices(piece: bytes) -> Iterator[bytes]:
-    """Small ones: a byte of zeros, compressed, may become 32 kB of them."""
+    """Yield slices of 1024 bytes: a single compressed byte may become 32 kB of zeros."""
     return (piece[at : at + 1024] for at in range(0, len(piece), 1024))
 
 
 class Unpacked:
-    """A file that reads a zstd archive: flat in memory, and sure of its end."""
+    """A reader of a zstd archive that needs little memory and checks the end of the file."""
 
     def __init__(self, path: Path, told: Callable[[int], None] = lambda count: None):
         import zstandard
@@ -75,7 +75,7 @@ class Unpacked:
         self.buffer = bytearray()
 
     def hashed(self, path: Path) -> Iterator[bytes]:
-        """The file's bytes, each counted into its checksum."""
+        """Yield the bytes of the file, and add each to the checksum."""
         for piece in pieces(path):
             self.digest.update(piece)
             self.told(len(piece))
@@ -84,16 +84,16 @@ class Unpacked:
     def read(self, size: int) -> bytes:
         while len(self.buffer) < size and (piece := next(self.source, None)):
             if self.one.eof:
-                raise EOFError("something follows its end")
+                raise EOFError("data follows its end")
             self.buffer += self.one.decompress(piece)
             if self.one.unused_data:
-                raise EOFError("something follows its end")
+                raise EOFError("data follows its end")
         taken = bytes(self.buffer[:size])
         del self.buffer[:size]
         return taken
 
     def finish(self) -> str:
-        """Read to the end and give the checksum of the whole file."""
+        """Read to the end, and return the checksum of the whole file."""
         while self.read(PIECE):
             pass
         if not self.one.eof:
@@ -102,7 +102,7 @@ class Unpacked:
 
 
 def facts_in(text: str) -> dict[str, str]:
-    """The manifest's lines, as key and value; nothing of one that is not as `backup` writes it."""
+    """Return the keys and values of a manifest; nothing for one that `backup` cannot have made."""
     try:
         return members.facts(text.encode())
     except members.Refused:
@@ -110,7 +110,7 @@ def facts_in(text: str) -> dict[str, str]:
 
 
 def locked(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The `name==version` lines of a lock, and those of what came from no index."""
+    """Return the `name==version` lines of a lock, and those of packages from no package index."""
     lines = text.split("\n")
     lock = tuple(line for line in lines if VERSION.fullmatch(line))
     elsewhere = (line[2:] for line in lines if line.startswith("# "))
@@ -118,7 +118,7 @@ def locked(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def version(path: Path) -> str:
-    """The version of JupyterLab in it, from its beginning; nothing when it cannot be read."""
+    """Return the version of JupyterLab in a backup, from its beginning; "" if it is unreadable."""
     import zstandard
 
     try:
@@ -133,11 +133,11 @@ def version(path: Path) -> str:
 def examine(
     path: Path, told: Callable[[int], None] = lambda count: None, settings: Settings | None = None
 ) -> Backup:
-    """Look through the whole of it.
+    """Check a backup to its end.
 
-    :param told: is told each number of bytes that were read.
-    :param settings: those of the JupyterLab into whose place it goes.
-    :raises Exit: when it is damaged, cut off, or holds what no backup of ours does.
+    :param told: called with each number of bytes that were read.
+    :param settings: those of the JupyterLab that it will replace.
+    :raises Exit: when it is damaged, cut off, or has members that `backup` never writes.
     """
     import zstandard
 
@@ -151,7 +151,7 @@ def examine(
     except (EOFError, ValueError, zstandard.ZstdError) as problem:
         raise Exit(DAMAGED.format(path, members.shown(problem))) from None
     if beside(path).exists() and beside(path).read_text(errors="replace").split()[:1] != [digest]:
-        raise Exit(DAMAGED.format(path, f"its checksum is not that in {beside(path).name}"))
+        raise Exit(DAMAGED.format(path, f"its checksum differs from {beside(path).name}"))
     lock, elsewhere = locked(found.files["lock.txt"].decode(errors="replace"))
     facts = members.facts(found.files["manifest"])
     return Backup(path, digest, facts, lock, elsewhere, found.room)

@@ -1,1 +1,1 @@
-"""Certificates and who issues them."""
+"""Certificates and their issuers."""

@@ -1,7 +1,7 @@
-"""Before an ACME server is asked: could it reach us? A failure there counts against a limit.
+"""A check before an ACME server is asked, because its rate limits count failures.
 
-A random text is put where the ACME server will look for its own. It must be found from here through
-the name, which the server must know, too, and port 443 must not be shut.
+A random text is put where the ACME server will look for its own. This machine must find it by the
+host name, the server must be able to resolve that name, and the HTTPS port must be open.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ SECONDS = 10
 
 
 def check(c, settings: Settings, root: bool) -> None:
-    """Refuse what would fail at the ACME server, while it costs nothing.
+    """Refuse a request that would fail at the ACME server.
 
-    :param root: whether the login user is root already.
-    :raises Exit: with what stands in the way, and what to do.
+    :param root: True if the login user is root.
+    :raises Exit: with the obstacle and the remedy.
     """
     domain, nonce = settings.domain, secrets.token_hex(16)
-    anyway = f"; or ask all the same: fab -H {name_of(c)} tls --no-preflight"
+    anyway = f"; to ask anyway: fab -H {name_of(c)} tls --no-preflight"
     script = shell("run/preflight")
     script += call("offer", f"{settings.instance.webroot}{PLACE}", nonce, domain)
     told = list(channel.apply(c, script, root))
     if "offered" not in told:
-        raise Exit(f"{name_of(c)}: {told[-1]}: mend that, then run again")
-    # The server's view counts, too: this machine may have the name in its own hosts file.
+        raise Exit(f"{name_of(c)}: {told[-1]}: fix that, then run again")
+    # This machine may have the name in its own hosts file, so the server must resolve it, too.
     there = [line.removeprefix("address ") for line in told if line.startswith("address ")]
     here = addresses(domain)
     known = [a for a in dict.fromkeys(here + there) if not loopback(a)]
     if not (known and here and there):
-        who = "the server does not know" if known and here else "there is no address for"
-        raise Exit(f"{who} the name {domain}: give it one in the DNS, and wait until it is known"
+        who = "the server cannot resolve" if known and here else "there is no address for"
+        raise Exit(f"{who} the name {domain}: add it to the DNS, and wait until that is known"
                    f"{anyway}")  # fmt: skip
     for address in filter(routed, known):
         answer = fetched(address, domain)
         if answer != nonce:
-            raise Exit(f"{domain} leads to {address}, and port 80 there is not this server's "
+            raise Exit(f"{domain} leads to {address}, but port 80 there is not this server's "
                        f"({answer!r}): correct the DNS or open the port{anyway}")  # fmt: skip
         closed = shut(address, domain, settings.https_port)
         if closed:
-            raise Exit(f"port {settings.https_port} of {address} is shut ({closed}): open it in a "
-                       f"firewall{anyway}")  # fmt: skip
+            raise Exit(f"port {settings.https_port} of {address} is closed ({closed}): open it in "
+                       f"the firewall{anyway}")  # fmt: skip
     say(f"  ok            {domain} leads here, ports 80 and {settings.https_port} are open")
 
 
 def addresses(domain: str) -> list[str]:
-    """The addresses of a name, as this machine knows them."""
+    """Return the addresses of a name, as this machine resolves it."""
     try:
         found = socket.getaddrinfo(domain, 80, type=socket.SOCK_STREAM)
     except OSError:
@@ -70,12 +70,12 @@ def addresses(domain: str) -> list[str]:
 
 
 def loopback(address: str) -> bool:
-    """Whether it is no address for others, as Debian's installer gives a server its own name."""
+    """Check for a loopback address: Debian's installer gives one to the server's own name."""
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def routed(address: str) -> bool:
-    """Whether this machine has a way there, if it is IPv6; a datagram's connect sends nothing."""
+    """Check for a route if the address is IPv6; connect() of a datagram socket sends nothing."""
     if ":" not in address:
         return True
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as wire:
@@ -87,7 +87,7 @@ def routed(address: str) -> bool:
 
 
 def fetched(address: str, domain: str) -> str:
-    """What stands at the place of the random text there, or why nothing does."""
+    """Return the text at PLACE there, or else the reason why there is none."""
     try:
         wire = http.client.HTTPConnection(address, 80, timeout=SECONDS)
         wire.connect()
@@ -102,14 +102,14 @@ def fetched(address: str, domain: str) -> str:
 
 
 def shut(address: str, domain: str, port: int) -> str:
-    """Why nothing speaks TLS at a port; nothing when something does, also when it declines."""
+    """Return why nothing speaks TLS at a port; "" if something does, even if it declines."""
     context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # not yet ours to believe
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # not trusted yet
     try:
         with socket.create_connection((address, port), SECONDS) as wire:
             context.wrap_socket(wire, server_hostname=domain).close()
     except ssl.SSLError:
-        return ""  # the catch-all of the site rejects the handshake: somebody is there
+        return ""  # the port is open: the catch-all site rejects the handshake
     except OSError as problem:
         return str(problem) or type(problem).__name__
     return ""

@@ -1,8 +1,8 @@
-"""A private CA on the operator's own machine: made once, so that a fleet shares one root to import.
+"""A private CA on the operator's machine: made once, so that browsers import one root for a fleet.
 
-Owns a folder of yours (lab.ca_folder) with `ca.pem`, which browsers import, and `ca.key`, which
-nobody else may read; the keys of servers pass through memory and are kept on the servers alone.
-What browsers import is believed for its own names alone: who gets the key can play no other site.
+Owns the folder lab.ca_folder with `ca.pem`, which browsers import, and `ca.key`, which only the
+operator may read. Keys of servers pass through memory and are kept on the servers only.
+Browsers trust the CA for its own names only: a stolen key cannot impersonate any other site.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ..settings import within
 from ..settings.credentials import Secret, ca_passphrase, given_ca_passphrase
 
 CA_DAYS = 3650
-DAYS = 397  # as long as browsers let a public CA's be
-CLOSED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"  # by a passphrase
-CLOCKS = timedelta(minutes=5)  # they differ
-MAKING = threading.Lock()  # a fleet's hosts share one CA, also when it is new
+DAYS = 397  # the longest that browsers accept from public CAs
+CLOSED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"  # has a passphrase
+CLOCKS = timedelta(minutes=5)  # clocks differ
+MAKING = threading.Lock()  # a fleet's hosts share one CA, even a new one
 SERVERS = [ExtendedKeyUsageOID.SERVER_AUTH]
-OPENING = threading.Lock()  # they also share its passphrase, which is asked for once
+OPENING = threading.Lock()  # they share its passphrase, asked for once
 NO_ADDRESS = tuple(x509.IPAddress(ip_network(net)) for net in ("0.0.0.0/0", "::/0"))
 FOUND: dict[Path, Authority] = {}
 OPENED: dict[Path, ec.EllipticCurvePrivateKey] = {}
@@ -42,10 +42,10 @@ SAVED: set[Path] = set()
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA: its certificate, the key that signs, and the folder that it is kept in.
+    """A CA: its certificate, its key and its folder.
 
-    :param opened: its key; None where a passphrase keeps it closed until something is signed.
-    :param new: not there yet when it was looked for.
+    :param opened: its key; None while the passphrase is not needed.
+    :param new: True if the folder had none.
     """
 
     certificate: x509.Certificate
@@ -55,15 +55,15 @@ class Authority:
 
     @property
     def key(self) -> ec.EllipticCurvePrivateKey:
-        """Its key, opened now if need be.
+        """The key, opened if necessary.
 
-        :raises Exit: when nobody gives its passphrase, or another.
+        :raises Exit: when the passphrase is missing or wrong.
         """
         return self.opened or unlocked(self)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that it may sign for, and all below them; none where it may sign for any."""
+        """The names that it may sign for, with all below them; empty if it may sign for any."""
         extensions = self.certificate.extensions
         try:
             told = extensions.get_extension_for_class(x509.NameConstraints).value
@@ -73,22 +73,22 @@ class Authority:
         return tuple(one.value.lower() for one in permitted if isinstance(one, x509.DNSName))
 
     def refuse_other(self, domain: str) -> None:
-        """Refuse a name that nobody would believe it.
+        """Refuse a name that browsers would not accept from this CA.
 
-        :raises Exit: with the way to a CA that may.
+        :raises Exit: with the command that makes another CA.
         """
         if self.names and not any(within(domain, name) for name in self.names):
             raise Exit(f"lab.domain: your CA in {self.folder} signs for {', '.join(self.names)}, "
-                       f"not for {domain}: list all of them in lab.ca_names, then `fab -H HOST "
+                       f"not for {domain}: list all names in lab.ca_names, then `fab -H HOST "
                        "tls --new-ca` makes another CA, which browsers must import")  # fmt: skip
 
     @property
     def pem(self) -> str:
-        """Its certificate, as browsers import it."""
+        """The certificate as PEM, as browsers import it."""
         return pem(self.certificate)
 
     def signed(self, certificate: x509.Certificate) -> bool:
-        """Whether a certificate is one of ours."""
+        """Check whether this CA signed a certificate."""
         try:
             certificate.verify_directly_issued_by(self.certificate)
         except Exception:  # another issuer, another kind of key, a false signature
@@ -99,7 +99,7 @@ class Authority:
         """Make a key and a certificate for a name.
 
         :returns: the chain and the key, both as PEM.
-        :raises Exit: for a name that is none of its own.
+        :raises Exit: for a name that this CA may not sign for.
         """
         self.refuse_other(domain)
         certificate, key = self.sign(domain, (), ExtendedKeyUsageOID.SERVER_AUTH)
@@ -108,14 +108,14 @@ class Authority:
     def admit(self, name: str, addresses: tuple[str, ...], listens: bool) -> tuple[str, str]:
         """Make a key and a certificate for a member of a cluster.
 
-        :param listens: whether others come to it, too.
+        :param listens: True if others connect to it.
         :returns: the certificate and the key, both as PEM.
         """
         uses = [ExtendedKeyUsageOID.SERVER_AUTH] * listens
         return self.sign(name, addresses, ExtendedKeyUsageOID.CLIENT_AUTH, *uses)
 
     def sign(self, name: str, addresses: tuple[str, ...], *uses) -> tuple[str, str]:
-        """Make a key, and a certificate that says what it is for."""
+        """Make a key, and a certificate for these uses."""
         signer, key = self.key, ec.generate_private_key(ec.SECP256R1())
         told = [x509.DNSName(name), *(x509.IPAddress(ip_address(one)) for one in addresses)]
         mine = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
@@ -132,9 +132,9 @@ class Authority:
         return pem(builder.sign(signer, hashes.SHA256())), key_pem(key)
 
     def save(self) -> bool:
-        """Put its folder there, whole; say whether this was the one to do it.
+        """Write the folder of a new CA; return False if there is nothing to write.
 
-        :raises Exit: when another process was first, or nothing can be written there.
+        :raises Exit: when another process was first, or the folder cannot be written.
         """
         with MAKING:
             if not self.new or self.folder in SAVED:
@@ -144,7 +144,7 @@ class Authority:
                 part.mkdir(mode=0o700, parents=True)
                 write(part / "ca.key", key_pem(self.key, given_ca_passphrase()), 0o600)
                 write(part / "ca.pem", self.pem, 0o644)
-                part.rename(self.folder)  # only where nothing is, or an empty folder
+                part.rename(self.folder)  # replaces nothing but an empty folder
             except OSError as problem:
                 shutil.rmtree(part, ignore_errors=True)
                 raise Exit(f"lab.ca_folder: {self.folder}: {problem.strerror}") from None
@@ -153,11 +153,11 @@ class Authority:
 
 
 def find(folder: Path, called: str = "", names: tuple[str, ...] = ()) -> Authority:
-    """Take the CA of a folder; where there is none, one that is new and not saved yet.
+    """Return the CA of a folder; if there is none, a new one that is not saved yet.
 
-    :param called: its name then.
-    :param names: the only ones that it may sign for then.
-    :raises Exit: when there is one that cannot be used: another would be trusted nowhere.
+    :param called: the name of a new one.
+    :param names: the only names that a new one may sign for.
+    :raises Exit: when the CA cannot be used: browsers would not trust another one.
     """
     with MAKING:
         if folder not in FOUND:
@@ -166,13 +166,13 @@ def find(folder: Path, called: str = "", names: tuple[str, ...] = ()) -> Authori
 
 
 def put_aside(folder: Path) -> Path | None:
-    """Move a CA away, once in a run, so that the next one to be found is new; give where it is now.
+    """Rename the folder of a CA, once in a run, so that a new CA is made; return its new path.
 
     :raises Exit: when it cannot be moved.
     """
     with MAKING:
         if folder in SAVED or (folder in FOUND and FOUND[folder].new):
-            return None  # another host of this run has done so
+            return None  # done for another host of this run
         FOUND.pop(folder, None)
         OPENED.pop(folder, None)
         former = folder.with_name(f"{folder.name}.before-{datetime.now():%Y-%m-%dT%H%M%S}")
@@ -188,7 +188,7 @@ def put_aside(folder: Path) -> Path | None:
 def unlocked(ca: Authority) -> ec.EllipticCurvePrivateKey:
     """Open the key of a CA by its passphrase.
 
-    :raises Exit: when nobody gives it, or another.
+    :raises Exit: when the passphrase is missing or wrong.
     """
     with OPENING:
         if ca.folder not in OPENED:
@@ -199,31 +199,31 @@ def unlocked(ca: Authority) -> ec.EllipticCurvePrivateKey:
             except OSError as problem:
                 raise Exit(f"lab.ca_folder: {path}: {problem.strerror}") from None
             except (ValueError, TypeError, UnsupportedAlgorithm):
-                raise Exit(f"lab.ca_folder: that passphrase does not open {path}: give the right "
-                           "one in LAB_CA_PASSPHRASE, and run again") from None  # fmt: skip
+                raise Exit(f"lab.ca_folder: the passphrase does not open {path}: put the right one "
+                           "into LAB_CA_PASSPHRASE, and run again") from None  # fmt: skip
             OPENED[ca.folder] = fitting(ca.certificate, key, ca.folder)
         return OPENED[ca.folder]
 
 
 def fitting(certificate: x509.Certificate, key, folder: Path) -> ec.EllipticCurvePrivateKey:
-    """Give a key that is the one of a certificate.
+    """Return the key of a CA if it belongs to its certificate.
 
-    :raises Exit: for another.
+    :raises Exit: if it does not.
     """
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise Exit(damaged(folder))
     if certificate.public_key() != key.public_key():
-        raise Exit(f"lab.ca_folder: ca.key in {folder} is not the one of ca.pem: restore it")
+        raise Exit(f"lab.ca_folder: ca.key in {folder} does not belong to ca.pem: restore it")
     return key
 
 
 def damaged(folder: Path) -> str:
-    """Say that a CA cannot be read."""
+    """Return the message about a CA that cannot be read."""
     return f"lab.ca_folder: ca.pem or ca.key in {folder} is damaged: restore it"
 
 
 def load(folder: Path) -> Authority | None:
-    """Read the CA of a folder, None where there is none, and check it."""
+    """Read and check the CA of a folder; return None if there is none."""
     certificate, key = folder / "ca.pem", folder / "ca.key"
     try:
         if not certificate.exists() and not key.exists():
@@ -242,17 +242,17 @@ def load(folder: Path) -> Authority | None:
         raise Exit(f"lab.ca_folder: others may read {key}: chmod 0600 {key}")
     end = loaded.not_valid_after_utc
     if end < datetime.now(UTC) + timedelta(days=DAYS):
-        raise Exit(f"lab.ca_folder: {certificate} ends on {end:%Y-%m-%d}, too soon: one "
-                   "for browsers is made anew by `fab -H HOST tls --new-ca`, one of a cluster by "
-                   f"its next run once {folder} is moved away")  # fmt: skip
+        raise Exit(f"lab.ca_folder: {certificate} expires too soon, on {end:%Y-%m-%d}: "
+                   "`fab -H HOST tls --new-ca` makes another CA for browsers; a cluster makes "
+                   f"another one in its next run, once {folder} is moved away")  # fmt: skip
     return Authority(loaded, signer, folder)
 
 
 def make(folder: Path, called: str = "", names: tuple[str, ...] = ()) -> Authority:
-    """Make a CA, which may sign servers and no other CA.
+    """Make a CA that may sign certificates, but no other CA.
 
     :param called: its name.
-    :param names: the only ones that it may sign for, with all below them, and no address.
+    :param names: the only names that it may sign for, with all below them, and no IP address.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     whose = f"JupyterLab servers of {getpass.getuser()}@{socket.gethostname()}"
@@ -272,7 +272,7 @@ def make(folder: Path, called: str = "", names: tuple[str, ...] = ()) -> Authori
 
 
 def begin(subject: x509.Name, issuer: x509.Name, key, days: int) -> x509.CertificateBuilder:
-    """Begin a certificate that is valid from now."""
+    """Return the builder of a certificate that is valid from now."""
     now = datetime.now(UTC)
     return x509.CertificateBuilder(
         issuer,
@@ -285,12 +285,12 @@ def begin(subject: x509.Name, issuer: x509.Name, key, days: int) -> x509.Certifi
 
 
 def common_name(text: str) -> x509.Name:
-    """A name of one part, which holds 64 characters at most (RFC 5280)."""
+    """Return a name of one part, with the 64 characters that RFC 5280 allows."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
 
 def usage(*chosen: str) -> x509.KeyUsage:
-    """What a key is for, and nothing else."""
+    """Return the extension that allows a key these uses only."""
     names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
              "key_agreement", "key_cert_sign", "crl_sign", "encipher_only",
              "decipher_only")  # fmt: skip
@@ -298,18 +298,18 @@ def usage(*chosen: str) -> x509.KeyUsage:
 
 
 def write(path: Path, text: str, mode: int) -> None:
-    """Write a new file, never readable by more than its mode says."""
+    """Write a new file that has its mode from the start."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
         file.write(text)
 
 
 def pem(certificate: x509.Certificate) -> str:
-    """Write a certificate as PEM."""
+    """Return a certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def key_pem(key: ec.EllipticCurvePrivateKey, passphrase: Secret | None = None) -> str:
-    """Write a key as PEM, encrypted where there is a passphrase."""
+    """Return a key as PEM, encrypted if there is a passphrase."""
     form, how = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     if passphrase:
         how = serialization.BestAvailableEncryption(passphrase.reveal().encode())

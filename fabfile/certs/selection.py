@@ -1,7 +1,7 @@
-"""Which certificate Nginx serves: where it stands on the server, and whom it convinces here.
+"""The certificate that Nginx serves: its path on the server, and the CAs that this machine trusts.
 
-In the folder Instance.certificates, as NAME.pem with its chain and NAME.key; the one of an ACME
-server has a name of its own, so that the one before goes on being served until it is there.
+It is in the folder Instance.certificates: NAME.pem with its chain, and NAME.key. That of an ACME
+server is NAME.acme.pem, so that the former one is served until the new one is there.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ..settings import Settings
 
 
 def own(settings: Settings) -> str:
-    """The path of the certificate that the operator made or gave."""
+    """Return the path of the certificate that the operator made or provided."""
     return f"{settings.instance.certificates}/{settings.domain.lower()}.pem"
 
 
 def issued(settings: Settings) -> str:
-    """The path of the one that an ACME server gave."""
+    """Return the path of the certificate that an ACME server issued."""
     return f"{settings.instance.certificates}/{settings.domain.lower()}.acme.pem"
 
 
 def served(settings: Settings, host: Host) -> str | None:
-    """The path of the one to serve, or None for plain HTTP.
+    """Return the path of the certificate to serve, or None for plain HTTP.
 
-    Where Let's Encrypt has not given one yet, the one before stays; where none was, plain HTTP.
+    Until Let's Encrypt has issued one, the former certificate stays, or else plain HTTP.
     """
     if not settings.secure:
         return None
@@ -41,19 +41,19 @@ def served(settings: Settings, host: Host) -> str | None:
 
 
 def expected(settings: Settings) -> str:
-    """The path of the one that is to be served when all is well; nothing for one not of ours."""
+    """Return the path of the certificate that should be served; "" if an existing site has it."""
     if not settings.certified:
         return ""
     return issued(settings) if settings.tls == "letsencrypt" else own(settings)
 
 
 def files(settings: Settings) -> list[str]:
-    """The ones that Nginx may be reading, to look at their age."""
+    """Return the paths of certificates that Nginx may have loaded."""
     return [] if not settings.certified else [own(settings), issued(settings)]
 
 
 def given(settings: Settings) -> tuple[str, str]:
-    """Read the operator's own certificate and key, and refuse what Nginx or a browser would.
+    """Read the operator's certificate and key; refuse what Nginx or a browser would refuse.
 
     :returns: the chain and the key, both as PEM.
     """
@@ -69,32 +69,32 @@ def given(settings: Settings) -> tuple[str, str]:
         except OSError as problem:
             raise Exit(f"lab.{name}: {path}: {problem.strerror}") from None
         except UnicodeDecodeError:
-            raise Exit(f"lab.{name}: {path} is no PEM file: convert it with openssl") from None
+            raise Exit(f"lab.{name}: {path} is not a PEM file: convert it with openssl") from None
     chain, key = texts
     leaf = parsed(chain)
     if leaf is None or not whole(chain):
-        raise Exit(f"lab.tls_certificate: {settings.tls_certificate} is no PEM certificate")
+        raise Exit(f"lab.tls_certificate: {settings.tls_certificate} is not a PEM certificate")
     try:
         secret = serialization.load_pem_private_key(key.encode(), password=None)
     except TypeError:
-        raise Exit(f"lab.tls_key: {settings.tls_key} has a passphrase: Nginx needs one without; "
-                   "openssl pkey writes it") from None  # fmt: skip
+        raise Exit(f"lab.tls_key: {settings.tls_key} has a passphrase, which Nginx does not know: "
+                   "openssl pkey writes a key without one") from None  # fmt: skip
     except ValueError:
-        raise Exit(f"lab.tls_key: {settings.tls_key} is no PEM key") from None
+        raise Exit(f"lab.tls_key: {settings.tls_key} is not a PEM key") from None
     if secret.public_key() != leaf.public_key():
-        raise Exit("lab.tls_key: that is not the key of lab.tls_certificate, whose server's own "
-                   "certificate must come first in its file")  # fmt: skip
+        raise Exit("lab.tls_key: it is not the key of the first certificate in "
+                   "lab.tls_certificate, which must be that of the server")  # fmt: skip
     if not covers(leaf, settings.domain):
         told = ", ".join(names(leaf)) or "no name"
         raise Exit(f"lab.tls_certificate: it is for {told}, not for {settings.domain}")
     if leaf.not_valid_after_utc < datetime.now(UTC):
         end = f"{leaf.not_valid_after_utc:%Y-%m-%d}"
-        raise Exit(f"lab.tls_certificate: it ended on {end}: have it renewed first")
+        raise Exit(f"lab.tls_certificate: it expired on {end}: renew it first")
     return chain, key
 
 
 def whole(chain: str) -> bool:
-    """Whether every certificate of a chain can be read."""
+    """Check whether every certificate of a chain can be read."""
     from cryptography import x509
 
     try:
@@ -105,7 +105,7 @@ def whole(chain: str) -> bool:
 
 
 def trust(settings: Settings) -> ssl.SSLContext:
-    """Say whom this machine believes: the system's CAs, and your private one or your file."""
+    """Return a context that trusts the system's CAs, and the private CA or lab.tls_certificate."""
     context = ssl.create_default_context()
     if settings.tls == "self-signed":
         context.load_verify_locations(cadata=authority(settings).pem)
@@ -116,7 +116,7 @@ def trust(settings: Settings) -> ssl.SSLContext:
 
 
 def authority(settings: Settings):
-    """Your private CA, new and not saved yet where there is none."""
+    """Return the private CA; if there is none, a new one that is not saved yet."""
     from .authority import find
 
     names = settings.ca_names or (settings.domain,)

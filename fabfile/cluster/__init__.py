@@ -1,1 +1,1 @@
-"""Dask on several servers."""
+"""Dask on several hosts."""

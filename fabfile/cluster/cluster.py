@@ -1,7 +1,7 @@
-"""More hosts compute for a JupyterLab: Dask's scheduler beside it, a worker on each of them.
+"""The task `cluster`: Dask's scheduler runs on the host of JupyterLab, a worker on each other host.
 
-The workers are those of --workers or lab.workers, and those that there are. What each host has is
-of scheduler.py and worker.py, who may speak to whom of peers.py, how one leaves of parting.py.
+The workers are those of --workers or lab.workers, and those that main already has. scheduler.py and
+worker.py hold the items of each host, members.py the certificates, leave.py the removal of workers.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ PIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?==[A-Za-z0-9][A-Za-z0-9.!+_]*")
 def cluster(c, workers="", add="", remove="", status=False, yes=False):
     """Let more hosts compute for this JupyterLab, with Dask.
 
-    On each a worker gets the very versions that are here; what is as it should be is left alone.
+    Each worker gets the package versions of main; what is up to date is left alone.
 
     :param workers: comma-separated hosts, as -H takes them; else those of lab.workers.
-    :param add: another one, or several.
-    :param remove: one that leaves, or several; what it holds goes to the others first.
-    :param status: only show how the workers are.
-    :param yes: do not ask when a kernel ends that is computing.
+    :param add: comma-separated hosts to add.
+    :param remove: comma-separated hosts to remove; their data moves to the other workers first.
+    :param status: only show the state of the workers.
+    :param yes: restart JupyterLab without asking, even if a kernel is computing.
     """
     if sum(map(bool, (workers, add, remove, status))) > 1:
         raise Exit("cluster: one of --workers, --add, --remove and --status at a time")
@@ -67,7 +67,7 @@ def cluster(c, workers="", add="", remove="", status=False, yes=False):
     named = [*members.targets(host.cluster), *mine]
     others = parallel.named(c, named)
     if not others:
-        raise Exit(f"no workers are named: {where} --workers david@w1,david@w2, or lab.workers")
+        raise Exit(f"no workers given: {where} --workers david@w1,david@w2, or lab.workers")
     try:
         bring_about(c, settings, host, others, yes)
     finally:
@@ -76,9 +76,9 @@ def cluster(c, workers="", add="", remove="", status=False, yes=False):
 
 
 def met(c, settings: Settings) -> Host:
-    """Look at main.
+    """Return the facts of main.
 
-    :raises Exit: when there is no JupyterLab of these settings.
+    :raises Exit: when main has no JupyterLab of these settings.
     """
     symbols = [jupyter.venv(settings, Host()), systemd.needed(settings)]
     host, (lines, unit) = actions.meet(c, settings, symbols)
@@ -88,23 +88,23 @@ def met(c, settings: Settings) -> Host:
 
 
 def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection], yes) -> None:
-    """Make main and all workers what they should be; all are looked at before one is changed."""
+    """Bring main and all workers to the desired state; inspect all before any is changed."""
     made, seen = looked_at(c, settings, host, others)
     if not c.config.run.dry:
-        if not host.cluster:  # JupyterLab starts again, to have the dashboard
+        if not host.cluster:  # JupyterLab restarts to get the dashboard
             service.consent(service.seen(c, settings)[2], yes)
         members.vouch(c, settings, made.called, members.targets(made.members))
         if made.ca.save():
-            say(f"  cluster  its private CA is new: {made.ca.folder}")
+            say(f"  cluster  new private CA: {made.ca.folder}")
         if made.members != host.cluster:
-            # its passphrase is asked for here, once, and not on each host's thread
+            # asks for its passphrase once, before the threads of the hosts start
             _ = made.ca.key
     chosen = msgspec.structs.replace(settings, members=made.members)
     state = converge(c, *leave.STEPS, scheduler.step(made), chosen=chosen)
     venv, lines = state.of(Venv)
     _, elsewhere = upgrade.roots(c, settings)
     if elsewhere:
-        say(f"  from no index, so on no worker: {', '.join(sorted(elsewhere))}")
+        say(f"  from no package index, not on the workers: {', '.join(sorted(elsewhere))}")
     pins = exact(venv.parse(lines)[1], elsewhere)
     python = seen[""]["python"]
 
@@ -127,10 +127,10 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
 
 
 def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[str, dict]]:
-    """Look at all hosts; nothing is written.
+    """Inspect all hosts without changing them.
 
-    :returns: the cluster that is to be, and what each host said of itself; main's is under "".
-    :raises Exit: for hosts that cannot compute together.
+    :returns: the desired cluster, and what each host reports; main's report is under "".
+    :raises Exit: when the hosts cannot compute together.
     """
     where, known = name_of(c), members.targets(host.cluster)
 
@@ -144,7 +144,7 @@ def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[
         settings.cluster_address or usable(mine["address"]) or usable(connection.peer_address(c))
     )
     if not address:
-        raise Exit(f"at which address do the workers reach {where}? Give lab.cluster_address")
+        raise Exit(f"no address known at which workers reach {where}: set lab.cluster_address")
     called = f"{host.user}-{mine['machine'][:16]}"
     there = parallel.all_of(others, lambda other: met_worker(other, settings, address))
     places = {target: (its, said) for target, (its, said, _) in there.items()}
@@ -152,8 +152,8 @@ def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[
     for target, (_, _, unit) in there.items():
         whose = compatibility.strangers(unit, called)
         if whose:
-            wrong.append(f"{target} works for another cluster, {whose}: name another host, or end "
-                         f"that with fab -H {target} uninstall")  # fmt: skip
+            wrong.append(f"{target} works for another cluster, {whose}: name another host, or "
+                         f"remove that worker with fab -H {target} uninstall")  # fmt: skip
     for line in wrong[:-1]:
         say(line)
     if wrong:
@@ -164,24 +164,24 @@ def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[
 
 
 def seat(c, settings: Settings, toward: str, venv: str) -> dict[str, str]:
-    """What a host says of itself as a place to compute at."""
+    """Return what a host reports of itself: name, address, processors, memory, Python."""
     item = Seat(toward=toward, venv=venv)
     return whole(item.told(read(c, [item], settings)[1][0]), c)
 
 
 def whole(said: dict[str, str], c: Connection) -> dict[str, str]:
-    """Give what a host said of itself, when it is all.
+    """Return what a host reported.
 
     :raises Exit: when something is missing.
     """
     missing = [name for name in SAID if name not in said]
     if missing:
-        raise Exit(f"{name_of(c)} does not say its {', '.join(missing)}: look at that host")
+        raise Exit(f"{name_of(c)} does not report its {', '.join(missing)}: check that host")
     return said
 
 
 def met_worker(c, settings: Settings, toward: str) -> tuple[Host, dict[str, str], str]:
-    """Look at the host of a worker: its facts, what it says of itself, the unit that is there."""
+    """Return the facts of a worker's host, what it reports, and the text of its worker unit."""
     unit = PathItem(path=scheduler.unit_file(settings.instance.worker))
     item = Seat(toward=toward, venv=f"{settings.instance.seat}/venv")
     host, (said, text) = actions.meet(c, theirs(settings, c), [item, unit])
@@ -189,34 +189,34 @@ def met_worker(c, settings: Settings, toward: str) -> tuple[Host, dict[str, str]
 
 
 def theirs(settings: Settings, c: Connection) -> Settings:
-    """The settings of a worker's host: root logs in for the same user, others for themselves."""
+    """Return the settings for a worker's host: a login as root keeps lab.user, others drop it."""
     user = settings.user if c.user == "root" else ""
     return msgspec.structs.replace(settings, user=user, password=None)
 
 
 def usable(address: str) -> str:
-    """An address at which others can reach it, or nothing."""
+    """Return an address if other hosts can reach it, else an empty text."""
     with contextlib.suppress(ValueError):
         return "" if ipaddress.ip_address(address).is_loopback else address
     return ""
 
 
 def place_of(said: dict[str, str]) -> worker.Place:
-    """Where a worker is to be."""
+    """Return the place of a worker, from what its host reported."""
     address = usable(said["address"]) or said["way"]
     return worker.Place(said["name"], address, int(said["processors"]), int(said["memory"]))
 
 
 def exact(there: dict[str, str], elsewhere: set[str]) -> tuple[str, ...]:
-    """The very versions that are there, as requirements.
+    """Return the installed versions as requirements, NAME==VERSION.
 
-    :raises Exit: for what is no name or version: it would be a word of an installer's elsewhere.
+    :raises Exit: for an invalid name or version: an installer could take it as an option.
     """
     names = sorted(set(there) - requirements.TOOLS - elsewhere)
     pins = tuple(f"{name}=={there[name]}" for name in names)
     odd = next((pin for pin in pins if not PIN.fullmatch(pin)), "")
     if odd:
         raise Exit(
-            f"main's venv has {odd[:80]!r}, which is no package of a version: remove it there"
+            f"main's venv has {odd[:80]!r}, which is not a valid name and version: uninstall it"
         )
     return pins

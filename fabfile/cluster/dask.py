@@ -1,4 +1,4 @@
-"""What the scheduler of a cluster knows of its workers, asked by Dask itself on main."""
+"""Questions to the scheduler of a cluster about its workers, asked on main with Dask's client."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ..ssh.errors import name_of
 from ..ui import console
 from . import compatibility, members
 
-PATIENCE = 30  # seconds until a worker that was started has come to the scheduler
-MOST = 4 * 2**20  # characters that an answer may have
-WORK = 60  # seconds that a worker which leaves may go on computing
+PATIENCE = 30  # seconds that a started worker has to register with the scheduler
+MOST = 4 * 2**20  # characters in an answer
+WORK = 60  # seconds that a leaving worker may go on computing
 
 
 class Worker(TypedDict):
-    """What the scheduler says of one.
+    """A worker as the scheduler reports it; `limit` and `used` in bytes.
 
-    :param differs: package -> its version there and on main; None when it could not be asked.
+    :param differs: package -> its version on the worker, on main; None when it did not say.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Worker(TypedDict):
     differs: dict[str, tuple[str | None, str]] | None
 
 
-# Made here, for threads: see items/runtime.py.
+# Made at import, before threads use them: see items/runtime.py.
 NAMES = msgspec.json.Decoder(list[str])
 ANSWERS = {"look": msgspec.json.Decoder(list[Worker]), "wait": NAMES, "retire": NAMES}
 
 
 def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object):
-    """Ask; give the answer.
+    """Ask the scheduler; return its answer.
 
     :raises Exit: when the scheduler does not answer.
     """
@@ -56,36 +56,36 @@ def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object
     except (msgspec.DecodeError, RecursionError):
         last = told[-1][:200] if told else "nothing"
         raise Exit(f"the scheduler on {name_of(c)} does not answer ({last}): fab -H {name_of(c)} "
-                   "cluster mends it; its journal says more: journalctl -u "
+                   "cluster repairs it; its journal: journalctl -u "
                    f"{settings.instance.scheduler}") from None  # fmt: skip
 
 
-def wait(c: Connection, settings: Settings, host: Host, members, again: Callable) -> None:
-    """Wait until all have come; those that have not are started once more.
+def wait(c: Connection, settings: Settings, host: Host, workers, again: Callable) -> None:
+    """Wait until all workers have registered; restart the missing ones once.
 
-    :param again: starts the workers of these names.
-    :raises Exit: for those that do not come then, either.
+    :param again: restarts the workers of these names.
+    :raises Exit: when a worker is still missing.
     """
-    missing = ask(c, settings, host, "wait", PATIENCE, *members.names(members))
+    missing = ask(c, settings, host, "wait", PATIENCE, *members.names(workers))
     if missing:
         again(missing)
         missing = ask(c, settings, host, "wait", PATIENCE, *missing)
     if missing:
-        late = [m.partition(" ")[0] for m in members if m.partition(" ")[2] in missing]
-        raise Exit(f"{', '.join(late)} runs, but did not come to the scheduler in {PATIENCE} s: "
-                   f"let the workers reach port {members.PORT} of {name_of(c)}, and it and each "
-                   f"other ports {members.WORKS} and {members.WORKS + 1}; run again")  # fmt: skip
+        late = [m.partition(" ")[0] for m in workers if m.partition(" ")[2] in missing]
+        raise Exit(f"{', '.join(late)} runs, but did not reach the scheduler in {PATIENCE} s: "
+                   f"open port {members.PORT} of {name_of(c)} to them, and ports {members.WORKS} "
+                   f"and {members.WORKS + 1} of each to all the others; run again")  # fmt: skip
 
 
 def show(c: Connection, settings: Settings, host: Host) -> None:
     """Print a line for each worker.
 
-    :raises Exit: when one is missing, or has other versions.
+    :raises Exit: when a worker is missing or not running, or has other versions.
     """
     there = {one["name"]: one for one in ask(c, settings, host, "look")}
     report, well = console.report(name_of(c)), True
     many = console.count(len(host.cluster), "worker")
-    report.line(f"{report.where}{many}, scheduler beside JupyterLab")
+    report.line(f"{report.where}{many}, scheduler on this host")
     wide = max(len(target) for target in members.targets(host.cluster))
     for member in host.cluster:
         target, _, name = member.partition(" ")
@@ -95,12 +95,12 @@ def show(c: Connection, settings: Settings, host: Host) -> None:
         report.line(f"  {target:<{wide}}  {name}  {words}")
     if not well:
         where = name_of(c)
-        raise Exit(f"not all workers are well: fab -H {where} cluster mends them; what is gone for "
-                   f"good leaves with fab -H {where} cluster --remove HOST")  # fmt: skip
+        raise Exit(f"some workers are not in order: fab -H {where} cluster repairs them; "
+                   f"if a host is gone for good: fab -H {where} cluster --remove HOST")  # fmt: skip
 
 
 def described(one: Worker | None) -> tuple[str, bool]:
-    """Say how a worker is, and whether that is well."""
+    """Return the state of a worker as text, and whether it is in order."""
     if one is None:
         return "missing", False
     other = compatibility.other_versions(one["differs"])

@@ -1,4 +1,4 @@
-"""How a worker leaves a cluster: what it holds goes to the others, then all that was made there."""
+"""Removal of workers: their data moves to the other workers, then their files are removed."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from ..uninstall import uninstall
 from ..uninstall.ledger import Seen, parse
 from . import dask, members, scheduler
 
-STEPS = jupyter.items, systemd.items, nginx.items  # what a cluster changes of JupyterLab
+STEPS = jupyter.items, systemd.items, nginx.items  # the steps of JupyterLab that a cluster changes
 OTHERS = re.compile(r"/etc/systemd/system/jupyterlab(-[a-z0-9-]+)?\.service")
 
 
 def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
-    """Let these leave; with the last one the scheduler goes, too.
+    """Remove workers, and with the last one the scheduler.
 
-    :raises Exit: for one that is not in the cluster, or that the settings want there.
+    :raises Exit: for a host that is not in the cluster, or that lab.workers lists.
     """
     known, wanted = members.targets(host.cluster), parallel.named(c, settings.workers)
     for target in gone:
         if target not in known:
-            raise Exit(f"{target} is not in the cluster: it has {', '.join(known)}")
+            raise Exit(f"{target} is not in the cluster, which has {', '.join(known)}")
         if target in wanted:
-            raise Exit(f"lab.workers wants {target} in the cluster: take it out there first")
+            raise Exit(f"lab.workers lists {target}: remove it from that setting first")
     staying = tuple(m for m in host.cluster if m.partition(" ")[0] not in gone)
     if staying and not c.config.run.dry:
         leaving = set(host.cluster) - set(staying)
@@ -52,25 +52,25 @@ def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
 
 
 def drain(c, settings: Settings, host: Host, names: tuple[str, ...]) -> None:
-    """Have what these hold moved to the others, if there is anybody to ask."""
+    """Move the data of these workers to the others, if the scheduler answers."""
     try:
         moved = dask.ask(c, settings, host, "retire", dask.WORK, *names)
     except Exit as problem:
         say(f"  note          not drained: {problem.message}")
         return
     for name in names:
-        say(f"  {name}: {'drained' if name in moved else 'was not there: nothing to drain'}")
+        say(f"  {name}: {'drained' if name in moved else 'not connected, nothing to drain'}")
 
 
 def dismiss(c, settings: Settings, targets: tuple[str, ...], named=()) -> None:
-    """Take away what was made on the hosts of workers; name those that cannot be reached.
+    """Remove the workers from their hosts; print the hosts that cannot be reached.
 
-    :param named: those that the operator named; of others only what this machine gave it counts.
+    :param named: the hosts that the operator named; others count only if this machine added them.
     """
     ours = members.vouched(c, settings) | set(named)
     for target in set(targets) - ours:
-        say(f"  note          {name_of(c)} says that {target} is a worker, but this machine did "
-            f"not make it one; if it is yours: fab -H {target} uninstall")  # fmt: skip
+        say(f"  note          {name_of(c)} lists the worker {target}, but this machine did not "
+            f"add it; if it is yours: fab -H {target} uninstall")  # fmt: skip
     targets = tuple(target for target in targets if target in ours)
     hosts = parallel.named(c, list(targets))
     _, away = parallel.on_each(hosts, parallel.opened(settings))
@@ -83,14 +83,14 @@ def dismiss(c, settings: Settings, targets: tuple[str, ...], named=()) -> None:
 
 
 def restart(c: Connection, settings: Settings) -> None:
-    """Start the worker of a host again, which runs but computes for nobody."""
+    """Restart the worker of a host: it runs, but has not reached the scheduler."""
     host, _ = meet(c, settings)
     unit = settings.instance.worker
     carry_out(c, host, Change(f"restart {unit}", call("systemctl", "restart", unit)), whenever=True)
 
 
 def leave(c: Connection, settings: Settings) -> None:
-    """Take away what was made on the host of a worker; where a JupyterLab is, that stays."""
+    """Remove a worker from its host; keep a JupyterLab that is on the same host."""
     from .cluster import theirs
 
     chosen, ours = theirs(settings, c), settings.instance

@@ -1,7 +1,7 @@
-"""Who belongs to a cluster: its own private CA, on this machine, and a certificate for each member.
+"""Members of a cluster: its own private CA, on this machine, and a certificate for each member.
 
-It is not the CA that browsers import: each cluster has one of its own, in a folder beside
-lab.ca_folder, so that nobody else's certificate, nor that of another cluster, opens this one.
+This is not the CA that browsers import. Each cluster has its own one, in a folder beside
+lab.ca_folder, so that a certificate of another CA or cluster gives no access to it.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ..settings import Settings
 from ..ssh import host_keys
 from ..ssh.errors import name_of
 
-CALLED = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"  # a cluster: a folder's name here
+CALLED = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"  # a cluster's name, also that of a folder here
 HEAD = "# Written by `fab cluster`: MAIN ITS-HOST-KEY CLUSTER WORKER, as main was given them.\n"
 PORT = 8786  # of the scheduler
-WORKS = 8788  # of a worker, and the next one of what watches it
-RENEWED = timedelta(days=30)  # before it ends
+WORKS = 8788  # of a worker; the process that watches it has the next one
+RENEWED = timedelta(days=30)  # before it expires
 
 
 @dataclass(frozen=True)
 class Cluster:
     """A cluster.
 
-    :param called: by what it is told from others: whose it is, and on which machine.
-    :param address: of the scheduler, as the workers reach it.
+    :param called: its name: the user on main, and the first 16 digits of main's machine-id.
+    :param address: the scheduler's, as the workers reach it.
     :param members: `HOST NAME` of each worker.
     """
 
@@ -46,7 +46,7 @@ class Cluster:
 
     @property
     def scheduler(self) -> str:
-        """Where its members find it."""
+        """URL at which its members reach the scheduler."""
         return f"tls://{bracketed(self.address)}:{PORT}"
 
     def identity(
@@ -58,7 +58,7 @@ class Cluster:
         listens: bool = True,
         mode: str = "0600",
     ) -> Identity:
-        """The certificate of a member."""
+        """Return the certificate of a member."""
         return Identity(
             path=path,
             domain=name,
@@ -71,40 +71,40 @@ class Cluster:
 
 
 def targets(members: tuple[str, ...]) -> tuple[str, ...]:
-    """How the operator reaches each."""
+    """Return the host of each member, as the operator typed it."""
     return tuple(member.partition(" ")[0] for member in members)
 
 
 def names(members: tuple[str, ...]) -> tuple[str, ...]:
-    """What each calls itself."""
+    """Return the host name of each member."""
     return tuple(member.partition(" ")[2] for member in members)
 
 
 def bracketed(address: str) -> str:
-    """An address as it stands in a URL."""
+    """Return an address as a URL has it: IPv6 in brackets."""
     return f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
 
 
 def place(settings: Settings) -> Path:
-    """The folder of all clusters on this machine."""
+    """Return the folder on this machine with the CAs of all clusters."""
     return Path(settings.ca_folder).expanduser().parent / "cluster-ca"
 
 
 def own(settings: Settings, called: str) -> authority.Authority:
-    """The CA of a cluster; new and not saved yet where there is none.
+    """Return the CA of a cluster; a new one, not saved yet, if there is none.
 
-    :raises Exit: for what is no name: a server said it.
+    :raises Exit: for an invalid name: it comes from a server, and becomes a path.
     """
     if not re.fullmatch(CALLED, called):
-        raise Exit(f"main calls its cluster {called[:60]!r}: that is no name; look at that server")
+        raise Exit(f"main calls its cluster {called[:60]!r}, not a valid name: check that server")
     return authority.find(place(settings) / called, f"JupyterLab cluster {called}")
 
 
-# --- whom this machine made a worker ------------------------------------------------------------
+# --- the workers that this machine added ---------------------------------------------------------
 
 
 def rows(settings: Settings) -> list[list[str]]:
-    """What is written down of all clusters: main, its host key, what it is called, a worker."""
+    """Return the recorded workers of all clusters: main, its host key, cluster, worker."""
     try:
         text = (place(settings) / "workers").read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -113,26 +113,26 @@ def rows(settings: Settings) -> list[list[str]]:
 
 
 def main_of(c: Connection) -> tuple[str, str]:
-    """Who a main host is: as the operator reaches it, and its host key."""
+    """Return the identity of a main host: its name as the operator typed it, and its host key."""
     return name_of(c), host_keys.fingerprint(c.transport.get_remote_server_key())
 
 
 def vouched(c: Connection, settings: Settings) -> set[str]:
-    """The workers that this machine gave to a main host."""
+    """Return the workers that this machine added to a main host."""
     mine = set(main_of(c))
     return {worker for *main, _, worker in rows(settings) if mine & set(main)}
 
 
 def vouch(c: Connection, settings: Settings, called: str, workers: tuple[str, ...]) -> None:
-    """Write down which workers a main host has by our hand.
+    """Record the workers that this machine added to a main host.
 
-    :raises Exit: when the cluster is another server's: this one only says that it is called so.
+    :raises Exit: when another server has the cluster of that name: this one may only pretend.
     """
     there, main = rows(settings), main_of(c)
     of_it = [row for row in there if row[2] == called]
     if of_it and not any(set(main) & set(row[:2]) for row in of_it):
-        raise Exit(f"{main[0]} says that it is {of_it[0][0]}, the main host of a cluster of yours, "
-                   "but has another host key: if it is, remove its lines from "
+        raise Exit(f"{main[0]} reports that it is {of_it[0][0]}, main of one of your clusters, but "
+                   "its host key differs: if it is the same host, remove its lines from "
                    f"{place(settings) / 'workers'}, and name its workers again")  # fmt: skip
     now = [[*main, called, worker] for worker in workers]
     text = HEAD + "".join(
@@ -145,20 +145,20 @@ def vouch(c: Connection, settings: Settings, called: str, workers: tuple[str, ..
 
 
 def refuse_unvouched(c: Connection, settings: Settings, host: Host, named) -> None:
-    """Refuse workers that only the server names: who has it would be led to your other hosts.
+    """Refuse workers that only main lists: a hostile main could direct us to your other hosts.
 
-    :param named: those that the operator named.
+    :param named: the hosts that the operator named.
     """
     strange = [t for t in targets(host.cluster) if t not in vouched(c, settings) | set(named)]
     if strange:
         where, all_of = name_of(c), ",".join(targets(host.cluster))
-        raise Exit(f"{where} says that it has workers which this machine did not give it: "
+        raise Exit(f"{where} lists workers that this machine did not add: "
                    f"{', '.join(strange)}; if they are yours, name all once: fab -H {where} "
                    f"cluster --workers {all_of}")  # fmt: skip
 
 
 def fits(ca: authority.Authority, text: str, name: str, addresses: tuple[str, ...]) -> bool:
-    """Whether a certificate is by this CA, for this member, and lasts."""
+    """Check whether a certificate is from this CA, for this member, and not due for renewal."""
     from cryptography import x509
 
     there = parsed(text)

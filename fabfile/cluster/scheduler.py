@@ -1,10 +1,10 @@
-"""The scheduler of a cluster beside JupyterLab, and what lets notebooks find it.
+"""The scheduler of a cluster on JupyterLab's host, and the files with which notebooks find it.
 
-It runs as a user of its own, whom systemd makes while it runs: who has a certificate of the cluster
-can have code run there, and is not to get at the notebooks by that.
+It runs as a temporary user that systemd makes (DynamicUser): anyone with a certificate of the
+cluster can run code there, and must not reach the notebooks that way.
 
 Owns the units jupyterlab-scheduler.service and .socket, /etc/jupyterlab-scheduler with its
-certificate, a copy of the venv in /var/cache/jupyterlab-scheduler, the list of the workers; for
+certificate, a copy of the venv in /var/cache/jupyterlab-scheduler, the list of workers; for
 notebooks ~/.config/jupyterlab-cluster and ~/.config/dask/jupyterlab-cluster.yaml.
 """
 
@@ -21,32 +21,32 @@ from .members import PORT, Cluster
 
 FOLDER = "~/.config/jupyterlab-cluster"
 DASK = "~/.config/dask"
-CLIENT = f"{DASK}/jupyterlab-cluster.yaml"  # Dask reads every file of that folder
+CLIENT = f"{DASK}/jupyterlab-cluster.yaml"  # Dask reads every file of this folder
 HTTP = "dask-http.py"
 HEAD = "# Written by `fab cluster`: the hosts that compute for this JupyterLab, and their names.\n"
-PRELOADS = HTTP, "dask-suspects.py"  # what Dask loads first
+PRELOADS = HTTP, "dask-suspects.py"  # modules that Dask loads at its start
 PROXY = "jupyter-server-proxy"
-PLACE = "/home/.venv"  # where the scheduler sees the copy: no user's name begins with a dot
-BEFORE = "scheduler.pem", "scheduler.key", *PRELOADS, "__pycache__"  # when it was the owner's
+PLACE = "/home/.venv"  # of the copy in the unit's sandbox; no user's name begins with a dot
+BEFORE = "scheduler.pem", "scheduler.key", *PRELOADS, "__pycache__"  # of earlier versions
 ROOT = Host(user="root", group="root")
-START = 60  # seconds until it listens
+START = 60  # seconds that it may take to listen
 
 
 def unit_file(name: str) -> str:
-    """The path of a unit."""
+    """Return the path of a unit."""
     return f"{SYSTEMD}/{name}"
 
 
 def listing(members: tuple[str, ...]) -> str:
-    """The text of the list of the workers."""
+    """Return the text of the list of workers."""
     return "".join([HEAD, *(f"{member}\n" for member in members)])
 
 
 def step(cluster: Cluster) -> Step:
-    """Give the step that makes the scheduler of this cluster."""
+    """Return the step that makes the scheduler of this cluster."""
 
     def items(settings: Settings, host: Host) -> list[Item]:
-        """The scheduler, its certificates, and what Dask reads in a notebook."""
+        """Return the scheduler, its certificates, and Dask's configuration for notebooks."""
         ours, home = settings.instance, host.under(FOLDER)
         folder, venv = ours.scheduler_folder, host.under(settings.venv)
         mine = {"owner": host.user, "group": host.group}
@@ -109,7 +109,7 @@ def step(cluster: Cluster) -> Step:
 
 
 def dissolved(settings: Settings, host: Host) -> Change:
-    """The change that takes all of it away, when the last worker has gone."""
+    """Return the change that removes all of it, after the last worker has left."""
     ours = settings.instance
     unit, socket = ours.scheduler, ours.scheduler_socket
     files = (
@@ -125,8 +125,8 @@ def dissolved(settings: Settings, host: Host) -> Change:
     calls = [call("stop_units", unit, socket), call("take_away", text="\n".join(rows))]
     if PROXY not in map(
         requirements.name, requirements.asked(settings, host)
-    ):  # it would show any port
+    ):  # the proxy would show any port of main
         drop = call("drop_packages_alone", host.under(settings.venv), host.user, host.home, PROXY)
-        calls.append(f"{drop} || note '{PROXY} stays: others need it'")
+        calls.append(f"{drop} || note '{PROXY} stays: other packages need it'")
     calls.append(call("systemctl", "daemon-reload"))
-    return Change(f"remove {unit} and what belongs to it", "\n".join(calls))
+    return Change(f"remove {unit} and its files", "\n".join(calls))

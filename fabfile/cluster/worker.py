@@ -1,7 +1,6 @@
-"""A worker of a cluster on a host of its own: main's versions in a venv, and a unit that computes.
+"""A worker of a cluster on its own host: a venv with main's versions, and a unit that computes.
 
-Owns ~/jupyterlab-worker with venv, certificate and what it puts aside, and the unit
-jupyterlab-worker.service.
+Owns ~/jupyterlab-worker with venv, certificate and spilled data, and jupyterlab-worker.service.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from ..settings import Settings
 from .members import WORKS, Cluster
 from .scheduler import HTTP, START, unit_file
 
-PRELOADS = HTTP, "dask-watch.py"  # what Dask loads first: to compute, and to watch over that
-OWN = "scratch", "__pycache__"  # what it makes itself
+PRELOADS = HTTP, "dask-watch.py"  # modules that Dask loads: for the worker, and for its nanny
+OWN = "scratch", "__pycache__"  # folders that the worker makes itself
 PACKAGES = ("python3", "python3-venv", "ca-certificates")
 
 
 @dataclass(frozen=True)
 class Place:
-    """What is known of the host of a worker.
+    """A worker's host.
 
-    :param address: the one that it listens on.
-    :param memory: MB that it has in all.
+    :param address: the address to listen on.
+    :param memory: its total memory in MB.
     """
 
     name: str
@@ -48,14 +47,14 @@ class Place:
 
 
 def step(cluster: Cluster, place: Place, python: str, pins: tuple[str, ...]) -> Step:
-    """Give the step that makes a worker there.
+    """Return the step that makes a worker.
 
     :param python: the version of main's Python.
     :param pins: main's packages, each NAME==VERSION.
     """
 
     def items(settings: Settings, host: Host) -> list[Item]:
-        """Python, the venv, the certificate, and the running worker."""
+        """Return Python, the venv, the certificate, and the running worker."""
         folder, mine = host.under(settings.instance.seat), {"owner": host.user, "group": host.group}
         secret, unit = {"mode": "0600", **mine}, settings.instance.worker
         ca, pem, venv = f"{folder}/ca.pem", f"{folder}/worker.pem", f"{folder}/venv"
@@ -88,7 +87,7 @@ def step(cluster: Cluster, place: Place, python: str, pins: tuple[str, ...]) -> 
 
 
 def filled(settings: Settings, host: Host, venv: str, pins: tuple[str, ...]) -> Venv:
-    """The venv, with main's very versions."""
+    """Return the venv with main's versions."""
     return Venv(
         step="cluster",
         path=venv,
@@ -102,12 +101,12 @@ def filled(settings: Settings, host: Host, venv: str, pins: tuple[str, ...]) -> 
 
 
 def identity(cluster: Cluster, place: Place, path: str, host: Host) -> Identity:
-    """The certificate of the worker."""
+    """Return the certificate of the worker."""
     return cluster.identity(path, place.name, (place.address,), host)
 
 
 def unit_text(settings: Settings, host: Host, cluster: Cluster, place: Place) -> str:
-    """The unit, with limits from the host's own size."""
+    """Return the unit, its limits derived from the size of the host."""
     return render(
         "cluster/worker.service.j2",
         settings=settings,

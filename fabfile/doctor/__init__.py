@@ -1,1 +1,1 @@
-"""Why it cannot be used."""
+"""Find the causes of trouble with a server."""

@@ -1,14 +1,14 @@
-"""What shows that the machine or JupyterLab is ill: each gives the proof, or nothing. Pure."""
+"""Proofs that the server or JupyterLab is faulty; each function returns one, or "". No I/O."""
 
 from __future__ import annotations
 
 from ..status.display import ago
 from .evidence import Evidence
 
-APART = 60  # seconds that two clocks may differ
+APART = 60  # seconds that the two clocks may differ
 
 
-# --- the machine -----------------------------------------------------------------------------
+# --- the server ------------------------------------------------------------------------------
 
 
 def no_root(e: Evidence) -> str:
@@ -22,7 +22,7 @@ def absent(e: Evidence) -> str:
 
 def full(e: Evidence) -> str:
     found = (d for d in e.disks if d.full)
-    told = (f"{d.path} has {d.free // 2**20} MB free of {d.size // 2**20}{e.biggest(d.path)}"
+    told = (f"{d.path} has {d.free // 2**20} MB free of {d.size // 2**20} MB{e.biggest(d.path)}"
             for d in found)  # fmt: skip
     return next(told, "")
 
@@ -42,7 +42,7 @@ def low(e: Evidence) -> str:
 def clock(e: Evidence) -> str:
     if abs(e.offset) < APART:
         return ""
-    asks = "; it asks no time server" if "NTP=no" in e.lines("ntp") else ""
+    asks = "; the server uses no NTP" if "NTP=no" in e.lines("ntp") else ""
     which = "ahead of" if e.offset > 0 else "behind"
     return f"the server's is {ago(round(abs(e.offset) / 60) * 60)} {which} this machine's{asks}"
 
@@ -66,23 +66,23 @@ def stopped(e: Evidence) -> str:
 
 
 def ends(e: Evidence) -> str:
-    """How it goes down; empty for one that runs, sleeps or was stopped."""
+    """Say how JupyterLab dies; "" if it runs, sleeps or was stopped."""
     silent = e.failed is not None and e.failed[0].startswith("answers")
-    often = silent and e.jupyter("NRestarts") not in ("", "0")  # seen while it begins
+    often = silent and e.jupyter("NRestarts") not in ("", "0")  # seen between two restarts
     again = often or e.jupyter("SubState") == "auto-restart"
-    return "failed" if state(e) == "failed" else "ends and is started again" if again else ""
+    return "failed" if state(e) == "failed" else "keeps exiting and is restarted" if again else ""
 
 
 def no_program(e: Evidence) -> str:
-    # systemd forgets the status while it tries again, the journal does not
+    # systemd clears the status when it restarts the unit; the journal keeps the error
     broken = e.jupyter("ExecMainStatus") == "203" or "Failed at step EXEC" in e.last_words
-    told = f"{e.jupyters}: {e.last_words or 'its program cannot be run'}"
+    told = f"{e.jupyters}: {e.last_words or 'its program cannot be started'}"
     return told if broken and ends(e) else ""
 
 
 def no_memory(e: Evidence) -> str:
     how = ends(e) and e.jupyter("Result") == "oom-kill"
-    return f"{e.jupyters} {ends(e)}: killed by the kernel" if how else ""
+    return f"{e.jupyters} {ends(e)}: killed by the Linux kernel" if how else ""
 
 
 def crashing(e: Evidence) -> str:
@@ -94,13 +94,16 @@ def killed_lately(e: Evidence) -> str:
 
 
 def door(e: Evidence, rights: str) -> tuple[str, str]:
-    """Mode and owners of the socket, or of its folder, and its path."""
+    """Return permissions and owners of the socket or of its folder, and the path.
+
+    :param rights: the type as `ls` writes it: `s` for the socket, `d` for the folder.
+    """
     rows = [r.split(None, 2) for r in e.lines("socket") if r.startswith(rights)]
     return (f"{rows[0][0]} {rows[0][1]}", rows[0][2]) if rows else ("", "")
 
 
 def shut(e: Evidence) -> str:
-    """What Nginx's user met at the socket: curl's 7 is a socket that it may not open."""
+    """Return Nginx's user if it cannot open a running JupyterLab's socket (curl exits with 7)."""
     row = next((r.split() for r in e.lines("socket") if r.startswith("nginx ")), None)
     return row[1] if row and row[2] == "7" and state(e) == "active" else ""
 

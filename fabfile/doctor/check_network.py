@@ -1,4 +1,4 @@
-"""What shows that people do not get there: the proofs as seen from this machine. Pure."""
+"""Proofs that people cannot reach the server; each function returns one, or "". No I/O."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .probe import PIECE, Door
 
 
 def there(door: Door) -> str:
-    """Where a door is, and whose, in words."""
+    """Return the address of a host that answered, with the name of its server program."""
     return f"{door.address} ({door.server})" if door.server else door.address
 
 
@@ -17,13 +17,13 @@ def banned(e: Evidence) -> str:
 
 
 def closed(e: Evidence) -> str:
-    """A door of the server that is shut, though Nginx listens behind it."""
+    """Return why a port on which Nginx listens cannot be reached; "" if it can."""
     found = (d for d in e.doors if d.closed and d.address in e.own and e.serving)
     return next((f"port {e.gate.port} of {d.address}: {d.closed}" for d in found), "")
 
 
 def rule(e: Evidence) -> str:
-    """The line of the server's firewall that is in the way, if it has one."""
+    """Return the likeliest rule of the server's firewall that blocks the port; "" if none."""
     lines = [w for w in e.lines("firewall") if w != "ufw inactive"]
     near = (w for w in lines if str(e.gate.port) in w)
     return next(near, lines[0] if lines else "")
@@ -31,7 +31,7 @@ def rule(e: Evidence) -> str:
 
 def firewall(e: Evidence) -> str:
     ufw = any(w == "ufw active" for w in e.lines("firewall"))
-    return f"{closed(e)}; there: {rule(e)}" if closed(e) and rule(e) and not ufw else ""
+    return f"{closed(e)}; rule: {rule(e)}" if closed(e) and rule(e) and not ufw else ""
 
 
 def ufw(e: Evidence) -> str:
@@ -45,11 +45,11 @@ def between(e: Evidence) -> str:
 
 def unknown(e: Evidence) -> str:
     named = any(d.named for d in e.doors)
-    return "" if named else f"this machine knows no {e.gate.name}"
+    return "" if named else f"this machine cannot resolve {e.gate.name}"
 
 
 def foreign(e: Evidence) -> list[Door]:
-    """The doors of the name that are of others, and through which nobody came here."""
+    """Return the other hosts that the name points to and that forwarded no probe to the server."""
     led = {d.number for d, _ in e.fronts}
     return [d for d in e.doors if d.named and d.address not in e.own and d.number not in led]
 
@@ -60,24 +60,24 @@ def elsewhere(e: Evidence) -> str:
         return ""
     answer = found[0].lab or found[0].status
     how = found[0].closed or (f"answers {answer}" if answer else "gives no answer")
-    who = f"{e.gate.name} is {there(found[0])} here, which {how}"
+    who = f"{e.gate.name} points to {there(found[0])}, which {how}"
     return f"{who}; the server is {e.peer or ', '.join(sorted(e.own))}"
 
 
 def gone_astray(door: Door) -> bool:
-    """Whether it is a proxy that does not get through to what is behind it."""
+    """Check whether this is a reverse proxy that cannot reach its upstream."""
     return door.status in (502, 503, 504)
 
 
 def no_way_back(e: Evidence) -> str:
     found = next((d for d in foreign(e) if gone_astray(d)), None)
-    return f"{there(found)} answers {found.status}, and nobody came here" if found else ""
+    return f"{there(found)} answers {found.status}, and no probe arrived here" if found else ""
 
 
 def front(e: Evidence, wrong) -> str:
-    """The first front that does something wrong, and what.
+    """Describe the first reverse proxy in front that does something wrong; "" if none does.
 
-    :param wrong: (door, how our visitor came) -> words, or nothing.
+    :param wrong: (the proxy's answer, how the probe arrived) -> what is wrong, or "".
     """
     told = ((door, wrong(door, came)) for door, came in e.fronts)
     return next((f"{there(door)} {words}" for door, words in told if words), "")
@@ -86,7 +86,7 @@ def front(e: Evidence, wrong) -> str:
 def no_upgrade(e: Evidence) -> str:
     def wrong(door: Door, came: Arrival) -> str:
         lost = came.upgrade is not None and came.upgrade.lower() != "websocket"
-        return "hands a websocket on as a plain request" if lost else ""
+        return "passes a websocket on as a plain request" if lost else ""
 
     return front(e, wrong)
 
@@ -94,7 +94,7 @@ def no_upgrade(e: Evidence) -> str:
 def no_host(e: Evidence) -> str:
     def wrong(door: Door, came: Arrival) -> str:
         other = came.host is not None and came.host.lower() != e.gate.host.lower()
-        return f"calls us {came.host}, browsers say {e.gate.host}" if other else ""
+        return f"passes the host {came.host} on, browsers send {e.gate.host}" if other else ""
 
     return front(e, wrong)
 
@@ -107,7 +107,10 @@ def front_body(e: Evidence) -> str:
 
 
 def under(e: Evidence) -> tuple[str, str, Door] | None:
-    """The path under which a front has us, the one that arrives here, the door; if it is odd."""
+    """Return how a reverse proxy in front changes the path; None if it does not.
+
+    :returns: the path prefix on the proxy, the one that arrives at the server, the proxy.
+    """
     own = e.settings.base_path
     found = [(d.sent.rpartition("/")[0], came.path, d) for d, came in e.fronts]
     if any(sent == own == came for sent, came, _ in found):
@@ -120,11 +123,11 @@ def rewritten(e: Evidence) -> str:
         return ""
     sent, came, door = odd
     leads = f"; /lab leads to {door.place}" if door.place else ""
-    return f"{there(door)} has us under {sent or '/'}, which arrives as {came or '/'}{leads}"
+    return f"{there(door)} serves it under {sent or '/'}, which arrives as {came or '/'}{leads}"
 
 
 def in_front(e: Evidence) -> str:
-    return front(e, lambda door, came: f"stands in front: from it ({came.address}) people come")
+    return front(e, lambda door, came: f"forwards requests, from {came.address}")
 
 
 def untrusted(e: Evidence) -> str:
@@ -133,8 +136,8 @@ def untrusted(e: Evidence) -> str:
 
 
 def nothing_there(e: Evidence) -> str:
-    """The way leads to the server, Nginx is well, and people still get something else."""
+    """Return a wrong answer of /lab although the checks on the server pass."""
     found = (d for d in e.doors if d.named and d.address in e.own and d.status and d.lab)
     wrong = (d for d in found if not (d.lab in (301, 302) and d.place) and e.failed is None)
-    # a 502 here, and there all is well: it had only just been started
+    # a 502 from outside only: JupyterLab had just been started
     return next((f"/lab answers {d.lab} at {there(d)}" for d in wrong if d.lab < 500), "")

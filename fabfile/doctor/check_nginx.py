@@ -1,4 +1,4 @@
-"""What shows that Nginx or its certificate is wrong: each gives the proof, or nothing. Pure."""
+"""Proofs that Nginx or its certificate is faulty; each function returns one, or "". No I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def rejected(e: Evidence) -> str:
 def taken(e: Evidence) -> str:
     ports = {e.settings.http_port, e.settings.entrance}
     found = {p: n for p, n in e.listening.items() if p in ports and n not in ("nginx", "")}
-    return next((f"{name} listens at port {port}" for port, name in found.items()), "")
+    return next((f"{name} listens on port {port}" for port, name in found.items()), "")
 
 
 def nginx_masked(e: Evidence) -> str:
@@ -34,12 +34,12 @@ def nginx_down(e: Evidence) -> str:
 def no_site(e: Evidence) -> str:
     if e.site is None or e.site.files:
         return ""
-    return f"no server of Nginx has {e.settings.domain} at port {e.settings.entrance}"
+    return f"no server block of Nginx has {e.settings.domain} on port {e.settings.entrance}"
 
 
 def two_sites(e: Evidence) -> str:
     others = [f for f in e.site.files if e.settings.instance.called not in f] if e.site else []
-    return f"{others[0]} has it, too" if others and len(e.site.files) > 1 else ""
+    return f"{others[0]} has this name, too" if others and len(e.site.files) > 1 else ""
 
 
 def proxied(e: Evidence) -> bool:
@@ -62,7 +62,7 @@ def host(e: Evidence) -> str:
     if told not in ("", "$proxy_host") and (usual or told not in ("$host", e.settings.domain)):
         return ""
     what = f"proxy_set_header Host {told}" if told else "no proxy_set_header Host"
-    return f"{e.site.files[0]} has {what}, browsers say {e.settings.host}"
+    return f"{e.site.files[0]} has {what}, browsers send {e.settings.host}"
 
 
 def small_body(e: Evidence) -> str:
@@ -75,7 +75,7 @@ def small_chosen(e: Evidence) -> str:
 
 
 def limit(e: Evidence) -> int:
-    """Bytes that the settings allow a body."""
+    """Return the limit of a request body, in bytes, from the settings."""
     return size(e.settings.upload_limit)
 
 
@@ -95,18 +95,21 @@ def timeout(e: Evidence) -> str:
 
 def no_certificate(e: Evidence) -> str:
     missing = e.settings.secure and e.serving and e.certificate is None
-    return f"Nginx shows none at port {e.settings.entrance}" if missing else ""
+    return f"Nginx serves none on port {e.settings.entrance}" if missing else ""
 
 
 def clocks(e: Evidence) -> tuple[datetime, datetime]:
-    """What time it is, here and there: what only one of them makes of it is that clock's fault."""
+    """Return the time on this machine and on the server.
+
+    A certificate is faulty only if both clocks agree; otherwise one of the clocks is.
+    """
     now = datetime.now(UTC)
     return now, now + timedelta(seconds=e.offset)
 
 
 def expired(e: Evidence) -> str:
     end = e.certificate and e.certificate.not_valid_after_utc
-    return f"it ended on {end:%Y-%m-%d %H:%M} UTC" if end and end < min(clocks(e)) else ""
+    return f"it expired on {end:%Y-%m-%d %H:%M} UTC" if end and end < min(clocks(e)) else ""
 
 
 def too_early(e: Evidence) -> str:

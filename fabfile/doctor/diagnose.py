@@ -1,4 +1,4 @@
-"""From evidence to findings: which ailments a server has, causes first. Pure."""
+"""Infer from the evidence what is wrong with a server, causes first. No I/O."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .probe import Gate
 
 @dataclass(frozen=True)
 class Finding:
-    """An ailment that a server has.
+    """A cause that was found on a server.
 
-    :param proof: what shows it; :param remedy: what to type, or to do.
+    :param proof: the observation that shows it; :param remedy: what to type, or to do.
     """
 
     ailment: Ailment
@@ -25,7 +25,7 @@ class Finding:
 
 
 def likely(check: str, detail: str) -> list[Ailment]:
-    """Those by which a check of `verify` fails, the likeliest first."""
+    """Return the causes that make a check of `verify` fail, the likeliest first."""
     found = [(one, word) for one in AILMENTS for start, word in one.signs
              if start in check and word in detail]  # fmt: skip
     by_word = [one for one, word in found if word]
@@ -34,9 +34,9 @@ def likely(check: str, detail: str) -> list[Ailment]:
 
 
 def diagnose(e: Evidence, fab: str) -> list[Finding]:
-    """What a server suffers from, causes first, without what follows from them.
+    """Return what is wrong with a server, causes first, without their consequences.
 
-    :param fab: what begins a command for this server.
+    :param fab: the beginning of a command for this server, such as `fab -H david@1.1.1.1`.
     """
     words, hidden, told = words_of(e, fab), set(), []
     suspects = likely(*e.failed) if e.failed else []
@@ -56,7 +56,7 @@ def diagnose(e: Evidence, fab: str) -> list[Finding]:
 
 
 def table() -> str:
-    """The rows of symptom, cause and remedy, for people to read: in Markdown."""
+    """Return the table of symptoms, causes and remedies, in Markdown."""
     settings = Settings(domain="lab.example.org")
     e = Evidence(settings, Gate("http", settings.domain, 80), peer="1.1.1.1")
     words = words_of(e, "fab -H david@1.1.1.1") | {"prefix": "/jupyter"}
@@ -65,11 +65,11 @@ def table() -> str:
         for one in AILMENTS
         if one.symptom
     )
-    return "| what one sees | why | what helps |\n|---|---|---|\n" + "".join(rows)
+    return "| symptom | cause | remedy |\n|---|---|---|\n" + "".join(rows)
 
 
 def words_of(e: Evidence, fab: str) -> dict[str, str]:
-    """What the remedies name."""
+    """Return the values for the placeholders of the remedies."""
     odd = check_network.under(e)
     inside = f"http://{e.peer or 'this-server'}"
     if e.settings.entrance not in (80, 443):
@@ -77,9 +77,9 @@ def words_of(e: Evidence, fab: str) -> dict[str, str]:
     alone = e.settings.site == "own"
     values = {
         "fab": fab,
-        "apart": f"take {e.settings.domain} out of it, then {fab} nginx"
+        "apart": f"remove {e.settings.domain} from that site, then {fab} nginx"
         if alone
-        else f"that of {e.settings.domain} needs our line, which {fab} nginx names",
+        else f"the site of {e.settings.domain} needs our line, which {fab} nginx prints",
         "user": e.settings.user or "that user",
         "domain": e.settings.domain,
         "name": e.gate.name,

@@ -1,4 +1,4 @@
-"""Look at a host that is ill, there and from here, and name causes and remedies, a line each."""
+"""Examine a server, on it and from this machine, and name each cause and its remedy."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from . import causes, diagnose, probe
 from .evidence import Evidence
 
 CLOCK = re.compile(f"{MARK.pattern} clock")
-MARKS = {True: "warn", False: "ILL"}
+MARKS = {True: "warn", False: "FAIL"}
 
 
 def script(settings: Settings, user: str, nonce: str, secret: str | None = None) -> str:
-    """The shell that looks, on the server; verify's own stands in it.
+    """Return the shell script that examines the server; it contains that of `verify`.
 
-    :param user: whose JupyterLab it is.
-    :param nonce: how visitors from here are known in Nginx's logs.
-    :param secret: the password to try, where this is sent unseen; else it reads it.
+    :param user: the user whose JupyterLab it is.
+    :param nonce: the mark by which our probes are recognized in Nginx's logs.
+    :param secret: the password to try; None if the script reads it from its input.
     """
     chosen = msgspec.structs.replace(settings, user=user)
     values = {
@@ -51,11 +51,14 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
 
 
 def examine(c: Connection, settings: Settings, url: str) -> Evidence:
-    """See how it is from here, then read all that there is to be seen on the server, at once."""
+    """Probe from this machine, then read everything on the server in one go.
+
+    :raises Exit: if the answer of the server is incomplete.
+    """
     connection.open_connection(c, settings)
     peer, nonce = connection.peer_address(c), secrets.token_hex(6)
     gate = probe.gate(settings, url)
-    # a fleet's name leads to one of its hosts at most
+    # in a fleet, a shared name points to one host at most
     known = acme_preflight.addresses(gate.name)[:3] if SINK.get().alone else [peer] * bool(peer)
     doors = probe.doors(settings, gate, known, peer, nonce)
     secret, refused = settings.password.reveal() if settings.password else "", ""
@@ -72,12 +75,15 @@ def examine(c: Connection, settings: Settings, url: str) -> Evidence:
         offset = int(clock[0]) - began if clock and clock[0].isdigit() else 0.0
     said = split(lines)
     if "end" not in said:
-        raise Exit(f"{name_of(c)}: not all could be seen; it said: {' '.join(lines[-3:])}")
+        raise Exit(f"{name_of(c)}: the answer is incomplete; it ends: {' '.join(lines[-3:])}")
     return Evidence(settings, gate, said, offset, tuple(doors), peer, refused)
 
 
 def heard(lines) -> tuple[list[str], float]:
-    """Take the lines as they come; also how far the server's clock is ahead of ours."""
+    """Collect the lines as they come.
+
+    :returns: the lines, and the seconds that the server's clock is ahead of this machine's.
+    """
     found, offset, at_clock = [], 0.0, False
     for line in lines:
         if at_clock and line.isdigit():
@@ -89,19 +95,20 @@ def heard(lines) -> tuple[list[str], float]:
 
 @task
 def doctor(c, url="", json=False):
-    """Find out what is wrong, why, and what helps, a line each.
+    """Find what is wrong, with proof and remedy, one line each.
 
-    It looks once, there and from here, and changes nothing; exits with 1 when it finds something.
+    It examines the server, on it and from this machine, and changes nothing. It exits with 1 when
+    something is wrong.
 
-    :param url: the address that people type, if a proxy in front gives JupyterLab another one, such
-        as https://example.org/jupyter.
+    :param url: the address that people type, if a reverse proxy in front gives JupyterLab another
+        one, such as https://example.org/jupyter.
     :param json: print one line of JSON for a program to read, and nothing else.
     """
     settings = load(c.config)
     probe.gate(settings, url)
     if c.config.run.dry:
         for one in causes.AILMENTS:
-            say(f"  would see whether {one.cause}", routine=True)
+            say(f"  would check whether {one.cause}", routine=True)
         return
     found = diagnose.diagnose(examine(c, settings, url), f"fab -H {name_of(c)}")
     ill = [one for one in found if not one.ailment.mild]

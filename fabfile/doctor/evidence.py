@@ -1,4 +1,4 @@
-"""What was seen of a server, there and from here, as one value. Pure."""
+"""Everything that was observed of a server, on it and from this machine, as one value. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..settings import Settings
 from . import nginx_config
 from .probe import Door, Gate
 
-CHATTER = re.compile(  # what systemd says of any end
+CHATTER = re.compile(  # routine messages of systemd
     r"Started|Stopped|Stopping|Starting|\S+\.service: (Scheduled|Consumed|Main process|Failed with"
     r"|Start request|Deactivated|Control process|Triggering|Unit process)"
 )
@@ -20,7 +20,7 @@ CHATTER = re.compile(  # what systemd says of any end
 
 @dataclass(frozen=True)
 class Disk:
-    """One file system: bytes and inodes, in all and free."""
+    """A file system: total and free bytes, total and free inodes."""
 
     path: str
     size: int
@@ -30,21 +30,21 @@ class Disk:
 
     @property
     def full(self) -> bool:
-        """Whether nothing can be written: JupyterLab wants some MB at its start."""
+        """True if JupyterLab cannot write: it needs some MB to start."""
         return self.free < 8 * 2**20 and self.free * 20 < self.size
 
     @property
     def low(self) -> bool:
-        """Whether that is near."""
+        """True if less than 5 % are free: of the bytes (and less than 2 GB), or of the inodes."""
         few = self.inodes and self.inodes_free * 20 < self.inodes
         return (self.free * 20 < self.size and self.free < 2**31) or bool(few)
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A visitor of ours, as Nginx has logged it; what it does not log is None.
+    """A probe that reached Nginx, as it was logged; None for what the log does not contain.
 
-    :param path: under which it asked, when it came here.
+    :param path: the path prefix with which it arrived.
     """
 
     address: str
@@ -55,12 +55,12 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of it.
+    """Everything that was observed.
 
-    :param said: the sections that templates/shell/run/doctor.sh printed.
+    :param said: section -> lines, as templates/shell/run/doctor.sh printed them.
     :param offset: seconds that the server's clock is ahead of this machine's.
-    :param doors: what answered from here; :param peer: the address that SSH goes to.
-    :param refused: why nothing could be read as root there.
+    :param doors: the answers to the probes; :param peer: the address that SSH connects to.
+    :param refused: why nothing could be read as root; "" if it could.
     """
 
     settings: Settings
@@ -72,32 +72,32 @@ class Evidence:
     refused: str = ""
 
     def lines(self, name: str) -> list[str]:
-        """What is said under a name, without empty lines."""
+        """Return the lines of a section, without empty ones."""
         return [line.strip() for line in self.said.get(name, []) if line.strip()]
 
     def unit(self, name: str, key: str) -> str:
-        """A property of a unit, as systemd names it."""
+        """Return a property of a unit; "" if systemd did not show it."""
         pairs = dict(line.split("=", 1) for line in self.lines(name) if "=" in line)
         return pairs.get(key, "")
 
     def jupyter(self, key: str) -> str:
-        """A property of JupyterLab's own."""
+        """Return a property of JupyterLab's unit."""
         return self.unit(self.jupyters, key)
 
     @property
     def jupyters(self) -> str:
-        """The name of JupyterLab's own unit."""
+        """The name of JupyterLab's unit."""
         return self.settings.instance.unit
 
     @property
     def asleep(self) -> bool:
-        """Whether it rests behind its socket."""
+        """True if JupyterLab sleeps and its socket unit will wake it."""
         door = self.unit(self.settings.instance.door, "ActiveState")
         return self.jupyter("ActiveState") == "inactive" and door == "active"
 
     @cached_property
     def disks(self) -> list[Disk]:
-        """The file systems that matter."""
+        """The file systems that JupyterLab, Nginx and backups write to."""
         found = []
         for line in self.lines("disks"):
             *numbers, path = line.split(None, 4)
@@ -106,11 +106,11 @@ class Evidence:
         return found
 
     def biggest(self, path: str) -> str:
-        """What of ours takes most on a file system, in words."""
+        """Describe our largest folders on a file system; "" if none was measured."""
         lines = (line.split(None, 2) for line in self.lines("biggest"))
         rows = (row for row in lines if len(row) == 3 and row[0].isdigit())
         found = [f"{int(kb) // 1024} MB in {one}" for kb, where, one in rows if where == path]
-        return f"; most: {', '.join(found[:2])}" if found else ""
+        return f"; largest: {', '.join(found[:2])}" if found else ""
 
     @cached_property
     def failed(self) -> tuple[str, str] | None:
@@ -120,12 +120,12 @@ class Evidence:
 
     @cached_property
     def last_words(self) -> str:
-        """The last line of its journal that says something."""
+        """The last line of the unit's journal, without systemd's routine messages."""
         return next((w for w in reversed(self.lines("journal")) if not CHATTER.match(w)), "")
 
     @cached_property
     def site(self) -> nginx_config.Site | None:
-        """How Nginx serves a kernel's websocket; None when its configuration could not be read."""
+        """The site that serves a kernel's websocket; None if the configuration is unreadable."""
         text, settings = "\n".join(self.said.get("site", [])), self.settings
         if not text.strip():
             return None
@@ -134,13 +134,13 @@ class Evidence:
 
     @cached_property
     def certificate(self):
-        """The certificate that Nginx serves there; None without one."""
+        """The certificate that Nginx serves; None without one."""
         told = "".join(self.lines("certificate"))
         return parsed(unpacked(told)) if told else None
 
     @cached_property
     def listening(self) -> dict[int, str]:
-        """Port -> the program that listens there, empty where that was not told."""
+        """Port -> the program that listens on it, "" if its name was not shown."""
         found = {}
         for line in self.lines("listening"):
             port = re.search(r":(\d+)\s", line)
@@ -151,7 +151,7 @@ class Evidence:
 
     @cached_property
     def arrived(self) -> dict[int, Arrival]:
-        """Number of a visitor -> how it arrived."""
+        """Number of a probe -> how it arrived."""
         found = {}
         for line in self.lines("arrived"):
             row = re.match(r'(\S+) .*?"GET (\S*)jupyterlab-doctor-\w+-(\d+)', line)
@@ -168,12 +168,12 @@ class Evidence:
 
     @cached_property
     def fronts(self) -> list[tuple[Door, Arrival]]:
-        """The doors of others that lead here, and how our visitors came through them."""
+        """Other hosts that forwarded a probe to this server, and how it arrived."""
         there = ((door, self.arrived.get(door.number)) for door in self.doors)
         return [(d, a) for d, a in there if a and d.named and d.address not in self.own]
 
     @property
     def serving(self) -> bool:
-        """Whether Nginx listens where people come."""
+        """True if Nginx listens on the port that people use."""
         program = self.listening.get(self.settings.entrance)
         return program is not None and program in ("nginx", "")

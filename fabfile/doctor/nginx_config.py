@@ -1,4 +1,4 @@
-"""What `nginx -T` prints, read as Nginx reads it: which location a request gets. Pure."""
+"""Find the location that serves a request in the output of `nginx -T`, as Nginx does. No I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECONDS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 6048
 
 @dataclass
 class Directive:
-    """A line of a configuration, or a block with lines of its own."""
+    """A directive of a configuration, simple or with a block."""
 
     words: list[str]
     file: str = ""
@@ -28,11 +28,12 @@ class Directive:
 
 @dataclass(frozen=True)
 class Site:
-    """How Nginx serves one name to JupyterLab.
+    """A site of Nginx, as it serves one path of one name.
 
-    :param files: where servers of this name stand; only the first is asked.
-    :param proxied: whether its requests go on to somebody.
-    :param headers: what it tells them, by small letters.
+    :param files: the files with a server block of this name; Nginx uses only the first block.
+    :param proxied: True if requests are passed on (`proxy_pass`).
+    :param headers: `proxy_set_header`: name in lower case -> value.
+    :param body: `client_max_body_size` in bytes; :param timeout: `proxy_read_timeout` in seconds.
     """
 
     files: tuple[str, ...] = ()
@@ -44,7 +45,7 @@ class Site:
 
 
 def parse(text: str) -> dict[str, list[Directive]]:
-    """Read what `nginx -T` printed: file -> its directives."""
+    """Parse what `nginx -T` printed: file -> its directives."""
     files: dict[str, list[Directive]] = {}
     file, words, open_blocks = "", [], [files.setdefault("", [])]
     for found in TOKEN.finditer(text):
@@ -67,7 +68,7 @@ def parse(text: str) -> dict[str, list[Directive]]:
 
 
 def lines(files: dict[str, list[Directive]], block: list[Directive]):
-    """The directives of a block, with those of the files that it includes in their places."""
+    """Yield the directives of a block; an `include` is replaced by the directives of its files."""
     for one in block:
         if one.words[0] != "include" or len(one.words) < 2:
             yield one
@@ -78,10 +79,10 @@ def lines(files: dict[str, list[Directive]], block: list[Directive]):
 
 
 def site(text: str, domain: str, port: int, path: str) -> Site:
-    """How a path of a name is served at a port.
+    """Return how Nginx serves a path of a name on a port.
 
     :param text: what `nginx -T` printed.
-    :returns: a Site without files, where no server has this name.
+    :returns: a Site without files if no server block has this name.
     """
     files = parse(text)
     main = next(iter(name for name in files if name), "")
@@ -112,19 +113,19 @@ def site(text: str, domain: str, port: int, path: str) -> Site:
 
 
 def of(block: list[Directive], name: str) -> list[list[str]]:
-    """What follows a directive's name, each time that it stands there."""
+    """Return the arguments of each directive of this name."""
     return [one.words[1:] for one in block if one.words[0] == name and one.words[1:]]
 
 
 def named(server: list[Directive], domain: str) -> bool:
-    """Whether a server has this name; patterns but `*.` are left out."""
+    """Check whether a server block has this name; of patterns only `*.` is considered."""
     given = {word.lower() for words in of(server, "server_name") for word in words}
     above = domain.lower().partition(".")[2]
     return not {domain.lower(), f"*.{above}", f".{above}", f".{domain.lower()}"}.isdisjoint(given)
 
 
 def listens(server: list[Directive], port: int) -> bool:
-    """Whether a server listens at a port; without a word of it at 80."""
+    """Check whether a server block listens on a port; without `listen` it is 80."""
     given = [words[0] for words in of(server, "listen")] or ["80"]
     there = (one for one in given if not one.startswith("unix:"))
     found = (re.fullmatch(r"(?:\[.*\]|[^:]*[^:\d][^:]*)?(?:(?:^|:)(\d+))?", one) for one in there)
@@ -132,7 +133,10 @@ def listens(server: list[Directive], port: int) -> bool:
 
 
 def located(files, server: list[Directive], path: str) -> list[Directive]:
-    """The lines of the location that a path gets: exact, longest prefix, or a pattern before it."""
+    """Return the directives of the location of a path.
+
+    The order is that of Nginx: exact match, `^~` prefix, regular expression, longest prefix.
+    """
     blocks = [one for one in server if one.words[0] == "location"]
     prefix, best = "", None
     for one in blocks:
@@ -149,7 +153,10 @@ def located(files, server: list[Directive], path: str) -> list[Directive]:
 
 
 def matches(pattern: str, path: str, small: bool) -> bool:
-    """Whether a pattern is in a path; one that Python cannot read is not."""
+    """Check whether a pattern matches a path; one that Python cannot compile does not.
+
+    :param small: ignore upper and lower case.
+    """
     try:
         return bool(re.search(pattern, path, re.IGNORECASE if small else 0))
     except re.error:
@@ -157,12 +164,12 @@ def matches(pattern: str, path: str, small: bool) -> bool:
 
 
 def size(text: str) -> int:
-    """Bytes of `64m`; 0 is no limit, as a number that nothing reaches."""
+    """Return the bytes of a size such as `64m`; 2**63 for 0, which means no limit."""
     number, unit = re.fullmatch(r"(\d*)(\w?)", text.lower()).groups() if text else ("", "")
     return int(number or 0) * UNITS.get(unit, 1) or 2**63
 
 
 def span(text: str) -> float:
-    """Seconds of `1h 30m` or `60`."""
+    """Return the seconds of a time such as `1h 30m` or `60`."""
     parts = re.findall(r"(\d+)(ms|[smhdw]?)", text.lower())
     return sum(int(number) * SECONDS[unit] for number, unit in parts)

@@ -1,6 +1,6 @@
-"""The server as people reach it, from here and without a secret: the way may be unencrypted.
+"""Probe the site from this machine, without a secret: the connection may be unencrypted.
 
-Each visitor asks for a page that nobody has; where Nginx logs it, that visitor has arrived there.
+Each probe asks for a page that does not exist. If Nginx logs the request, the probe has arrived.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from invoke import Exit
 from ..certs import selection
 from ..settings import Settings
 
-SECONDS = 5  # until somebody is there
-PATIENCE = 30  # until there is an answer: one that sleeps is woken by us
-PIECE = 1398205  # bytes of one piece of a file that JupyterLab uploads
-USUAL = ("/jupyter", "/jupyterlab", "/notebook", "/lab")  # paths that people give it on their site
+SECONDS = 5  # to connect
+PATIENCE = 30  # seconds to answer: a sleeping JupyterLab has to wake up first
+PIECE = 1398205  # bytes of a request of JupyterLab, which uploads files in pieces
+USUAL = ("/jupyter", "/jupyterlab", "/notebook", "/lab")  # usual path prefixes
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Where people go: a name, a port, and the path under which JupyterLab is to be found."""
+    """The address that people type: scheme, name, port and path prefix."""
 
     scheme: str
     name: str
@@ -36,21 +36,21 @@ class Gate:
 
     @property
     def host(self) -> str:
-        """The name as a browser sends it."""
+        """The Host header of a browser."""
         usual = {"http": 80, "https": 443}[self.scheme]
         return self.name if self.port == usual else f"{self.name}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The same, as one types it."""
+        """The address as text."""
         return f"{self.scheme}://{self.host}{self.path}"
 
 
 def gate(settings: Settings, url: str = "") -> Gate:
-    """Where people go.
+    """Return the address that people type.
 
-    :param url: the address that they type, where it is another one than the settings say.
-    :raises Exit: when that is none.
+    :param url: that address, if it differs from the settings.
+    :raises Exit: if it is not a valid address.
     """
     try:
         parts = urlsplit(url or settings.url)
@@ -59,20 +59,20 @@ def gate(settings: Settings, url: str = "") -> Gate:
     except (ValueError, KeyError):
         name = ""
     if not name:
-        raise Exit(f"--url {url}: give the address that people type, as https://lab.example.org")
+        raise Exit(f"--url {url}: give the address that people type, like https://lab.example.org")
     return Gate(parts.scheme, name, port, parts.path.removesuffix("/lab").rstrip("/"))
 
 
 @dataclass(frozen=True)
 class Door:
-    """One address, as it answered.
+    """An IP address, as it answered a probe.
 
-    :param number: of its visitor; :param sent: the path that the visitor asked for.
-    :param named: whether the name leads there.
-    :param closed: why nobody could get there; nothing when one could.
-    :param pem: the certificate that was shown; :param untrusted: what is wrong with it for us.
-    :param large: the answer to a body as large as JupyterLab's pieces.
-    :param lab: the answer to /lab; :param place: where that leads.
+    :param number: the number of the probe; :param sent: the path that it asked for.
+    :param named: True if the name points to this address.
+    :param closed: why the connection failed; "" if it did not.
+    :param pem: the certificate; :param untrusted: why this machine does not trust it, or "".
+    :param large: the status of a request with a body of PIECE bytes.
+    :param lab: the status of /lab; :param place: the target of its redirect.
     """
 
     number: int
@@ -90,10 +90,10 @@ class Door:
 
 
 def doors(settings: Settings, gate: Gate, known: list[str], peer: str, nonce: str) -> list[Door]:
-    """Ask at each address of the name, and at the server's own where the name does not lead there.
+    """Probe each address of the name, and the server's own if the name does not point to it.
 
     :param known: the addresses of the name.
-    :param peer: the address that SSH goes to; empty behind a jump host.
+    :param peer: the address that SSH connects to; "" behind a jump host.
     """
     places = [(one, True) for one in known] + [(peer, False)] * bool(peer and peer not in known)
     found = [knock(settings, gate, Door(n, one, named), nonce)
@@ -106,13 +106,13 @@ def doors(settings: Settings, gate: Gate, known: list[str], peer: str, nonce: st
 
 
 def strange(door: Door, gate: Gate) -> bool:
-    """Whether somebody else seems to live at the root of the name."""
+    """Check whether something other than JupyterLab answers at the root of the name."""
     answers = not door.closed and door.lab not in (0, 502, 503, 504)
     return not gate.path and answers and "/login" not in door.place
 
 
 def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
-    """Ask there for the page of our visitor, for /lab, and whether it takes a large body."""
+    """Probe an address: for a page that does not exist, for /lab, and with a large body."""
     sent = f"{gate.path}/jupyterlab-doctor-{nonce}-{door.number}"
     door = replace(door, sent=sent)
     try:
@@ -137,7 +137,7 @@ def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
 
 
 def opened(gate: Gate, address: str, context: ssl.SSLContext | None = None):
-    """Connect to an address; by HTTPS whatever the certificate, unless a context says otherwise."""
+    """Connect to an address; without a context any certificate is accepted."""
     wire = http.client.HTTPConnection(address, gate.port, timeout=SECONDS)
     wire.connect()
     if gate.scheme == "https":
@@ -150,7 +150,7 @@ def opened(gate: Gate, address: str, context: ssl.SSLContext | None = None):
 
 
 def ask(wire: http.client.HTTPConnection, path: str, headers: dict[str, str]):
-    """Ask for a page, and return the answer, if it comes in time."""
+    """Ask for a page and return the answer; it is cut off after PATIENCE seconds."""
     with limited(wire, PATIENCE):
         wire.request("GET", path, headers=headers)
         return wire.getresponse()
@@ -158,11 +158,11 @@ def ask(wire: http.client.HTTPConnection, path: str, headers: dict[str, str]):
 
 @contextlib.contextmanager
 def limited(wire: http.client.HTTPConnection, seconds: float):
-    """End what is asked by a connection after so long: its own limit is one for each piece.
+    """Close a connection after some seconds in total; a socket's own timeout is one per read.
 
-    Else `100 Continue` without end, or a byte every now and then, would be waited for for ever.
+    Otherwise a server that sends `100 Continue` or single bytes for ever would block us.
     """
-    line = wire.sock  # which the answer takes over
+    line = wire.sock  # the response takes it over
 
     def end() -> None:
         with contextlib.suppress(OSError):
@@ -178,34 +178,34 @@ def limited(wire: http.client.HTTPConnection, seconds: float):
 
 
 def reason(problem: Exception) -> str:
-    """Say why nobody could get in: dropped and rejected are told apart."""
+    """Say why a connection failed: a firewall may drop or reject it."""
     if isinstance(problem, TimeoutError):
-        return f"no answer within {SECONDS} s: dropped"
+        return f"no answer within {SECONDS} s (dropped)"
     if isinstance(problem, ssl.SSLError):
         return f"no TLS: {problem.reason or problem}"
     if isinstance(problem, ConnectionRefusedError):
-        return "refused at once: rejected"
+        return "refused at once (rejected)"
     return str(problem) or type(problem).__name__
 
 
 def refusal(wire, gate: Gate, path: str) -> int:
-    """Announce a large body, and give the answer to that; it is never sent."""
+    """Announce a large body without sending it; return the status, 100 if the body is welcome."""
     wire.putrequest("POST", path, skip_host=True)
     for name, value in (("Host", gate.host), ("Content-Length", PIECE), ("Expect", "100-continue")):
         wire.putheader(name, str(value))
     wire.endheaders()
     wire.sock.settimeout(SECONDS)
-    with contextlib.suppress(TimeoutError):  # one that waits for the body has taken it
+    with contextlib.suppress(TimeoutError):  # a server that waits for the body accepts it
         found = re.match(rb"HTTP/1\.\d (\d+)", wire.sock.recv(4096))
         return int(found[1]) if found else 0
     return 100
 
 
 def distrust(settings: Settings, gate: Gate, address: str) -> str:
-    """What is wrong with the certificate for this machine; nothing when it trusts it."""
+    """Return why this machine does not trust the certificate; "" if it does."""
     try:
         context = selection.trust(settings)
-    except Exit:  # of a file of the operator's, which is judged by itself
+    except Exit:  # an unreadable file of the operator's is reported elsewhere
         return ""
     try:
         opened(gate, address, context).close()

@@ -1,1 +1,1 @@
-"""Read a server, compare, apply, read again."""
+"""Read a server, compare it with the desired state, apply the changes, and read again."""

@@ -1,4 +1,4 @@
-"""What is done once because somebody asked for it, such as a restart: no item wants it."""
+"""Actions that somebody asks for once, such as a restart; no item describes them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .other_instances import refuse_taken
 def meet(
     c: Connection, settings: Settings, items: list[Item] | None = None
 ) -> tuple[Host, list[list[str]]]:
-    """Connect and read: the facts of the host, and the lines of some items.
+    """Connect, and return the facts of the host with the lines of some items.
 
-    :raises Exit: for a host that cannot be served.
+    :raises Exit: for a host that is not supported.
     """
     connection.open_connection(c, settings)
     host, answers = read(c, items or [], settings)
@@ -33,11 +33,11 @@ def meet(
 
 
 def carry_out(c: Connection, host: Host, *changes: Change, whenever: bool = False) -> None:
-    """Do these in one command as root, one run at a time, each told as it ends; `--dry` only tells.
+    """Make changes in one command as root, reporting each as it ends; `--dry` only lists them.
 
-    :param whenever: they are right whatever another run has changed since the host was read.
-    :raises Exit: for the first that fails, with the remedy; those after it are not begun. Also when
-        another run came in between.
+    :param whenever: make them whatever another run has changed since the host was read.
+    :raises Exit: for the first that fails, with the remedy; later ones are not begun. Also when
+        another run has changed the server since.
     """
     where, began = name_of(c), time.monotonic()
     report = console.report(where)
@@ -49,6 +49,6 @@ def carry_out(c: Connection, host: Host, *changes: Change, whenever: bool = Fals
     refuse_full_disk(host, changes)
     seen = replace(host, turn="any") if whenever else host
     if apply(c, seen, [], list(changes), report) is None:
-        raise Exit(f"{where}: another run came in between; nothing was changed: run again")
+        raise Exit(f"{where}: another run came first; this one changed nothing: run again")
     console.SINK.get().changed += len(changes)
     report.line(f"{report.where}done ({time.monotonic() - began:.1f} s)")

@@ -1,4 +1,4 @@
-"""Read the server once, show what differs, apply it at once, and read again whether it took."""
+"""Read the server once, show the changes, apply them at once, and read again to check them."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ from .plan import (
     whose,
 )
 
-INDEX = 600  # seconds that a package index may take to say what would come
-ROUNDS = 2  # a change may bring a second one about, such as a restart; more would be a loop
+INDEX = 600  # seconds that a package index may take to answer a dry run
+ROUNDS = 2  # a change may cause a second one, such as a restart; more would be a loop
 
 
 @dataclass(frozen=True)
 class State:
-    """What converged: the host, its items, and the lines that were read of each."""
+    """A converged host, its items, and the lines that were read for each."""
 
     host: Host
     items: list[Item]
     answers: list[list[str]]
 
     def of(self, kind: type) -> tuple[Item, list[str]]:
-        """The one item of a kind, with its lines."""
+        """Return the only item of a kind, with its lines."""
         pairs = zip(self.items, self.answers, strict=True)
         return next(pair for pair in pairs if isinstance(pair[0], kind))
 
 
 def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = None) -> State:
-    """Bring the server to what the steps' items say.
+    """Bring the server to the desired state of the steps' items.
 
     :param steps: the `items` functions of the step modules, in order.
     :param chosen: the settings, when they are not the ones of `c.config`.
-    :raises Exit: for a host that is unfit, or a change that failed; the next run goes on.
+    :raises Exit: for an unsupported host, or a change that failed; the next run continues.
     """
     chosen = chosen or settings.load(c.config)
     report = console.report(name_of(c))
@@ -67,12 +67,13 @@ def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = Non
             report.plan(host, changes, len(items), versions(c, changes, chosen))
             return State(host, items, answers)
         if changes and rounds == ROUNDS:
-            raise Exit(f"this did not take: {changes[0].say}; look at the server, then run again")
+            raise Exit(f"'{changes[0].say}' is still not applied after two rounds: check the "
+                       "server, then run again")  # fmt: skip
         if changes and not rounds:
             report.begin_host(host, changes, len(items))
             refuse_full_disk(host, changes)
         outcome = apply(c, host, items, changes, report)
-        if outcome is None:  # somebody else's run came in between
+        if outcome is None:  # another run had the lock
             host, items, answers, changes = look(c, chosen, steps)
             continue
         host, answers = outcome
@@ -85,11 +86,11 @@ def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = Non
 
 
 def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, list, list]:
-    """Connect, read, compare.
+    """Connect, read and compare.
 
     :returns: the host, its items, the lines of each, and the changes that are needed.
     """
-    with ThreadPoolExecutor(1) as beside:  # rendering needs no network, connecting little else
+    with ThreadPoolExecutor(1) as beside:  # render while the connection opens
         first = beside.submit(gather, steps, chosen, Host())
         connection.open_connection(c, chosen)
     host, answers = read(c, first.result(), chosen)
@@ -110,16 +111,16 @@ def read(
     sections = sorted_out(lines)
     if "user=" in sections.get("facts", []):
         raise Exit(
-            f"there is no user {user or c.user} on {c.original_host}: make one there, or mend "
+            f"there is no user {user or c.user} on {c.original_host}: create it, or correct "
             "lab.user"
         )
     if "end" not in sections:
         last = lines[-1] if lines else "nothing"
-        raise Exit(f"{name_of(c)} could not be read; it said: {last}")
+        raise Exit(f"{name_of(c)} could not be read; its last line was: {last}")
     try:
         host = Host.parse(sections["facts"], sections["neighbours"], sections.get("added", []))
     except (KeyError, ValueError) as problem:
-        raise Exit(f"{name_of(c)} tells no facts of a server ({problem})") from None
+        raise Exit(f"{name_of(c)} sent incomplete facts ({problem})") from None
     if user not in ("", c.user) and not host.root:
         raise Exit(f"lab.user is {user}: log in as that user or as root, not as {c.user}")
     return host, in_order(c, host, items, sections)
@@ -128,18 +129,18 @@ def read(
 def in_order(c: Connection, host: Host, items: list[Item], sections) -> list[list[str]]:
     """Return the lines of each item.
 
-    :raises Exit: when what only the user may read could not be read whole.
+    :raises Exit: when the user's own files could not all be read.
     """
     if any(str(n) not in sections for n in range(len(items))):
-        raise Exit(f"{name_of(c)}: what is in {host.home} could not be read as {host.user}: see "
+        raise Exit(f"{name_of(c)}: {host.home} could not be read as {host.user}: check "
                    "whether a disk there hangs, then run again")  # fmt: skip
     return [sections[str(n)] for n in range(len(items))]
 
 
 def apply(c, host: Host, items, changes: list[Change], report):
-    """Apply the changes in one command, telling each step as it begins and ends; read again.
+    """Apply the changes in one command, reporting each step as it begins and ends; read again.
 
-    :returns: the host and the lines of its items afterwards; None when it was another's turn.
+    :returns: the host and the lines of its items afterwards; None when another run had the lock.
     :raises Exit: when a step failed or the connection was lost.
     """
     script = apply_script(host, items, changes, console.operator())
@@ -150,7 +151,7 @@ def apply(c, host: Host, items, changes: list[Change], report):
     try:
         while True:
             word, _, rest = (line := next(talk)).partition(" ")
-            if not begun:  # a login shell may say anything before
+            if not begun:  # a login shell may print anything before
                 begun = line == "go"
                 words += [] if begun else [line]
             elif lines or MARK.fullmatch(line):
@@ -164,12 +165,12 @@ def apply(c, host: Host, items, changes: list[Change], report):
             elif word == "turn":
                 host = replace(host, turn=rest)
             elif word == "held":
-                raise Exit(f"{name_of(c)}: nothing was begun: {rest} is still at work "
-                           "there; wait for that run to end, then run again")  # fmt: skip
+                raise Exit(f"{name_of(c)}: nothing was changed: the lock is held by "
+                           f"{rest}; wait for that run to end, then run again")  # fmt: skip
             elif word == "note":
                 report.note(rest)
             elif word == "refused":
-                raise Exit(f"{name_of(c)}: nothing was begun: {rest}")
+                raise Exit(f"{name_of(c)}: nothing was changed: {rest}")
             else:
                 words.append(rest if word == "|" else line)
     except StopIteration as end:
@@ -184,14 +185,14 @@ def apply(c, host: Host, items, changes: list[Change], report):
     sections = sorted_out(lines)
     if status != 0 or "end" not in sections:
         last = words[-1] if words else "the connection was cut"
-        raise Exit(f"{where}: stopped half-way: {last}; run again, it goes on from there")
+        raise Exit(f"{where}: stopped half-way: {last}; run again to continue")
     return host, in_order(c, host, items, sections)
 
 
 def versions(c, changes: list[Change], chosen: settings.Settings) -> dict[int, list[str]]:
     """Ask apt, uv or pip, without root and without writing, what they would install.
 
-    :returns: the number of a change -> `name version` of all that would come with it.
+    :returns: the number of a change -> `name version` of all that it would install.
     """
     asked = "".join(f"section {n}\n{change.would}\n" for n, change in enumerate(changes))
     if not any(change.would for change in changes):
@@ -207,7 +208,7 @@ def ask_user(c: Connection, chosen: settings.Settings, calls: str) -> list[str]:
 
 
 def refuse_full_disk(host: Host, changes: list[Change]) -> None:
-    """Refuse before anything is written when what will be installed cannot fit."""
+    """Raise Exit, before anything is written, when the disk has no room for the changes."""
     room = sum(change.room for change in changes)
     if host.free < room:
         raise Exit(

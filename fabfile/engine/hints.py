@@ -1,20 +1,20 @@
-"""Turn the last words of a failed step into one line: what happened, and what to do next."""
+"""Turn the output of a failed step into one line: what happened, and what to do next."""
 
 import re
 
 REMEDIES = (
     (
         r"\S+, run as \S+, did not end within .*|\S+ has used up the .*",
-        "end that, then run again",
+        "end that program, then run again",
     ),
     (
         r"the new venv was refused: .*|JupyterLab did not start from .*",
-        "see above, and mend lab.packages; it serves as before",
+        "see above, and correct lab.packages; JupyterLab runs as before",
     ),
     (r"(?<=refused: )(?!No space).*", "nothing was touched"),
     (
         r"Detail: .*|urn:ietf:params:acme:error:.*",
-        "mend what the ACME server says, then run again; what was served is served still",
+        "fix what the ACME server says, then run again; the site is served as before",
     ),
     (
         r"(?<=An unexpected error occurred:\n).*|Requesting .*",
@@ -26,18 +26,18 @@ REMEDIES = (
     ),
     (
         r"cannot (remove|delete) .*: Permission denied",
-        "it is not its folder's owner's, as after sudo: remove it by hand, then run again",
+        "another user owns it, perhaps after sudo: remove it by hand, then run again",
     ),
     (
-        r"Python \S+ is not the one of the cluster, \S+",
-        "a worker needs the same Debian as main, both up to date: apt upgrade, then run again",
+        r"Python \S+ is not the cluster's version, \S+",
+        "a worker needs the same Debian as main: run apt upgrade on both, then run again",
     ),
     (
         r"Cannot assign requested address",
         "that is not an address of this host: correct lab.cluster_address, then run again",
     ),
-    (r"does not answer; the last lines", "mend what the journal says, then run again"),
-    (r"systemd rejected the unit", "mend what systemd says, then run again"),
+    (r"does not answer; the last lines", "fix what the journal says, then run again"),
+    (r"systemd rejected the unit", "fix what systemd says, then run again"),
     (
         r"Could not get lock .*|Unable to lock .*",
         "another package run holds the lock for too long: wait for it, then run again",
@@ -56,7 +56,7 @@ REMEDIES = (
     ),
     (
         r"No solution found when resolving|No matching distribution|ResolutionImpossible",
-        "no versions fit together, see above: correct lab.packages, or what is to be added, then "
+        "no versions fit together, see above: correct lab.packages, or the packages to add, then "
         "run again",
     ),
     (r"(?m)^\S+ needs \S+$", "nothing was removed: name both, or keep both"),
@@ -67,7 +67,7 @@ REMEDIES = (
     ),
     (
         r"cannot load certificate.*|key values mismatch",
-        "remove that certificate on the server, then run again: another is made",
+        "remove that certificate on the server, then run again to create another",
     ),
     (
         r"port (\d+) is taken by .*",
@@ -75,7 +75,7 @@ REMEDIES = (
     ),
     (
         r"\[emerg\] .*",
-        "mend the file that Nginx names (or the setting it came from), then run again",
+        "fix the file that Nginx names (or the setting it came from), then run again",
     ),
     (
         r"(ImportError|ModuleNotFoundError): .*",
@@ -85,11 +85,11 @@ REMEDIES = (
 
 
 def explain(say: str, words: list[str], report, where: str) -> str:
-    """Show the words that matter and give the one line for the operator.
+    """Show the output that matters, and return one line for the operator.
 
     :param say: the step that failed; :param words: the end of its output.
     """
-    words = [word[:2000] for word in words[-40:]]  # what is to be found in them costs its square
+    words = [word[:2000] for word in words[-40:]]  # a search takes the square of their length
     text = "\n".join(words)
     for pattern, remedy in REMEDIES:
         found = re.search(pattern, text)
@@ -100,4 +100,4 @@ def explain(say: str, words: list[str], report, where: str) -> str:
             report.words(words if re.search("journal|Nginx|systemd|above", remedy) else [])
             return f"{where}: could not {say}: {found[0]}: {remedy}"
     report.words(words)
-    return f"{where}: could not {say}: see the lines above; then run again, it goes on from there"
+    return f"{where}: could not {say}: see the lines above, then run again to continue"

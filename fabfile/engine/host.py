@@ -1,4 +1,4 @@
-"""What the server says about itself: its user, its home, its system."""
+"""The facts that a server reports: its user, its home, its system."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from invoke import Exit
 
 from .other_instances import Neighbour, neighbours
 
-ADDED = "~/.jupyter/packages.txt"  # of the user's: the pip requirements that `fab packages` added
+ADDED = "~/.jupyter/packages.txt"  # the pip requirements that `fab packages` added
 NAME = re.compile(r"[^\x00-\x20\x7f/:-][^\x00-\x20\x7f/:]*")  # of a user or a group
 PATH = re.compile(r"/[^\x00-\x1f\x7f:]*")
 OTHERS = "instance", "uid", "root", "system", "like", "version", "name", "systemd", "free", "turn"
@@ -21,12 +21,12 @@ OLDEST = {"debian": 12, "ubuntu": 24}
 
 @dataclass(frozen=True)
 class Host:
-    """Facts of one server, read in the same command as the state of the items.
+    """The facts of a server, read in the same command as the state of the items.
 
-    Before the first answer they are symbols (`~` for the home), enough to say what to read.
+    Before the first answer they are symbols (`~` for the home), enough to know what to read.
     """
 
-    instance: str = "jupyterlab"  # what this JupyterLab is called there
+    instance: str = "jupyterlab"  # the name of this JupyterLab on the server
     user: str = "user"
     group: str = "group"
     home: str = "~"
@@ -38,29 +38,29 @@ class Host:
     systemd: bool = True
     root: bool = False  # whether the login user is root already
     free: int = 10**6
-    certificates: str = ""  # the names of those that Nginx has for us
+    certificates: str = ""  # the names of those that Nginx has for our site
     added: tuple[str, ...] = ()  # pip requirements that `fab packages` added
-    cluster: tuple[str, ...] = ()  # `HOST NAME` of each worker that `fab cluster` has
-    restoring: bool = False  # whether a restore was cut off
-    neighbours: tuple[Neighbour, ...] = ()  # who else has one here
-    turn: str = ""  # who changed it last, since when, and `, done`; empty since the last boot
+    cluster: tuple[str, ...] = ()  # `HOST NAME` of each worker of the cluster
+    restoring: bool = False  # whether a restore was interrupted
+    neighbours: tuple[Neighbour, ...] = ()  # all JupyterLabs of this server
+    turn: str = ""  # who changed it last, since when, `, done` at its end; empty after a boot
 
     @property
     def unsettled(self) -> bool:
-        """Whether the last run failed, was cut off, or is at work right now."""
+        """True when the last run failed, was interrupted, or still runs."""
         ended = self.turn in ("", "any") or self.turn.endswith(", done")
         return self.restoring or not ended
 
     @classmethod
     def parse(cls, lines: list[str], others: list[str], added: list[str]) -> Host:
-        """Read the `key=value` lines that `facts` printed, and those of `neighbours`.
+        """Parse the `key=value` lines that `facts` printed, and the lines of `neighbours`.
 
         :param added: the pip requirements in the user's file.
-        :raises ValueError: when these are no facts of a server.
+        :raises ValueError: when a fact is malformed.
         """
         told = dict(line.split("=", 1) for line in lines if "=" in line)
         values = {name: told.get(name, "") for name in FACTS}
-        for name in ("user", "group", "home"):  # which become names of files, here and there
+        for name in ("user", "group", "home"):  # they become file names, here and on the server
             if not FACTS[name].fullmatch(values[name]):
                 raise ValueError(f"{name}={values[name]}")
         return cls(
@@ -78,20 +78,20 @@ class Host:
         )
 
     def under(self, path: str) -> str:
-        """Resolve a leading `~` to this user's home."""
+        """Replace a leading `~` by the user's home."""
         return self.home + path[1:] if path == "~" or path.startswith("~/") else path
 
     def refuse_unfit(self) -> None:
-        """Refuse a system that this cannot serve: one clear line instead of a broken run."""
+        """Raise Exit for a system that is not supported."""
         family = {self.system, *self.like.split()}
         if "debian" not in family:
-            raise Exit(f"this is {self.name}: only Debian 12 or newer, or a derivative, is served")
+            raise Exit(f"this is {self.name}: only Debian 12 or newer or a derivative is supported")
         oldest, major = OLDEST.get(self.system), self.version.split(".")[0]
         if oldest and major.isdigit() and int(major) < oldest:
             raise Exit(f"this is {self.name}: upgrade it to {self.system} {oldest} or newer first")
         if self.uid == 0:
             raise Exit("JupyterLab does not run as root: name its user in lab.user, or with -H")
         if self.free < 0:
-            raise Exit(f"{self.home}, the home of {self.user}, is not there: make it first")
+            raise Exit(f"{self.home}, the home of {self.user}, does not exist: create it first")
         if not self.systemd:
             raise Exit(f"this {self.name} does not run systemd, which JupyterLab's service needs")

@@ -1,4 +1,4 @@
-"""Who else has a JupyterLab of ours on a server, and what is theirs already: pure."""
+"""The other JupyterLabs on a server, and the names and paths that they use: pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLACE = re.compile(r"# JupyterLab of (\S+) at ([^\s/]+)(/\S*?)?(, in a site that
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One that is there, perhaps our own. :param shared: its site is somebody else's."""
+    """A JupyterLab of the server, perhaps our own. :param shared: it is in another's site."""
 
     called: str
     user: str = ""
@@ -30,7 +30,7 @@ class Neighbour:
 
 
 def neighbours(lines: list[str]) -> tuple[Neighbour, ...]:
-    """Read the lines `FILE:LINE` of what each has written down of itself."""
+    """Parse the lines `FILE:LINE` from the units and sites of all JupyterLabs."""
     found: dict[str, dict] = {}
     for line in lines:
         file, _, text = line.partition(":")
@@ -49,19 +49,19 @@ def neighbours(lines: list[str]) -> tuple[Neighbour, ...]:
 
 
 def refuse_taken(host: Host, settings: Settings) -> None:
-    """Refuse a name, a user or a place that another JupyterLab of this server has already.
+    """Refuse a name, a user or a URL that another JupyterLab of this server has already.
 
-    :raises Exit: with who has it, and what to choose instead.
+    :raises Exit: with its owner, and what to choose instead.
     """
     ours, place = settings.instance.called, f"{settings.domain}{settings.base_path}"
     for other in host.neighbours:
         theirs = f"{other.user}'s {other.called}"
         if other.called == ours and other.user != host.user:
-            raise Exit(f"lab.name: {ours} is {other.user}'s on this server: give {host.user}'s a "
-                       f"name of its own, such as lab.name: {nickname(host.user)}")  # fmt: skip
+            raise Exit(f"lab.name: {ours} is {other.user}'s on this server: choose another "
+                       f"for {host.user}, such as lab.name: {nickname(host.user)}")  # fmt: skip
         if other.called != ours and other.user == host.user:
-            raise Exit(f"lab.name: {host.user} has {other.called} on this server, and a user has "
-                       f"one: choose lab.name: {other.called}")  # fmt: skip
+            raise Exit(f"lab.name: {host.user} has {other.called} on this server, and each user "
+                       f"only one: choose lab.name: {other.called}")  # fmt: skip
         if other.called == ours or other.domain != settings.domain.lower():
             continue
         if other.path == settings.base_path:
@@ -73,6 +73,6 @@ def refuse_taken(host: Host, settings: Settings) -> None:
 
 
 def nickname(user: str) -> str:
-    """A name for a user's, that lab.name accepts."""
+    """Return a name for a user's JupyterLab that lab.name accepts."""
     name = re.sub(r"[^a-z0-9-]", "-", user.lower()).strip("-0123456789")[:24].strip("-")
     return name if re.fullmatch(NICKNAME, name) else "mine"

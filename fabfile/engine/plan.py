@@ -1,4 +1,4 @@
-"""From items to a plan: what to read, what differs, in which order it is changed. Pure."""
+"""Turn items into a plan: what to read, what differs, and the order of the changes. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .host import ADDED, Host
 
 Step = Callable[[Settings, Host], list[Item]]
 MARK = re.compile("@[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-MORE = f"section added\n{look('show_added', ADDED)}\n"  # a fact that is the user's
-# The functions that change a server.
+MORE = f"section added\n{look('show_added', ADDED)}\n"  # this fact is in a file of the user
+# The files with the functions that change a server.
 SHELL = (
     "users", "apply", "places", "ledger", "files", "packages", "services", "cluster", "upgrade",
     "restore",
 )  # fmt: skip
-# What runs on the server beside the shell -> the part of a step's name that needs it.
+# A tool on the server -> a word that the shell of a change contains if it needs that tool.
 TOOLS = {
     "read.sh": "fill_",
     "install.py": "fill_venv",
@@ -35,17 +35,17 @@ TOOLS = {
 
 
 def name(step: Step) -> str:
-    """A step's name: its module's."""
+    """Return a step's name: that of its module."""
     return step.__module__.rpartition(".")[2]
 
 
 def gather(steps, chosen, host: Host) -> list[Item]:
-    """All items of the steps, in order."""
+    """Return all items of the steps, in order."""
     return [item for step in steps for item in step(chosen, host)]
 
 
 def facts_of(items, answers, step: str) -> str:
-    """What a step's items want shown."""
+    """Return what a step's items show to the operator."""
     told = (i.shown(lines) for i, lines in zip(items, answers, strict=True) if i.step == step)
     return ", ".join(filter(None, told))
 
@@ -62,11 +62,11 @@ def look_script(items: dict[int, Item]) -> str:
 
 
 def look_as_root(items: list[Item], user: str, home: str, first: str = "") -> str:
-    """Return the same for root, who leaves what is in the user's places to that user.
+    """Return the same calls for root, who has the user read the user's own files.
 
     :param user: the shell that sets whose JupyterLab it is.
-    :param home: the user's home, as it stands in the items' paths.
-    :param first: what else that user is to read.
+    :param home: the user's home, as it is written in the items' paths.
+    :param first: further calls for that user.
     """
     numbered = dict(enumerate(items))
     theirs = {n: item for n, item in numbered.items() if item.is_theirs(home)}
@@ -76,7 +76,7 @@ def look_as_root(items: list[Item], user: str, home: str, first: str = "") -> st
 
 
 def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> str:
-    """Return the whole of what reads a host: its facts, then its items.
+    """Return the script that reads a host: its facts, then its items.
 
     :param root: whether root logs in.
     """
@@ -91,15 +91,15 @@ def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> s
 
 
 def whose(chosen: Settings) -> str:
-    """The lines that set `instance`, `account` and `home`: which JupyterLab, and whose."""
+    """Return the lines that set `instance`, `account` and `home`."""
     return f"instance={chosen.instance.called}\naccount={quote(chosen.user)}\n{HOME}\n"
 
 
 def split(lines: list[str]) -> dict[str, list[str]]:
-    """Sort the lines of an answer under the names of its sections.
+    """Sort the lines of an answer by the names of its sections.
 
-    Its first line tells the mark with which the line of each section begins. A section counts once,
-    and what a login shell says before the mark does not count.
+    Its first line is the mark, with which the first line of each section begins. Ignored are a
+    repeated section, and what a login shell prints before the mark.
 
     :returns: name -> lines.
     """
@@ -118,16 +118,16 @@ def split(lines: list[str]) -> dict[str, list[str]]:
 
 
 def sorted_out(lines: list[str]) -> dict[str, list[str]]:
-    """Sort the lines of a whole answer, also those that root had read as the user.
+    """Sort the lines of a whole answer, also those that root had the user read.
 
-    :returns: as `split` does; nothing when the end is missing. What root read itself counts more.
+    :returns: as `split` does; nothing when the end is missing. What root itself read wins.
     """
     sections = split(lines)
     return split(sections.pop("theirs", [])) | sections if "end" in sections else {}
 
 
 def compare(items: list[Item], answers: list[list[str]], running: set[str]) -> list[Change]:
-    """The changes that are needed, in order; a later item knows what the earlier ones touch."""
+    """Return the changes that are needed, in order; each item knows what earlier ones touch."""
     touched: set[str] = set()
     changes = []
     for item, lines in zip(items, answers, strict=True):
@@ -141,7 +141,7 @@ def compare(items: list[Item], answers: list[list[str]], running: set[str]) -> l
 
 
 def merge_packages(items: list[Item], changes: list[Change]) -> list[Change]:
-    """Checks, then packages: at once what the next change waits for, the rest beside the others."""
+    """Merge package changes: those that the next change needs, then the rest. Checks come first."""
     checks = [change for change in changes if change.check]
     others = [change for change in changes if not change.packages and not change.check]
     missing = list(dict.fromkeys(n for change in changes for n in change.packages))
@@ -152,13 +152,13 @@ def merge_packages(items: list[Item], changes: list[Change]) -> list[Change]:
     groups = [n for n in missing if n in first], [n for n in missing if n not in first]
     installer = next(item for item in items if isinstance(item, Packages))
     merged = [installer.install(names) for names in groups if names]
-    merged[0] = replace(merged[0], would=installer.install(missing).would)  # asked of apt once
+    merged[0] = replace(merged[0], would=installer.install(missing).would)  # apt is asked once
     merged[1:] = [replace(change, would="") for change in merged[1:]]
     return checks + merged + others
 
 
 def schedule(changes: list[Change]) -> str:
-    """The lines that run the steps: a second package transaction goes on beside what follows."""
+    """Return the lines that run the steps; a second package transaction runs in parallel."""
     packages = [n for n, change in enumerate(changes) if change.packages]
     beside = packages[1] if len(packages) > 1 else None
     lines = []
@@ -170,14 +170,14 @@ def schedule(changes: list[Change]) -> str:
 
 
 def applying() -> str:
-    """The functions that change a server."""
+    """Return the functions that change a server."""
     return "".join(shell(f"lib/{name}") for name in SHELL)
 
 
 def apply_script(host: Host, items: list[Item], changes: list[Change], operator: str) -> str:
-    """The whole of what runs as root: tools, steps, their order, and the second look.
+    """Return the script that runs as root: tools, steps, their order, and the second reading.
 
-    :param operator: who runs it, for whoever comes in between.
+    :param operator: who runs it, for another run that waits.
     """
     values = {"instance": host.instance, "account": host.user, "home": host.home}
     parts = [assigned(values), shell("lib/read"), applying()]
@@ -190,7 +190,7 @@ def apply_script(host: Host, items: list[Item], changes: list[Change], operator:
             parts.append(f'cat >"$run/{tool}" {here(text)}\n')
     if "take_away" in calls or "close_ledger" in calls:
         parts.append(shell("lib/uninstall"))
-    for n, c in enumerate(changes):  # a comment ends with its line, whatever a name in it holds
+    for n, c in enumerate(changes):  # a comment must be one line, whatever a name in it contains
         parts.append(f"step_{n}() {{ # {' '.join(printable(c.say).split())}\n{c.shell}\n}}\n")
     look = f"answer\n{look_as_root(items, assigned(values), host.home)}section end\n"
     end = "settle\n" if items else "settle_deed\n"

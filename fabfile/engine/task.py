@@ -1,4 +1,4 @@
-"""A task on its hosts: of `-H`, else of fabric.yaml, never on the operator's own machine."""
+"""Tasks, which run on the hosts of `-H` or fabric.yaml, never on the operator's own machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..ui.console import printable
 
 
 def task(body):
-    """Make a Fabric task that needs a server; its body runs once a host, errors told clearly."""
+    """Make a Fabric task that runs its body on each host, with clear errors."""
 
     @functools.wraps(body)
     def on_each_host(c, *args, **kwargs):
@@ -26,7 +26,7 @@ def task(body):
 
 
 def local_task(body):
-    """Make a Fabric task that brings its own hosts, or needs none; `:param x:` becomes its help."""
+    """Make a Fabric task that chooses its hosts, or needs none; `:param x:` becomes its help."""
     body = cleanly(body)
     text, *rest = re.split(r"^\s*:param (\w+):", inspect.getdoc(body), flags=re.MULTILINE)
     body.__doc__ = text.strip()
@@ -35,7 +35,7 @@ def local_task(body):
 
 
 def cleanly(body):
-    """Return the body with what its errors say made printable: the words may be a server's."""
+    """Return the body with printable errors: a server may have written their text."""
 
     @functools.wraps(body)
     def in_text(*args, **kwargs):
@@ -48,9 +48,9 @@ def cleanly(body):
 
 
 def each_host(c, body, name: str) -> None:
-    """Call the body with every host: of `-H`, else of `hosts:` in fabric.yaml, else refuse.
+    """Call the body with every host of `-H`, else of `hosts:` in fabric.yaml, else refuse.
 
-    Without this refusal Fabric would run the task on the operator's own machine.
+    Without hosts, Fabric would run the task on the operator's own machine.
     """
     if isinstance(c, Connection):
         with clear_errors(c):

@@ -1,1 +1,1 @@
-"""One task on many servers."""
+"""One task on many hosts."""

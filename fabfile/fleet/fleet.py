@@ -1,4 +1,4 @@
-"""The same tasks on many hosts at once: a bad host does not stop the others."""
+"""The task `fleet`: one task on many hosts at once; a failed host does not stop the others."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ from .table import Prefixed, Result, Row, summary
 from .targets import FAILED, choose, remember
 
 TASKS = {task.name: task for task in FLEET}
-OPTIONS = {"verify": "full", "drift": "status"}  # those that may stand beside it -> its task
+OPTIONS = {"verify": "full", "drift": "status"}  # option of fleet -> the task that it belongs to
 
 
 def parsed(what: str):
-    """Read a task with its options, as `packages --add numpy`, as fab itself reads them.
+    """Parse a task with its options, such as `packages --add numpy`, with fab's own parser.
 
     :returns: its name, and the task as a function of a connection.
+    :raises Exit: for an unknown task or option.
     """
     from invoke.exceptions import ParseError
     from invoke.parser import Parser, ParserContext
 
     name = what.partition(" ")[0]
     if name not in TASKS:
-        raise Exit(f"fleet: no task {name}; it runs {', '.join(TASKS)}")
+        raise Exit(f"fleet: no task is called {name}; it runs {', '.join(TASKS)}")
     known = ParserContext(name=name, args=TASKS[name].get_arguments())
     try:
         (given,) = Parser(contexts=[known]).parse_argv(shlex.split(what))
@@ -47,7 +48,7 @@ def parsed(what: str):
 
 
 def run_on(config, target: str, task, sink: console.Sink) -> Result:
-    """Run the task on one host; whatever goes wrong is its result.
+    """Run the task on one host; return any error as its result.
 
     :param target: the host, or USER/HOST.
     :param task: a function of a connection.
@@ -75,16 +76,16 @@ def run_on(config, target: str, task, sink: console.Sink) -> Result:
 def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, drift=False):
     """Run a task on many hosts at once: fab fleet full --on a,b
 
-    A bad host does not stop the others; a table at the end sums up.
+    A failed host does not stop the others; a table at the end sums up.
 
-    :param what: the task, and in quotes with it its options: 'packages --add numpy'.
-    :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config; a user's
-        JupyterLab on a host is USER/HOST.
+    :param what: the task; with options in quotes: 'packages --add numpy'.
+    :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config; USER/HOST
+        for the JupyterLab of one user there.
     :param limit: only the hosts that match one of these comma-separated patterns.
-    :param jobs: how many at once.
-    :param retry_failed: the hosts on which the last fleet failed.
-    :param verify: with full: ask the finished thing as a user would; `--no-verify` leaves that out.
-    :param drift: with status: exit with 2 when something differs anywhere, and nothing failed.
+    :param jobs: number of hosts at once.
+    :param retry_failed: run on the hosts where the last fleet failed.
+    :param verify: with full: test the result as a user would; `--no-verify` skips that.
+    :param drift: with status: exit with 2 if any host differs, and none failed.
     """
     if isinstance(c, Connection):
         raise Exit("fleet takes its hosts from --on or fabric.yaml, not from -H")
@@ -109,7 +110,7 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
     again = ""
     if not (c.config.run.dry or name == "status"):
         remember(failed, FAILED.read_text().split() if retry_failed else [], chosen)
-        again = f"; again with: fab fleet {shlex.quote(what)} --retry-failed"
+        again = f"; retry with: fab fleet {shlex.quote(what)} --retry-failed"
     if failed:
         raise Exit(f"{len(failed)} of {len(results)} failed{again}")
     if any(result.state == "drifted" for result in results):
@@ -117,8 +118,9 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
 
 
 def run(config, targets: list[str], task, jobs: int) -> list[Result]:
-    """Run the task on all hosts, so many at once, and for the users of one host one after another:
-    they would only wait for each other there. Results are in the order of the targets.
+    """Run the task on `jobs` hosts at once; return the results in the order of the targets.
+
+    The users of one host come one after another: the host has one lock.
     """
     hosts: dict[str, list[str]] = {}
     for target in targets:
@@ -148,9 +150,9 @@ def run(config, targets: list[str], task, jobs: int) -> list[Result]:
 
 @contextlib.contextmanager
 def stopped_at_once():
-    """Let Ctrl-C end all connections, instead of waiting for what runs on every host."""
+    """Let Ctrl-C end at once, instead of waiting for the tasks that run on every host."""
     try:
         yield
     except KeyboardInterrupt:
-        print("\nstopped; the next run goes on from there", file=sys.stderr, flush=True)
+        print("\nstopped; run it again to continue", file=sys.stderr, flush=True)
         os._exit(130)

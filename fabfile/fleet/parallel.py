@@ -1,4 +1,4 @@
-"""Some more hosts beside the one of a task: connected to at once, each under its own name."""
+"""Further hosts of one task, such as workers: connections in parallel, each with its name."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ..ui import console
 from ..ui.console import say
 from .table import Prefixed
 
-JOBS = 16  # at once
+JOBS = 16  # hosts at once
 
 
 def named(c: Connection, targets: list[str]) -> dict[str, Connection]:
-    """Connections to be opened, each under its name with the user and port that it has."""
+    """Return connections that are not open yet, by their names with user and port."""
     made = (Connection(target, config=c.config.clone()) for target in targets)
     return {name_of(one): one for one in made}
 
 
 def on_each(hosts: dict[str, Connection], body: Callable) -> tuple[dict, dict[str, str]]:
-    """Call the body with each connection; whatever goes wrong with one does not stop the others.
+    """Call the body with each connection in parallel; one error does not stop the others.
 
-    :returns: what came of each, and why the others failed.
+    :returns: the result of each, and the reason for each that failed.
     """
 
     def one(target: str):
@@ -50,10 +50,10 @@ def on_each(hosts: dict[str, Connection], body: Callable) -> tuple[dict, dict[st
 
 
 def all_of(hosts: dict[str, Connection], body: Callable, hint: Callable = lambda _: "") -> dict:
-    """The same, where none may fail.
+    """Call the body with each connection in parallel; return the results.
 
-    :param hint: what to add for the operator, by the name of a host that failed.
-    :raises Exit: when one did.
+    :param hint: gives the text to add to an error, by the name of the host.
+    :raises Exit: when a host failed.
     """
     done, failed = on_each(hosts, body)
     told = [f"{why}{hint(target)}" for target, why in failed.items()]
@@ -65,21 +65,21 @@ def all_of(hosts: dict[str, Connection], body: Callable, hint: Callable = lambda
 
 
 def reached(hosts: dict[str, Connection], settings: Settings, hint: Callable) -> dict[str, str]:
-    """Open all connections; give the address that each leads to, or its name.
+    """Open all connections; return the address of each, or its name.
 
     :param hint: as for all_of.
     """
     for one in (
         hosts.values() if console.may_ask() else ()
-    ):  # such as whether a key is the right one
+    ):  # one after another, as it may ask about a host key
         with contextlib.suppress(Exit), clear_errors(one):
             opened(settings)(one)
     return all_of(hosts, opened(settings), hint)
 
 
 def opened(settings: Settings) -> Callable[[Connection], str]:
-    """Give what opens a connection and tells where it leads: an address, or a name."""
-    pinned = settings.host_key.startswith("SHA256:")  # that is main's, not that of the others
+    """Return a function that opens a connection, and returns its address or name."""
+    pinned = settings.host_key.startswith("SHA256:")  # the host key of main only
     theirs = msgspec.structs.replace(settings, host_key="strict") if pinned else settings
 
     def opening(c: Connection) -> str:

@@ -1,4 +1,4 @@
-"""How a fleet shows its hosts: lines with their names, rows on a terminal, a table at the end."""
+"""Output of a fleet: lines with host names, rows on a terminal, a table at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..ui import console
 
 @dataclass
 class Result:
-    """How it went on one host."""
+    """Result of the task on one host."""
 
     host: str
     state: str = "ok"
@@ -18,7 +18,7 @@ class Result:
 
 
 class Prefixed(console.Sink):
-    """A host's lines, each under its name: for a pipe."""
+    """Lines of a host, each with its name: for a pipe."""
 
     alone = False
 
@@ -30,12 +30,12 @@ class Prefixed(console.Sink):
         print(self.prefixed(text), end="", flush=True)
 
     def prefixed(self, text: str) -> str:
-        """The text with the host before each of its lines."""
+        """Return the text with the host before each line."""
         return "".join(f"{self.host}: {row}\n" for row in console.printable(text).splitlines())
 
 
 class Row(Prefixed):
-    """A host's row on a terminal: what it does right now; above all rows, what is no routine."""
+    """Row of a host on a terminal, with its current step; other lines are above all rows."""
 
     def __init__(self, host: str, progress):
         super().__init__(host)
@@ -61,7 +61,7 @@ class Row(Prefixed):
 
 
 def summary(results: list[Result]) -> None:
-    """Print a line a host: its state, its seconds, and why it failed."""
+    """Print a line for each host: its state, its seconds, and why it failed."""
     width = max(len(result.host) for result in results)
     print(f"\n{'host':<{width}}  {'state':<8} seconds  why")
     for result in results:

@@ -1,4 +1,4 @@
-"""Which hosts a fleet runs on: names, groups, patterns, or those that failed the last time."""
+"""Hosts of a fleet: names, groups, patterns, or the hosts that failed the last time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retr
 
 
 def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
-    """Say which hosts: names, groups of fabric.yaml, patterns of ssh_config.
+    """Return the hosts for names, groups of fabric.yaml and patterns of ssh_config.
 
     :param wanted: comma-separated; empty means `hosts:` of fabric.yaml.
     :param limit: comma-separated patterns; only the hosts that match one are taken.
@@ -26,7 +26,7 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
             raise Exit("--retry-failed takes the hosts that failed the last time: leave out --on")
         names = FAILED.read_text().split() if FAILED.exists() else []
         if not names:
-            raise Exit("no host failed the last time: nothing to try again")
+            raise Exit("no host failed the last time: nothing to retry")
     else:
         names = listed(wanted or config.get("hosts") or [])
     hosts: list[str] = []
@@ -41,12 +41,12 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
     if patterns:
         hosts = [h for h in hosts if any(matches(h, pattern) for pattern in patterns)]
     if not hosts:
-        raise Exit("no host left to run on: give --on a,b, or `hosts:` in fabric.yaml")
+        raise Exit("no host left to run on: name some with --on a,b, or `hosts:` in fabric.yaml")
     return list(dict.fromkeys(hosts))
 
 
 def matches(host: str, pattern: str) -> bool:
-    """Whether a pattern means this host, with or without its user and port, or a user's there."""
+    """Check whether a pattern matches a host (with or without user and port), or USER/HOST."""
     owner, _, host = host.rpartition("/")
     if (owner and fnmatch.fnmatch(f"{owner}/{host}", pattern)) or owner == pattern:
         return True
@@ -55,10 +55,10 @@ def matches(host: str, pattern: str) -> bool:
 
 
 def remember(failed: list[str], before: list[str], run_on: list[str]) -> None:
-    """Keep which hosts failed, for --retry-failed.
+    """Save the hosts that failed, for --retry-failed.
 
-    :param before: those that had failed before, of which only some may have been run on.
+    :param before: hosts that had failed earlier; those not in `run_on` stay on the list.
     """
-    with contextlib.suppress(OSError):  # a home that cannot be written
+    with contextlib.suppress(OSError):  # the home may not be writable
         FAILED.parent.mkdir(parents=True, exist_ok=True)
         FAILED.write_text("\n".join([*failed, *(h for h in before if h not in run_on)]))

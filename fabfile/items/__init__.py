@@ -1,8 +1,8 @@
-"""What a server should look like, as values: each item says what it wants, how to read what is
-there, and how to bring it about. No item has a connection; `converge` compares, prints and applies.
+"""The desired state of a server, as values: each item says how to read the current state, and how
+to change it. No item has a connection; `converge` compares, prints and applies.
 
-`read()` is a call of a function in templates/shell/lib/read.sh, `compare()` gets what it printed
-and returns a Change (None when all is as wanted) whose shell calls a function of plan.applying().
+`read()` calls a function in templates/shell/lib/read.sh. `compare()` gets what that printed and
+returns a Change, whose shell calls functions of plan.applying(), or None for an item up to date.
 """
 
 from .absent import Absent, Welcome

@@ -1,4 +1,4 @@
-"""What is not to be there."""
+"""Files and symbolic links that must not exist."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .files import PathItem
 
 @dataclass(frozen=True, kw_only=True)
 class Absent(PathItem):
-    """No file and no link there; one that is, is kept aside.
+    """A path without a file or link; an existing one is removed, and kept as a backup.
 
     :param unit: the unit that reads it.
-    :param before, then: what to do before and afterwards, when no service of ours sees to it.
+    :param before, then: shell to run before and afterwards, when no Service item handles the unit.
     """
 
     unit: str
@@ -26,14 +26,14 @@ class Absent(PathItem):
         return self.removal(f"remove {self.path}")
 
     def removal(self, say: str) -> Change:
-        """The change that takes it away."""
+        """Return the change that removes it."""
         fix = "\n".join(filter(None, [self.before, call("put_absent", self.path), self.then]))
         return Change(say, fix, (self.unit,), needs=self.needs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Welcome(Absent):
-    """The page that Debian's Nginx shows under every name: gone, unless somebody changed it."""
+    """Absence of the page that Debian's Nginx shows for every name; a changed one is kept."""
 
     def read(self) -> str:
         return look("show_welcome", self.path)
@@ -41,4 +41,4 @@ class Welcome(Absent):
     def compare(self, lines, touched):
         if lines[0] == "other":
             return None
-        return self.removal("take Debian's welcome page out of sites-enabled")
+        return self.removal("remove Debian's welcome page from sites-enabled")

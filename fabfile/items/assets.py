@@ -1,4 +1,4 @@
-"""JupyterLab's pages, compressed where Nginx finds them."""
+"""JupyterLab's static files, compressed for Nginx."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from .base import Change, Item, call, look
 
 @dataclass(frozen=True, kw_only=True)
 class Assets(Item):
-    """The files of a venv whose names carry the hash of what is in them, in `assets` of a folder.
+    """Copies of the files of a venv whose names contain their hash, in `assets` of a folder.
 
-    A name that is there is right for ever, so nothing depends on how fresh the folder is: what it
-    lacks, JupyterLab answers itself.
+    Such a file never changes, so an old folder does no harm: JupyterLab serves what it lacks.
 
-    :param previous: the venv before, whose files stay, for pages that are open.
-    :param core: paths that say which JupyterLab it is; when they are new, so are its pages.
+    :param previous: the venv before the last upgrade; its files stay, for pages that are open.
+    :param core: paths that change with the version of JupyterLab, and so with its files.
     """
 
     path: str
@@ -35,6 +34,6 @@ class Assets(Item):
         return self.change()
 
     def change(self) -> Change:
-        """Fill the folder; it takes a second or two."""
+        """Return the change that fills the folder, in a second or two."""
         fix = call("fill_assets", self.path, self.venv, self.previous, self.owner, self.home)
         return Change("compress JupyterLab's pages for Nginx", fix, needs=self.needs, room=20)

@@ -1,4 +1,4 @@
-"""What all items have in common, and how they write shell."""
+"""The base of all items, and functions that write shell."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from invoke import Exit
 
-SYSTEM = "/etc/", "/usr/", "/run/"  # where only root writes
+SYSTEM = "/etc/", "/usr/", "/run/"  # where only root can write
 
 
 def quote(path: str) -> str:
-    """Quote for the shell, but let it expand a leading `~/` and every `*`."""
+    """Quote a path for the shell, but let it expand a leading `~/` and every `*`."""
     if path == "~":
         return '"$home"'
     start, rest = ('"$home"/', path[2:]) if path.startswith("~/") else ("", path)
@@ -21,23 +21,23 @@ def quote(path: str) -> str:
 
 
 def look(function: str, *paths: str) -> str:
-    """Write a call that reads: its paths may begin with `~/` and hold `*`."""
+    """Return a call that reads; its paths may begin with `~/` and contain `*`."""
     return " ".join([function, *map(quote, paths)])
 
 
 def call(function: str, *arguments: object, text: str | None = None) -> str:
-    """Write a call that changes: every argument is literal; `text` becomes its standard input."""
+    """Return a call that changes; its arguments are literal, `text` is its standard input."""
     line = " ".join([function, *(shlex.quote(str(argument)) for argument in arguments)])
     return line if text is None else f"{line} {here(text)}"
 
 
 def assigned(values: dict[str, object]) -> str:
-    """Write the lines that give literal values to the shell's variables."""
+    """Return the lines that assign literal values to shell variables."""
     return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items())
 
 
 def here(text: str) -> str:
-    """Write a here-document; its end is a word that the text does not have as a line."""
+    """Return a here-document; its delimiter is a word that equals no line of the text."""
     end = "END"
     while f"\n{end}\n" in f"\n{text}\n":
         end += "_"
@@ -45,9 +45,9 @@ def here(text: str) -> str:
 
 
 def unpacked(text: str) -> str:
-    """Return what a server sent in base64; what is no text in it becomes U+FFFD.
+    """Return the text that a server sent in base64; bytes that are not UTF-8 become U+FFFD.
 
-    :raises Exit: when it is no base64.
+    :raises Exit: when it is not base64.
     """
     try:
         return base64.b64decode(text, validate=True).decode(errors="replace")
@@ -57,14 +57,14 @@ def unpacked(text: str) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """One step of the apply command.
+    """A step of the apply command.
 
     :param say: what it does, for the operator.
     :param shell: the lines that do it, as root.
-    :param touches: the paths that are new afterwards; a service that reads one is restarted.
-    :param before, after: a file's text, for the diff; None when it is not for eyes.
-    :param needs: the packages that must be there first.
-    :param would: a call that prints `name version` of all that would come, for a dry run.
+    :param touches: the paths that it changes; a service that reads one is restarted.
+    :param before, after: a file's text, for the diff; None when it must not be shown.
+    :param needs: the packages that must be installed first.
+    :param would: a call for a dry run that prints `name version` of what would be installed.
     """
 
     say: str
@@ -74,24 +74,24 @@ class Change:
     after: str | None = None
     needs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()  # the Debian packages that it installs
-    room: int = 0  # MB that it takes on the disk
+    room: int = 0  # MB of disk space that it needs
     would: str = ""
-    check: bool = False  # it changes nothing but may refuse, so it comes first
+    check: bool = False  # it changes nothing but may refuse, so it runs first
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """The common part. `shown` turns the lines of a converged item into words, or nothing."""
+    """The base of all items. `shown` turns the lines of a converged item into a text, or none."""
 
     step: str = ""  # the task that owns it, named in errors
     needs: tuple[str, ...] = ()
 
-    theirs: ClassVar[bool] = False  # it looks into the user's places, whatever its paths are
+    theirs: ClassVar[bool] = False  # it reads the user's files, whatever its paths are
 
     def is_theirs(self, home: str) -> bool:
-        """Return whether it looks into places that are the user's: root has that user read them.
+        """Check whether it reads the user's files, which root has that user read.
 
-        :param home: the user's home, as it stands in paths.
+        :param home: the user's home, as it is written in paths.
         """
         return self.theirs or any(
             not path.startswith(SYSTEM) or f"{path}/".startswith(f"{home}/") for path in self.places
@@ -99,12 +99,12 @@ class Item:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The paths that it looks at."""
+        """The paths that it reads."""
         return self.paths
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """What is looked at, all items' at once."""
+        """The paths that `look_at` gets, once for all items."""
         return ()
 
     def read(self) -> str:

@@ -1,4 +1,4 @@
-"""A certificate and its key, as Nginx reads them: PATH.pem for all to see, PATH.key for root."""
+"""A certificate and its key, as Nginx reads them: PATH.pem for everybody, PATH.key for root."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from .base import Change, call, look
 from .files import PathItem, decode
 
-DUE = timedelta(days=20)  # certbot's timer has had ten days by then; less for what is short-lived
+DUE = timedelta(days=20)  # certbot has tried for ten days by then; less for a short-lived one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate(PathItem):
-    """A certificate with its chain, for one name. :param path: the one of the certificate."""
+    """A certificate with its chain, for one name. :param path: that of the certificate."""
 
     domain: str
 
@@ -25,14 +25,14 @@ class Certificate(PathItem):
         return key_of(self.path)
 
     def due(self, lines: list[str]) -> str:
-        """Say why another one is needed; nothing when this one will do."""
+        """Return why another one is needed; nothing when this one is good."""
         there = parsed(decode(lines) or "")
         if there is None:
             return "there is none yet"
         if not covers(there, self.domain):
-            return f"the present one is for {', '.join(names(there)) or 'no name'}"
+            return f"the current one is for {', '.join(names(there)) or 'no name'}"
         if not lasts(there):
-            return f"the present one has {days_left(there)} days left"
+            return f"the current one has {days_left(there)} days left"
         return ""
 
     def shown(self, lines):
@@ -42,9 +42,9 @@ class Certificate(PathItem):
 
 @dataclass(frozen=True)
 class Signing(Change):
-    """A change whose shell holds what is signed now: in a dry run it is never asked for.
+    """A change whose shell contains a new signature, so a dry run never asks for that shell.
 
-    :param fix: gives the shell.
+    :param fix: returns the shell.
     """
 
     fix: Callable[[], str] = str
@@ -54,16 +54,16 @@ class Signing(Change):
 
     @functools.cached_property
     def shell(self) -> str:
-        """The lines that do it."""
+        """The lines that make the change."""
         return self.fix()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Given(Certificate):
-    """One that comes from this machine. The key is never read: it goes with the certificate.
+    """A certificate from this machine. Its key is never read, but always replaced with it.
 
-    :param fits: whether the text that is there will do.
-    :param make: gives the chain and the key, when they are needed.
+    :param fits: tells whether the text of the current one is good.
+    :param make: returns the chain and the key, when they are needed.
     """
 
     fits: Callable[[str], bool]
@@ -85,7 +85,7 @@ class Given(Certificate):
         return Signing(say, "", (self.path,), needs=self.needs, fix=self.placed)
 
     def placed(self) -> str:
-        """The calls that put both there."""
+        """Return the calls that write both."""
         (chain, secret), rights = self.make(), (self.owner, self.group)
         return "\n".join(
             [
@@ -96,17 +96,17 @@ class Given(Certificate):
         )
 
     def begin(self) -> str:
-        """The call after which half of it is not taken for the whole."""
+        """Return the call that marks the certificate as incomplete until both are written."""
         return call("doubt", self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Issued(Certificate):
-    """One that an ACME server gives, once Nginx answers to the name.
+    """A certificate from an ACME server, which needs Nginx to answer for the name.
 
     :param server: the URL of its directory.
-    :param hook: the program that gives a new one to Nginx.
-    :param now: ask for one, if it is due; else it is only looked at.
+    :param hook: the program that hands a renewed one to Nginx.
+    :param now: obtain one, if it is due; else it is only read.
     """
 
     server: str
@@ -120,9 +120,9 @@ class Issued(Certificate):
 
     def due(self, lines):
         if lines[0].startswith("regular") and lines[2:] != [self.server]:
-            return f"the present one is of {lines[2] if lines[2:] else 'nobody who renews it'}"
+            return f"the current one is of {lines[2] if lines[2:] else 'no server that renews it'}"
         if lines[0].startswith("regular") and self.rights_differ(lines):
-            return "the present one was not put there whole"
+            return "the current one is incomplete"
         return super().due(lines)
 
     def compare(self, lines, touched):
@@ -134,12 +134,12 @@ class Issued(Certificate):
 
 
 def key_of(path: str) -> str:
-    """The path of the key that goes with a certificate."""
+    """Return the path of the key that belongs to a certificate."""
     return f"{path.removesuffix('.pem')}.key"
 
 
 def parsed(text: str):
-    """The first certificate of a chain, or None; cryptography is dear, so it is imported here."""
+    """Return the first certificate of a chain, or None; cryptography is slow to import."""
     from cryptography import x509
 
     try:
@@ -149,7 +149,7 @@ def parsed(text: str):
 
 
 def names(certificate) -> list[str]:
-    """The DNS names of a certificate, in lower case."""
+    """Return the DNS names of a certificate, in lower case."""
     from cryptography import x509
 
     try:
@@ -160,31 +160,31 @@ def names(certificate) -> list[str]:
 
 
 def covers(certificate, domain: str) -> bool:
-    """Whether a browser takes it for this name; `*.` stands for one label (RFC 6125)."""
+    """Check whether it is valid for a name; `*.` stands for one label (RFC 6125)."""
     _, _, above = domain.lower().partition(".")
     return not {domain.lower(), f"*.{above}"}.isdisjoint(names(certificate))
 
 
 def lasts(certificate) -> bool:
-    """Whether there is time enough until it ends."""
+    """Check whether it is valid for long enough."""
     end, lifetime = certificate.not_valid_after_utc, validity(certificate)
     return end >= datetime.now(UTC) + min(DUE, lifetime / 4)
 
 
 def validity(certificate) -> timedelta:
-    """How long it is valid in all."""
+    """Return the time from its begin to its end."""
     return certificate.not_valid_after_utc - certificate.not_valid_before_utc
 
 
 def issuer(certificate) -> str:
-    """Who gave it, in words."""
+    """Return the name of the CA that issued it."""
     from cryptography.x509.oid import NameOID
 
     oids = NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME
     found = (a.value for oid in oids for a in certificate.issuer.get_attributes_for_oid(oid))
-    return str(next(found, "nobody named"))
+    return str(next(found, "an unnamed CA"))
 
 
 def days_left(certificate) -> int:
-    """Whole days until it ends, none when it has ended."""
+    """Return the whole days until it expires, 0 afterwards."""
     return max((certificate.not_valid_after_utc - datetime.now(UTC)).days, 0)

@@ -1,4 +1,4 @@
-"""What the hosts of a cluster have: the same Python, a certificate each, a unit that listens."""
+"""Items of a cluster's hosts: their facts, the same Python, a copy of the venv, certificates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from invoke import Exit
 from .base import Change, Item, call, look
 from .certificate import Given
 
-# What a host may say of itself: it becomes a folder's name here, and lines of other hosts' units.
+# The facts that a host reports: they name a folder here, and become lines of other hosts' units.
 SAID = {
     "name": r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?",
     "machine": r"[0-9a-f]{32}",
@@ -23,9 +23,9 @@ SAID = {
 
 @dataclass(frozen=True, kw_only=True)
 class Seat(Item):
-    """A host as a place to compute at; only looked at.
+    """A host that computes for a cluster; it is only read.
 
-    :param toward: the address of another host: which one it has on the way there.
+    :param toward: the address of another host, which selects the address to report.
     """
 
     toward: str
@@ -36,16 +36,16 @@ class Seat(Item):
         return look("show_seat", self.toward, self.venv)
 
     def told(self, lines: list[str]) -> dict[str, str]:
-        """What it said: name, machine, processors, memory, python, address; each once.
+        """Return the facts: name, machine, processors, memory, python, address; each once.
 
-        :raises Exit: for what is none.
+        :raises Exit: for an invalid or repeated one.
         """
         told = {}
         for name, _, value in (line.partition("=") for line in lines):
             if name not in SAID:
                 continue
             if name in told or not re.fullmatch(SAID[name], value):
-                raise Exit(f"a host calls its {name} {value[:60]!r}: that is not one; look at it, "
+                raise Exit(f"a host reports an invalid {name}: {value[:60]!r}; check that host, "
                            "then run again")  # fmt: skip
             told[name] = value
         return told
@@ -56,7 +56,7 @@ class Seat(Item):
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter(Item):
-    """Debian's own Python, of this very version: where it has just come, it is asked then."""
+    """Debian's Python in exactly one version; one that this run installs is checked afterwards."""
 
     version: str
 
@@ -67,15 +67,15 @@ class Interpreter(Item):
         if lines == [self.version]:
             return None
         fix = call("refuse_python", self.version)
-        return Change(f"see that it is Python {self.version}", fix, needs=self.needs)
+        return Change(f"check that Python is {self.version}", fix, needs=self.needs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VenvCopy(Item):
-    """A copy of a venv outside of the home, for who may see nothing else of that.
+    """A copy of a venv outside the home, for a service that cannot see the home.
 
-    :param path: root's folder that it is in.
-    :param stamp: root's file that says of which state of the venv it is.
+    :param path: root's folder that contains it.
+    :param stamp: root's file that records which state of the venv was copied.
     """
 
     path: str
@@ -98,7 +98,7 @@ class VenvCopy(Item):
 
 @dataclass(frozen=True, kw_only=True)
 class Gone(Item):
-    """Nothing of ours there any more, in a folder of a user's. :param names: of files, or trees."""
+    """Absence of our files or folders from a user's folder. :param names: of both."""
 
     folder: str
     names: tuple[str, ...]
@@ -120,7 +120,7 @@ class Gone(Item):
 
 @dataclass(frozen=True, kw_only=True)
 class Identity(Given):
-    """A certificate by the CA of a cluster and its key, in a folder of a user's, or of root's."""
+    """A certificate by the CA of a cluster and its key, in a folder of a user or of root."""
 
     mode: str = "0600"
 

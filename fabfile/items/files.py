@@ -1,4 +1,4 @@
-"""Folders, files and links."""
+"""Folders, files and symbolic links."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .base import Change, Item, call, look, unpacked
 
 @dataclass(frozen=True, kw_only=True)
 class PathItem(Item):
-    """Something at a path, with an owner, a group and a mode of four octal digits."""
+    """A path with an owner, a group and a mode of four octal digits."""
 
     path: str
     owner: str = "root"
@@ -36,16 +36,16 @@ class PathItem(Item):
         return self.owner != "root" or super().is_theirs(home)
 
     def rights_differ(self, lines: list[str]) -> bool:
-        """Compare owner, group and mode with what `stat` printed."""
+        """Check whether owner, group or mode differ from what `stat` printed."""
         _, owner, group, mode = lines[0].split("|")
         return (owner, group, mode.zfill(4)) != (self.owner, self.group, self.mode)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Directory(PathItem):
-    """A directory; what is in it is left alone.
+    """A folder; its content is left alone.
 
-    :param adopted: one that is there already keeps its mode, and another's is refused.
+    :param adopted: an existing one keeps its mode; one of another owner is refused.
     """
 
     mode: str = "0755"
@@ -69,7 +69,7 @@ class Directory(PathItem):
 
 
 def decode(lines: list[str]) -> str | None:
-    """Take a file's text from what `show_path` printed; None when there is no readable file."""
+    """Return a file's text from what `show_path` printed; None when there is no readable file."""
     if not lines[0].startswith("regular") or len(lines) < 2 or lines[1].startswith("!"):
         return None
     return unpacked(lines[1])
@@ -77,10 +77,10 @@ def decode(lines: list[str]) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class File(PathItem):
-    """A file, rendered whole and replaced at once.
+    """A file that is replaced as a whole.
 
     :param secret: its text is never shown.
-    :param spare: where there is none, none is needed.
+    :param spare: it may be absent.
     """
 
     content: str
@@ -90,7 +90,7 @@ class File(PathItem):
     def __post_init__(self):
         super().__post_init__()
         if not self.content.endswith("\n"):
-            raise ValueError(f"{self.path}: the content must end with a line end")
+            raise ValueError(f"{self.path}: the content must end with a newline")
 
     def compare(self, lines, touched):
         if lines[0].startswith("directory"):
@@ -103,7 +103,7 @@ class File(PathItem):
         rights = self.owner, self.group, self.mode
         if there == self.content:
             fix = call("put_rights", self.path, *rights)
-            return Change(f"set rights of {self.path}", fix, needs=self.needs)
+            return Change(f"set permissions of {self.path}", fix, needs=self.needs)
         verb = "write" if there is None else "replace"
         fix = call("put_file", self.path, *rights, text=self.content)
         eyes = ("", "") if self.secret else (there or "", self.content)
@@ -120,18 +120,18 @@ class Link(PathItem):
         if lines[0] == "link" and lines[1] == self.target:
             return None
         if lines[0].startswith("directory"):
-            raise Exit(f"{self.path} is a folder, but a link is needed: move it away first")
+            raise Exit(f"{self.path} is a folder, but a symbolic link is needed: move it away")
         fix = call("put_link", self.path, self.target)
         return Change(f"link {self.path} to {self.target}", fix, (self.path,), needs=self.needs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needs(Item):
-    """Something that an earlier step makes; refused, naming that step, when it is absent."""
+    """A path that an earlier step creates; when it is absent, the run is refused."""
 
     path: str
     maker: str
-    command: str = "fab"  # how the operator reaches this host
+    command: str = "fab"  # how the operator runs a task on this host
     theirs = True
 
     @property

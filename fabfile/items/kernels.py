@@ -1,4 +1,4 @@
-"""Kernels beside the one of JupyterLab's own venv: how it finds them, and what they need."""
+"""Further kernels beside the one of JupyterLab's own venv: kernelspecs, interpreters and venvs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from invoke import Exit
 from .base import Change, Item, call, look
 from .files import File, decode
 
-OURS = "jupyterlab_fab"  # in a kernelspec's metadata, with its name: a copy by hand is not ours
+OURS = "jupyterlab_fab"  # in a kernelspec's metadata, with its name: a renamed copy is not ours
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kernelspec(File):
-    """The kernel.json of a kernel of ours; one that somebody else made is never replaced.
+    """The kernel.json of a kernel that we made; one that somebody else made is never replaced.
 
-    :param python: the one of its venv, which must be able to start it before anybody is offered it.
+    :param python: that of its venv; it must be able to start the kernel before anybody sees that.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Kernelspec(File):
     def compare(self, lines, touched):
         there = decode(lines)
         if lines[0] != "absent" and maker(there) != self.name:
-            raise Exit(f"lab.kernels.{self.name}: {self.path} was not made by this: choose another "
+            raise Exit(f"lab.kernels.{self.name}: {self.path} was not made by fab: choose another "
                        f"name, or remove it: jupyter kernelspec remove {self.name}")  # fmt: skip
         change = super().compare(lines, touched)
         if change is None or there == self.content:
@@ -47,7 +47,7 @@ class Kernelspec(File):
 
 
 def maker(text: str | None) -> str | None:
-    """The name under which a run of ours wrote a kernelspec, if one did."""
+    """Return the name under which we wrote a kernelspec; None when somebody else did."""
     try:
         return json.loads(text or "")["metadata"][OURS]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -56,10 +56,10 @@ def maker(text: str | None) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Python(Item):
-    """What a kernel is to run with, and must be there: a Python, or a venv with ipykernel.
+    """An interpreter that a kernel needs, and that must exist.
 
-    :param setting: the one that named it, and is told when it is not there.
-    :param hidden: the sandbox does not show that place to JupyterLab.
+    :param setting: the setting that names it, for messages.
+    :param hidden: the sandbox hides that place from JupyterLab.
     """
 
     path: str
@@ -71,7 +71,7 @@ class Python(Item):
         return look("show_interpreter", self.path)
 
     def refuse_hidden(self) -> None:
-        """Refuse what would be there for an SSH session, but not for JupyterLab."""
+        """Refuse a path that an SSH session sees, but JupyterLab does not."""
         if self.hidden:
             raise Exit(f"{self.setting}: {self.path} is in a home that lab.sandbox: strict hides: "
                        "move it to /opt, or choose lab.sandbox: standard")  # fmt: skip
@@ -79,7 +79,7 @@ class Python(Item):
     def compare(self, lines, touched):
         self.refuse_hidden()
         coming = self.path.startswith("/usr/") and "/var/lib/dpkg/status" in touched
-        if lines[0] != "absent" or coming:  # a package may bring it
+        if lines[0] != "absent" or coming:  # a package may contain it
             return None
         raise Exit(f"{self.setting}: there is no Python at {self.path}: install it there first, or "
                    "correct that setting")  # fmt: skip
@@ -87,7 +87,7 @@ class Python(Item):
 
 @dataclass(frozen=True, kw_only=True)
 class OwnVenv(Python):
-    """A venv of the user's own, which is only looked at."""
+    """A venv that the user made, with ipykernel; it is only read."""
 
     def read(self) -> str:
         return look("show_ipykernel", self.path)
@@ -98,16 +98,16 @@ class OwnVenv(Python):
             raise Exit(f"{self.setting}: there is no venv at {self.path}: make it there first "
                        f"(python3 -m venv {self.path}), or correct that setting")  # fmt: skip
         if lines[0] == "lacking":
-            raise Exit(f"{self.setting}: {self.path} has no ipykernel: first run "
-                       f"{self.path}/bin/python -m pip install ipykernel over there")  # fmt: skip
+            raise Exit(f"{self.setting}: {self.path} has no ipykernel: on the server, run "
+                       f"{self.path}/bin/python -m pip install ipykernel first")  # fmt: skip
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoOthers(Item):
-    """No kernel of ours that the setting does not name any more: neither its kernelspec nor venv.
+    """Absence of kernels that we made, with their venvs, and that the setting names no longer.
 
-    :param specs, venvs: the folders that hold them.
+    :param specs, venvs: the folders that contain them.
     :param registered, made: the names of those that stay.
     """
 
@@ -122,7 +122,7 @@ class NoOthers(Item):
         return look("show_kernels", self.specs, self.venvs)
 
     def compare(self, lines, touched):
-        # `spec NAME MAKER` and `venv NAME`; names that a user gave may be anything
+        # `spec NAME MAKER` and `venv NAME`; a user may have given any name
         found = [line.split(" ") for line in lines if re.fullmatch(r"[a-z0-9_ -]+", line)]
         specs = {f[1] for f in found if f[0] == "spec" and f[1:2] == f[2:]} - self.registered
         venvs = {f[1] for f in found if f[0] == "venv" and len(f) == 2} - self.made

@@ -1,4 +1,4 @@
-"""What one logs in with: the token, and the password's hash."""
+"""The login token, and the password's hash."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..settings.credentials import Secret, fits, hash_password
 from .base import Change, call
 from .files import PathItem, decode
 
-OLDER = "ServerApp", "PasswordIdentityProvider"  # where else a password would be heard
+OLDER = "ServerApp", "PasswordIdentityProvider"  # sections in which Jupyter accepts a password, too
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token(PathItem):
-    """A login token, made on the server once and then left alone."""
+    """A login token, generated on the server once and then kept."""
 
     mode: str = "0600"
 
@@ -26,27 +26,27 @@ class Token(PathItem):
         if not token:
             fix = call("put_token", self.path, self.owner, self.group)
             return Change("make a login token", fix, (self.path,))
-        if token != decode(lines):  # Jupyter would take the line end for a part of it
+        if token != decode(lines):  # Jupyter would read the newline as part of it
             fix = call("trim_token", self.path, self.owner, self.group)
-            return Change("take the blanks from the login token", fix, (self.path,))
+            return Change("remove the blanks around the login token", fix, (self.path,))
         if self.rights_differ(lines):
-            return Change(f"set rights of {self.path}", call("put_rights", self.path, *rights))
+            return Change(f"set permissions of {self.path}", call("put_rights", self.path, *rights))
         return None
 
     @staticmethod
     def value(lines: list[str]) -> str:
-        """The token itself; nothing of what could pose as a line of ours where it is shown."""
+        """Return the token; empty when it could forge a line of our output."""
         found = (decode(lines) or "").strip()
         return found if re.fullmatch("[!-~]{1,500}", found) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Password(PathItem):
-    """The password's hash, kept where the login page keeps it, so that there is one truth.
+    """The password's hash, in the file that the login page writes, too.
 
-    :param password: the one to set; None leaves what is there.
-    :param stamp: a file that the service reads, touched first: a run that dies in between leaves
-        a service that is visibly older than it, and the next run restarts it.
+    :param password: the one to set; None keeps the current one.
+    :param stamp: a file that the service reads, touched first: when the run dies in between, the
+        service is older than that file, and the next run restarts it.
     """
 
     mode: str = "0600"
@@ -56,16 +56,16 @@ class Password(PathItem):
     def compare(self, lines, touched):
         text = decode(lines)
         if text is None and lines[0].startswith("regular"):
-            raise Exit(f"{self.path} cannot be read by {self.owner}: mend its rights first")
+            raise Exit(f"{self.path} cannot be read by {self.owner}: correct its permissions first")
         config = settings_in(text or "{}")
         if config is None:
-            raise Exit(f"{self.path} is not valid JSON: mend it or move it away first")
+            raise Exit(f"{self.path} is not valid JSON: correct it or move it away first")
         there = config.setdefault("IdentityProvider", {}).get("hashed_password") or ""
         if self.password is None or fits(self.password, there):
             if not lines[0].startswith("regular") or not self.rights_differ(lines):
                 return None
             fix = call("put_rights", self.path, self.owner, self.group, self.mode)
-            return Change(f"set rights of {self.path}", fix)
+            return Change(f"set permissions of {self.path}", fix)
         config["IdentityProvider"]["hashed_password"] = hash_password(self.password)
         for older in OLDER:
             for name in ("hashed_password", "password"):
@@ -84,10 +84,10 @@ class Password(PathItem):
 
 
 def settings_in(text: str) -> dict | None:
-    """Read Jupyter's settings; None where they are of another shape, and Jupyter reads none."""
+    """Return Jupyter's settings; None for a shape that Jupyter does not read."""
     try:
         config = json.loads(text)
-        json.dumps(config, indent=2)  # what is deep can be read, and not be written
+        json.dumps(config, indent=2)  # deep nesting can be read, but not be written
     except (ValueError, RecursionError):
         return None
     if not isinstance(config, dict):

@@ -1,4 +1,4 @@
-"""Packages of Debian, and of Python in a virtual environment."""
+"""Debian packages, and Python packages in a virtual environment."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from invoke import Exit
 from ..render import program
 from .base import Change, Item, call, look, unpacked
 
-FILLED = re.compile(r"\+[A-Za-z0-9._-]+")  # the name of one that a run of ours has installed
+FILLED = re.compile(r"\+[A-Za-z0-9._-]+")  # the name of a package that we installed
 DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+-[A-Za-z0-9._+!]+")  # as in NAME-VERSION.dist-info
 
 
 @dataclass(frozen=True, kw_only=True)
 class Packages(Item):
-    """Debian packages, present. :param show: the ones whose versions the operator sees."""
+    """Debian packages that must be installed. :param show: those whose versions are shown."""
 
     names: tuple[str, ...]
     recommends: bool = False
@@ -26,7 +26,7 @@ class Packages(Item):
         return look("show_packages", *self.names)
 
     def versions(self, lines: list[str]) -> dict[str, str]:
-        """Name to version of what is installed."""
+        """Return the names and versions of those that are installed."""
         rows = (line.split("|") for line in lines if line.count("|") == 2)
         return {name: version for name, status, version in rows if status == "installed"}
 
@@ -37,7 +37,7 @@ class Packages(Item):
         return self.install(missing)
 
     def install(self, names: list[str]) -> Change:
-        """The change that installs these in one transaction."""
+        """Return the change that installs these in one transaction."""
         rest = str(self.recommends).lower(), *names
         return Change(
             f"install {', '.join(names)}",
@@ -63,11 +63,11 @@ class Venv(Item):
     owner: str
     home: str
     requirements: tuple[str, ...]
-    python: str = "python3"  # the interpreter that it is made from
+    python: str = "python3"  # the interpreter that creates it
     installer: str = "uv"
     core: tuple[str, ...] = ()  # paths (`*` allowed) that the service reads
-    anew: str = ""  # a stamp: made anew, unless the venv has it already
-    floors: tuple[str, ...] = ()  # requirements that hold for what is there, asked for or not
+    anew: str = ""  # a stamp: rebuild the venv, unless it has this one already
+    floors: tuple[str, ...] = ()  # minimum versions, also of what nobody asked for
     show: tuple[str, ...] = ()
     theirs = True
 
@@ -75,18 +75,18 @@ class Venv(Item):
         return look("show_venv", self.path)
 
     def parse(self, lines: list[str]) -> tuple[str, dict[str, str]]:
-        """Split into how far the last run came, and distribution names with versions."""
+        """Return how far the last run came, and distribution names with versions."""
         if lines[0] == "absent":
             return "absent", {}
         pairs = (row.rsplit("-", 1) for row in lines[1:] if DISTRIBUTION.fullmatch(row))
         return unpacked(lines[0]), {canonical(name): version for name, version in pairs}
 
     def lacking(self, there: dict[str, str], kept: list[str]) -> list[str]:
-        """The requirements that the distributions do not satisfy, and the floors they are below."""
+        """Return the requirements and the minimum versions that the distributions do not meet."""
         short = []
         for text in self.requirements:
             wanted = requirement(text)
-            if wanted.marker and text in kept:  # whether it holds here, the installer has decided
+            if wanted.marker and text in kept:  # the installer has evaluated its marker
                 continue
             version = there.get(canonical(wanted.name))
             if version is None or not wanted.specifier.contains(version, prereleases=True):
@@ -106,9 +106,9 @@ class Venv(Item):
             return None
         stamp = [f"# {self.anew}"] if self.anew else []
         fix = self.filled(self.path, repair or "no", stamp, self.coming(short))
-        why = ", anew" if repair == "anew" and record != "absent" else ""
+        why = ", from scratch" if repair == "anew" and record != "absent" else ""
         if record.strip() in ("filling", "changing"):
-            why = ", after a run that was cut off"
+            why = ", after an interrupted run"
         say = f"install {few(short or self.requirements)} into {self.path}"
         new_core = repair or any(text.startswith("jupyter") for text in short)
         touched_core = self.core if new_core else ()
@@ -117,19 +117,19 @@ class Venv(Item):
         return Change(say, fix, touched_core, needs=self.needs, would=would, room=400)
 
     def coming(self, short: list[str]) -> tuple[str, ...]:
-        """All that the installer is told: what is below a floor was not asked for by anybody."""
+        """Return the requirements for the installer, with unmet minimum versions of others."""
         return tuple(dict.fromkeys((*self.requirements, *short)))
 
     def filled(self, path: str, repair: str, stamp: list[str], coming) -> str:
-        """The call that installs, and in the end writes down for what."""
+        """Return the call that installs, and at the end records the requirements."""
         record = "\n".join([*self.requirements, *stamp])
         told = self.owner, self.home, self.python, repair, self.installer
         return call("fill_venv", path, *told, "\n".join(self.floors), record, *coming)
 
     def would(self, how: str, coming) -> str:
-        """The call that prints `name version` of what would come.
+        """Return the call that prints `name version` of what would be installed.
 
-        :param how: `see`, or `newer` to also take newer ones than those that will do.
+        :param how: `see`, or `newer` to also replace versions that meet the requirements.
         """
         told = self.installer, how, "\n".join(self.floors), *coming
         return call("would_fill", self.path, *told, text=program("install"))
@@ -140,9 +140,9 @@ class Venv(Item):
 
 
 def requirement(text: str):
-    """Read a pip requirement (PEP 508).
+    """Parse a pip requirement (PEP 508).
 
-    :raises Exit: when it is none.
+    :raises Exit: when it is not one.
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -150,13 +150,13 @@ def requirement(text: str):
         return Requirement(text)
     except InvalidRequirement:
         raise Exit(
-            f"{text!r} is not a pip requirement: mend lab.packages, or take it out of "
-            "~/.jupyter/packages.txt there"
+            f"{text!r} is not a pip requirement: correct lab.packages, or remove it from "
+            "~/.jupyter/packages.txt on the server"
         ) from None
 
 
 def below(there: dict[str, str], floors) -> list[str]:
-    """The floors that the distributions do not meet.
+    """Return the minimum versions that the distributions do not meet.
 
     :param there: canonical names -> versions.
     """
@@ -172,11 +172,11 @@ def below(there: dict[str, str], floors) -> list[str]:
 
 
 def few(names) -> str:
-    """Name them, or the first of many."""
+    """Return the names in a line, or the first six of them."""
     shown = ", ".join(names[:6])
     return shown if len(names) <= 6 else f"{shown} and {len(names) - 6} more"
 
 
 def canonical(name: str) -> str:
-    """Write a distribution's name as the index compares it (PEP 503)."""
+    """Return a distribution's name as the package index compares it (PEP 503)."""
     return re.sub("[-_.]+", "-", name).lower()

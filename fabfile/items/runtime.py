@@ -1,4 +1,4 @@
-"""How what runs is doing: only looked at; nothing is wanted of it."""
+"""The running JupyterLab, its kernels and the disk: only read, never changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from ..render import program
 from .base import Item, here, look
 
-# What a server says may be any number; these can be shown.
+# A server may report any number; these can be shown.
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 Percent = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
 Moment = Annotated[float, msgspec.Meta(ge=0, lt=2**33)]  # seconds since 1970: until the year 2242
@@ -19,14 +19,14 @@ Since = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Use(msgspec.Struct):
-    """What some processes take: bytes, and percent of one processor."""
+    """The use of some processes: memory in bytes, and percent of one processor."""
 
     memory: Count
     cpu: Percent
 
 
 class Unit(msgspec.Struct):
-    """The same of the whole unit, as systemd counts it, with its limit."""
+    """The use of the whole unit, as systemd counts it, with its limit."""
 
     memory: Count | None
     memory_limit: Count | None
@@ -35,7 +35,7 @@ class Unit(msgspec.Struct):
 
 
 class Running(Use, kw_only=True):
-    """A kernel, as JupyterLab tells of it: any of its words may be a notebook's."""
+    """A kernel, as JupyterLab reports it; a notebook may have written any of its strings."""
 
     id: str
     name: str
@@ -45,7 +45,7 @@ class Running(Use, kw_only=True):
 
 
 class Told(msgspec.Struct):
-    """What status.py prints."""
+    """The JSON that status.py prints."""
 
     now: Moment
     service: Unit
@@ -55,17 +55,17 @@ class Told(msgspec.Struct):
     newest: dict[str, str | None]
 
 
-# Made here, once: msgspec crashes when several threads are the first to decode into one class.
+# Created at import: msgspec crashes when several threads are the first to decode into one class.
 TOLD = msgspec.json.Decoder(Told)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Live(Item):
-    """JupyterLab as it runs, its kernels, and the disk; told by the server's own Python, if any.
+    """The running JupyterLab, its kernels, and the disk, as the server's Python reports them.
 
     :param target: the path of its socket, or its port.
-    :param token: the file of the token, which JupyterLab itself is asked with.
-    :param newest: ask the package index, too, which versions are to be had.
+    :param token: the file with the token for JupyterLab's API.
+    :param newest: also ask the package index for the newest versions.
     """
 
     target: str
@@ -85,14 +85,14 @@ class Live(Item):
         return None
 
     def disk(self, lines: list[str]) -> dict | None:
-        """Bytes that are free and in all, and where."""
+        """Return a path, with its free and total bytes; None when they are not known."""
         words = lines[0].split(None, 2) if lines else []
         if len(words) < 3 or not words[0].isdigit():
             return None
         return {"path": words[2], "free": int(words[0]), "total": int(words[1])}
 
     def told(self, lines: list[str]) -> dict:
-        """Return what Python found; nothing where there is none, or what is of another shape."""
+        """Return what status.py printed; nothing without Python, or in another shape."""
         answer = next((line for line in lines[1:] if line.startswith("{")), "")
         try:
             return msgspec.to_builtins(TOLD.decode(answer))

@@ -1,4 +1,4 @@
-"""Units that run with what is on disk, and the ports that they need."""
+"""Units that run with the current files, and the ports that they need."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ RUNNING = ("running", "waiting", "listening")  # a timer waits, a socket listens
 
 @dataclass(frozen=True, kw_only=True)
 class Service(Item):
-    """A unit that is enabled, runs, and runs with what is on disk now.
+    """A unit that is enabled, runs, and has read the current files.
 
-    :param reads: paths (`*` allowed): when one is newer than the process, it is started again.
+    :param reads: paths (`*` allowed): when one is newer than the process, `fix` is run.
     :param fix: the shell that checks and (re)starts or reloads it.
-    :param since: the property of systemd that says when it last read its files.
+    :param since: the systemd property that says when it last read its files.
     """
 
     unit: str
@@ -31,7 +31,7 @@ class Service(Item):
 
     @property
     def units(self) -> tuple[str, ...]:
-        """What systemd is asked about, all items' at once."""
+        """The units that `ask_systemd` gets, once for all items."""
         return (self.unit,)
 
     def read(self) -> str:
@@ -46,14 +46,14 @@ class Service(Item):
         if not running:
             say = f"start {self.unit}"
         elif touched & {self.unit, *self.reads}:
-            say = f"{self.verb} {self.unit}: what it reads is new"
+            say = f"{self.verb} {self.unit}: its files have changed"
         elif newer:
-            say = f"{self.verb} {self.unit}: {newer[0]} is newer than what runs"
+            say = f"{self.verb} {self.unit}: {newer[0]} is newer than the running process"
         elif state.get("UnitFileState") != "enabled":
             fix = call("enable_unit", self.unit)
             return Change(f"enable {self.unit}", fix, needs=self.needs)
         elif state.get("NeedDaemonReload") == "yes":
-            say = f"{self.verb} {self.unit}: its unit changed"
+            say = f"{self.verb} {self.unit}: its unit file has changed"
         else:
             return None
         return Change(say, self.fix, (self.unit,), needs=self.needs)
@@ -61,9 +61,9 @@ class Service(Item):
 
 @dataclass(frozen=True, kw_only=True)
 class Sleeper(Service):
-    """A unit that its socket starts when somebody asks: at rest it is as well as running.
+    """A unit that its socket starts on the first request; it may run or be stopped.
 
-    :param socket: the unit of that socket, which is to be there always; one `fix` mends both.
+    :param socket: the unit of that socket, which must always listen; one `fix` serves both.
     """
 
     socket: Service
@@ -77,7 +77,7 @@ class Sleeper(Service):
 
     @staticmethod
     def rests(lines: list[str]) -> bool:
-        """Whether it sleeps, or is about to; its own lines come first."""
+        """Check whether it is stopped, or stops now; its own lines come before its socket's."""
         state = next((line for line in lines if line.startswith("ActiveState=")), "")
         return state in ("ActiveState=inactive", "ActiveState=deactivating")
 
@@ -88,9 +88,9 @@ class Sleeper(Service):
         if mended:
             return replace(mended, touches=(self.unit, self.socket.unit))
         new = touched & {self.unit, *self.reads} or "NeedDaemonReload=yes" in mine
-        if "UnitFileState=enabled" in mine and not new:  # it would be up after every boot
+        if "UnitFileState=enabled" in mine and not new:  # it would start at every boot
             fix = call("systemctl", "disable", "-q", "--", self.unit)
-            return Change(f"leave {self.unit} to its socket at boot", fix)
+            return Change(f"disable {self.unit} at boot: its socket starts it", fix)
         if self.rests(mine) and not new:
             return None
         return super().compare([*mine, "UnitFileState=enabled"], touched)
@@ -111,9 +111,9 @@ def moment(text: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Port(Item):
-    """A TCP port that is free, or already the unit's own: looked at when the unit starts anew.
+    """A TCP port that is free or already the unit's, which is checked when the unit starts.
 
-    It stands after its Service, whose change says so; as a check it is run before all changes.
+    It follows its Service in the list, to see that start; the check itself runs before all changes.
     """
 
     port: int

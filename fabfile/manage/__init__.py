@@ -1,1 +1,1 @@
-"""Tasks for the days after the first."""
+"""Tasks for a server in use."""

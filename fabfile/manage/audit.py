@@ -1,4 +1,4 @@
-"""Try on the running server what an attacker would, and say which of it works."""
+"""Try attacks on the running server, and say which of them work."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ EXPOSED = {"standard": "6.6", "strict": "1.4"}  # of 10, as systemd-analyze secu
 
 
 def by_port(settings: Settings) -> str:
-    """A loopback port is everybody's on that server."""
+    """Return the setting if JupyterLab has a loopback port: every user of the server reaches it."""
     return f"lab.port: {settings.port}" if settings.port else ""
 
 
 def by_tls(settings: Settings) -> str:
-    """Without HTTPS all that is said can be heard."""
+    """Return the setting if there is no HTTPS: others on the network can read everything."""
     return "lab.tls: off" if not settings.secure else ""
 
 
 def by_sandbox(settings: Settings) -> str:
-    """The standard sandbox leaves sudo to those who have it."""
+    """Return the setting if the sandbox is the standard one, which leaves sudo usable."""
     return "lab.sandbox: standard" if settings.sandbox == "standard" else ""
 
 
 def by_limit(settings: Settings) -> str:
-    """Somebody wanted no limit of memory."""
+    """Return the setting if memory has no limit."""
     return "lab.memory_limit: infinity" if settings.memory_limit == "infinity" else ""
 
 
 def by_rate(settings: Settings) -> str:
-    """So many logins a minute that ten in a row are not too many."""
+    """Return the setting if it accepts ten logins in a row."""
     return f"lab.login_rate: {settings.login_rate}" if settings.login_rate > 60 else ""
 
 
 def by_site(settings: Settings) -> str:
-    """Its certificate, and which TLS it speaks, are those of the site that is there."""
+    """Return the setting if the certificate and the TLS versions belong to the user's own site."""
     return "lab.tls: theirs" if settings.tls == "theirs" else ""
 
 
 @dataclass(frozen=True)
 class Threat:
-    """What may happen, and what ends it: a task, with what follows it.
+    """A possible attack, and its remedy: a task, and the words after it.
 
-    :param chosen: gives the setting that leaves it open on purpose, or nothing.
+    :param chosen: returns the setting that allows it on purpose, or "".
     """
 
     what: str
@@ -67,39 +67,39 @@ class Threat:
 
 
 THREATS = {
-    "running": Threat("nothing runs that could be tried", "full"),
+    "running": Threat("no attack can be tried", "full"),
     "beside": Threat("another user of the server gets past Nginx to a port", "full", by_port),
     "ports": Threat(
-        "another user of the server reaches a program of JupyterLab's user at a port",
+        "another user of the server reaches a program of JupyterLab's user on a port",
         "packages",
-        more=" --remove what starts it, or end it in its notebook",
+        more=" --remove the package that starts it, or stop it in its notebook",
     ),
     "socket": Threat("another user of the server gets past Nginx to the socket", "systemd"),
-    "squat": Threat("another user takes JupyterLab's place, and the password", "full", by_port),
+    "squat": Threat("another user takes JupyterLab's place and gets the password", "full", by_port),
     "kernels": Threat("another user reads what a kernel computes", "full"),
-    "files": Threat("another user reads the hash, the token, or notebooks", "full"),
+    "files": Threat("another user reads the password hash, the token or notebooks", "full"),
     "guesses": Threat("somebody guesses the password", "nginx", by_rate),
-    "names": Threat("JupyterLab answers to names that are not its own", "nginx"),
-    "logs": Threat("a token is read in a log", "full"),
+    "names": Threat("JupyterLab answers to host names that are not its own", "nginx"),
+    "logs": Threat("a log contains a token", "full"),
     "version": Threat("a stranger learns which versions run", "nginx"),
     "pages": Threat("a token is guessed from the length of a compressed page", "nginx"),
     "proxy": Threat("another user's server is shown under JupyterLab's name", "nginx"),
-    "headers": Threat("another site frames the pages, or code is smuggled into them", "nginx"),
-    "cookies": Threat("another site, or a script, uses the cookie of a session", "nginx"),
-    "clear": Threat("the password is read on the way", "full", by_tls),
-    "oldtls": Threat("a browser is talked into a TLS that is broken", "nginx", by_site),
-    "certificate": Threat("the certificate ends", "tls", by_site),
-    "sandbox": Threat("code in a notebook reaches what it does not need", "systemd"),
+    "headers": Threat("another site frames the pages, or injects code into them", "nginx"),
+    "cookies": Threat("another site, or a script, uses a session's cookie", "nginx"),
+    "clear": Threat("the password is sent unencrypted", "full", by_tls),
+    "oldtls": Threat("a browser is downgraded to a broken TLS version", "nginx", by_site),
+    "certificate": Threat("the certificate expires soon", "tls", by_site),
+    "sandbox": Threat("code in a notebook reaches more of the server than it needs", "systemd"),
     "root": Threat("code in a notebook becomes root by sudo", "full", by_sandbox),
     "memory": Threat("a kernel takes all the memory of the server", "systemd", by_limit),
-    "hole": Threat("the server has a hole that everybody knows", "jupyter"),
+    "hole": Threat("jupyter-server has a known vulnerability", "jupyter"),
 }
 
 
 def script(settings: Settings, host, login: str) -> str:
-    """Return the shell that tries, on the server, as root.
+    """Return the shell script that tries the attacks, on the server as root.
 
-    :param login: the user who logs in.
+    :param login: the user who logs in by SSH.
     """
     values = {
         "instance": host.instance,
@@ -128,10 +128,10 @@ def script(settings: Settings, host, login: str) -> str:
 
 @task
 def audit(c):
-    """Try what an attacker would, and say what works.
+    """Try attacks on the server, and say which of them work.
 
-    It exits with 1 when something does. What the settings leave open on purpose is told, too, with
-    the setting, and is no failure.
+    The exit code is 1 when one works. An attack that your settings allow is shown with the setting,
+    and is no failure.
     """
     settings = load(c.config)
     if c.config.run.dry:
@@ -144,7 +144,7 @@ def audit(c):
     told = [row.groups() for row in map(ROW.fullmatch, words) if row]
     rows = [row for row in told if row[0] in THREATS]
     if not rows:
-        raise Exit(f"{name_of(c)}: nothing was tried; it said: {' '.join(words[-3:]) or 'nothing'}")
+        raise Exit(f"{name_of(c)}: no attack ran; last output: {' '.join(words[-3:]) or 'none'}")
     number = {"closed": 0, "OPEN": 0, "chosen": 0}
     for name, state, proof in rows:
         threat = THREATS[name]
@@ -154,13 +154,13 @@ def audit(c):
         say(f"  {state:<7} {threat.what}", routine=state == "closed")
         say(f"          {proof}", routine=state == "closed")
         if state == "chosen":
-            say(f"          as {chosen} says")
+            say(f"          allowed by {chosen}")
         elif state == "OPEN":
             say(f"          remedy: fab -H {name_of(c)} {threat.remedy}{threat.more}")
     for note in (word.removeprefix("note|") for word in words if word.startswith("note|")):
         say(f"  note    {note}")
     told = f"{number['closed']} of {count(len(rows), 'threat')} closed"
-    told += f", {number['chosen']} open as chosen" if number["chosen"] else ""
+    told += f", {number['chosen']} allowed by your settings" if number["chosen"] else ""
     if number["OPEN"]:
         raise Exit(f"{name_of(c)}: {told}, {number['OPEN']} open that should be closed")
     say(f"{name_of(c)}: {told}")

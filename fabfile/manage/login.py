@@ -1,4 +1,4 @@
-"""The two ways in: a password, and the token that the server made for itself."""
+"""The two ways to log in: by a password, or by the token that the server made."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from . import service
 
 
 def tell(c: Connection, state: State) -> None:
-    """Say where JupyterLab is and how to log in; the last lines of `full`."""
+    """Print the address of JupyterLab and how to log in: the last lines of `full`."""
     settings = load(c.config)
     token, lines = state.of(Token)
     say(f"\nJupyterLab is at {settings.url}/lab")
     if not settings.secure:
-        remedy = "lab.tls gives HTTPS" if settings.site == "own" else "give that site HTTPS"
-        say(f"  the password travels in clear, for all on the way to read: {remedy}")
+        remedy = "set lab.tls" if settings.site == "own" else "set up HTTPS in your site"
+        say(f"  warning: no HTTPS; the password is sent unencrypted: {remedy}")
     for other in state.host.neighbours:
         if other.domain == settings.domain.lower() and other.called != settings.instance.called:
-            say(f"  {other.user}'s pages are of the same site: what runs in them acts as you, too")
+            say(f"  warning: {other.user} uses the same domain; code in those pages can act as you")
     if settings.tls == "self-signed":
-        say(f"  browsers trust it once they have imported {settings.ca_folder}/ca.pem")
+        say(f"  browsers trust it after you import {settings.ca_folder}/ca.pem into them")
     item, login = state.of(Password)
     if item.shown(login):
         say(f"  log in with the password; with the token: fab -H {name_of(c)} token")
@@ -46,9 +46,9 @@ def tell(c: Connection, state: State) -> None:
 def token(c, rotate=False, yes=False):
     """Print the URL that logs in with the server's own token.
 
-    :param rotate: make a new token, end every session, by password, too, and start JupyterLab
-        again: running kernels end.
-    :param yes: with --rotate: do not ask, even when a kernel is computing.
+    :param rotate: make a new token, end all sessions (also those by password) and restart
+        JupyterLab: running kernels end.
+    :param yes: with --rotate: do not ask, even when a kernel is busy.
     """
     settings = load(c.config)
     if rotate:
@@ -59,23 +59,23 @@ def token(c, rotate=False, yes=False):
 
 
 def address(c: Connection, settings: Settings, site: str = "") -> str:
-    """The URL that logs in with the token.
+    """Return the URL that logs in with the token.
 
-    :param site: where it is to be reached, when that is not by its name.
+    :param site: scheme, host and port, when they are not those of the settings.
     """
     connection.open_connection(c, settings)
     item = Token(path=jupyter.TOKEN)
     _, (lines,) = read(c, [item], settings)
     if not item.value(lines):
-        raise Exit(f"no token there yet: fab -H {name_of(c)} jupyter makes one")
+        raise Exit(f"{name_of(c)} has no token yet: first run fab -H {name_of(c)} jupyter")
     return f"{site or settings.origin}{settings.base_path}/lab?token={item.value(lines)}"
 
 
 def renew(c: Connection, settings: Settings, yes: bool) -> None:
-    """Make a new token, and end all sessions: their cookies are signed with what goes away here.
+    """Make a new token, and end all sessions by removing the secret that signs their cookies.
 
-    In this order a run that is cut off leaves what was, or a token that is newer than the service,
-    which `full` starts again.
+    With this order, a run that is cut off leaves the old state, or a token that is newer than the
+    service; `full` then restarts that.
     """
     host, state, kernels = service.seen(c, settings)
     if not c.config.run.dry:
@@ -86,7 +86,7 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
         Change("make a new login token", call("put_token", path, host.user, host.group)),
     ]
     if state["state"] == "inactive":
-        say(f"  note          JupyterLab is stopped, and stays so: fab -H {name_of(c)} start")
+        say(f"  note          JupyterLab stays stopped until: fab -H {name_of(c)} start")
     else:
         changes.append(Change(f"restart {settings.instance.unit}", systemd.start(settings)))
     carry_out(c, host, *changes, whenever=True)
@@ -94,7 +94,7 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
 
 @task
 def password(c):
-    """Set the login password, from LAB_PASSWORD or asked for unseen."""
+    """Set the login password: from LAB_PASSWORD, or ask for it."""
     settings = load(c.config)
     if settings.password is None:
         settings = msgspec.structs.replace(settings, password=ask())

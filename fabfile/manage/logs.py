@@ -1,4 +1,4 @@
-"""What JupyterLab and Nginx have written down, as it comes."""
+"""The logs of JupyterLab and Nginx, in order of time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ..ssh import channel
 from ..ssh.errors import name_of
 from ..ui.console import say
 
-PULSE = 5  # seconds between two signs of life to the server's side, which ends without them
+PULSE = 5  # seconds between keep-alives to the server's side, which ends without them
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 ENTRY = re.compile(r"at (\d{1,10}(?:\.\d+)?) (jupyter|nginx|error)(?: (.*))?")
 OWN = re.compile(r"^\[([A-Z]) \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ ")  # Jupyter repeats the time
 
 
 def row(line: str) -> str:
-    """Write one line of logs.py for eyes: when, who, what.
+    """Return one line of logs.py for people to read: time, source, text.
 
-    :param line: `at MOMENT WHAT TEXT`.
+    :param line: `at SECONDS SOURCE TEXT`, with seconds since 1970.
     """
     when, what, text = ENTRY.fullmatch(line).groups()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(float(when)))
@@ -35,19 +35,19 @@ def row(line: str) -> str:
 
 @task
 def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
-    """Show what JupyterLab and Nginx wrote into their logs.
+    """Show the logs of JupyterLab and Nginx.
 
-    Each line has its time (UTC) and who wrote it: `jupyter` is the journal of the service, `nginx`
-    the requests to the site, `error` what Nginx itself complains of, its other sites included.
+    Each line has its time (UTC) and its source: `jupyter` is the journal of the service, `nginx`
+    the requests to the site, `error` the errors of Nginx, those of other sites included.
 
-    :param follow: go on with what comes, until Ctrl-C.
-    :param since: only what is newer, such as '1 hour ago', yesterday, or '2026-11-24 10:00'.
-    :param nginx: only what Nginx wrote.
-    :param jupyter: only what JupyterLab wrote.
-    :param lines: without --since: so many of the last lines of each.
+    :param follow: show new lines as they come, until Ctrl-C.
+    :param since: only newer lines, such as '1 hour ago', yesterday, or '2026-11-24 10:00'.
+    :param nginx: only the logs of Nginx.
+    :param jupyter: only the log of JupyterLab.
+    :param lines: without --since: how many of the last lines of each log.
     """
     if lines < 0:
-        raise Exit("logs: --lines takes a number, such as 50")
+        raise Exit("logs: --lines cannot be negative: give a number such as 50")
     what = [n for n, chosen in (("jupyter", jupyter), ("nginx", nginx)) if chosen]
     settings, where = load(c.config), name_of(c)
     host, _ = meet(c, settings)
@@ -61,11 +61,11 @@ def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
             if begun and ENTRY.fullmatch(line):
                 say(row(line))
             elif begun and line.startswith("unclear "):
-                raise Exit(f"--since {since}: no moment that systemd knows; write '1 hour ago', "
+                raise Exit(f"--since {since}: systemd knows no such time; write '1 hour ago', "
                            "yesterday, or '2026-11-24 10:00'")  # fmt: skip
             begun = begun or line == "go"
             words = [line] if begun and not line.startswith("at ") else words
-    except KeyboardInterrupt:  # that is how following ends
+    except KeyboardInterrupt:  # the usual end of --follow
         return
     if words[-1] != "go":
         raise Exit(f"{where}: the logs could not be read: {words[-1]}")

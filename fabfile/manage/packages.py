@@ -1,6 +1,6 @@
-"""Python packages beside those of the settings: added, removed, listed; kept by every later run.
+"""Python packages that are added to those of the settings; every later run keeps them.
 
-Owns ~/.jupyter/packages.txt, which says what was added.
+Owns ~/.jupyter/packages.txt, the list of added packages.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ..ui.console import count, say
 
 
 def given(text: str) -> list[str]:
-    """Split what is typed, as "numpy pandas>=2".
+    """Split a list that was typed, such as "numpy pandas>=2".
 
-    :raises Exit: for a word that is no pip requirement.
+    :raises Exit: for a word that is no pip requirement, or a version with a known vulnerability.
     """
     try:
         words = [text] if requirements.is_requirement(text) else shlex.split(text)
@@ -36,15 +36,15 @@ def given(text: str) -> list[str]:
         if not requirements.is_requirement(word):
             raise Exit(f"packages: {word!r} is not a pip requirement, such as numpy or 'pandas>=2'")
         known, _, version = word.partition("==")
-        for hole in minimum_versions.holes({canonical(known): version}) if version else ():
-            raise Exit(f"packages: {hole}")
+        for why in minimum_versions.holes({canonical(known): version}) if version else ():
+            raise Exit(f"packages: {why}")
     if not words:
         raise Exit("packages: name at least one, such as --add numpy")
     return words
 
 
 def with_more(added: tuple[str, ...], more: list[str]) -> tuple[str, ...]:
-    """What was added, and more: the newer word on a package counts."""
+    """Return the added requirements and more; for the same package the newer one counts."""
     names = set(map(name, more))
     return (*(text for text in added if name(text) not in names), *more)
 
@@ -53,13 +53,13 @@ def with_more(added: tuple[str, ...], more: list[str]) -> tuple[str, ...]:
 def packages(c, add="", remove="", list=False):
     """Add, remove or list Python packages; every later run keeps them.
 
-    :param add: pip requirements, as "numpy pandas>=2"; when they do not fit nothing changes.
-    :param remove: names of packages; refused when another one needs them.
-    :param list: show everything that is installed, not only what was asked for.
+    :param add: pip requirements, such as "numpy pandas>=2"; if they do not fit, nothing changes.
+    :param remove: names of packages; refused while another package needs them.
+    :param list: show all installed packages, not only the requested ones.
     """
     settings = load(c.config)
     if add and remove:
-        raise Exit("packages: --add or --remove, one after the other")
+        raise Exit("packages: --add and --remove exclude each other: run one after the other")
     more, fewer = given(add) if add else [], given(remove) if remove else []
     host, (lines,) = actions.meet(c, settings, [jupyter.venv(settings, Host())])
     venv = jupyter.venv(settings, host)
@@ -70,7 +70,7 @@ def packages(c, add="", remove="", list=False):
         chosen = msgspec.structs.replace(settings, added=with_more(host.added, more))
         converge(c, jupyter.items, chosen=chosen)
         if not set(more) <= set(host.added):
-            say(f"  new extensions of JupyterLab show after: fab -H {name_of(c)} restart")
+            say(f"  to load new extensions of JupyterLab: fab -H {name_of(c)} restart")
     elif fewer:
         drop(c, settings, host, venv, there, fewer)
     else:
@@ -78,20 +78,20 @@ def packages(c, add="", remove="", list=False):
 
 
 def drop(c, settings: Settings, host: Host, venv: Venv, there: dict[str, str], fewer) -> None:
-    """Uninstall, and forget that they were added.
+    """Uninstall packages, and remove them from the list of added ones.
 
-    :raises Exit: for what is not there, or what the settings ask for.
+    :raises Exit: for a package that is not installed, or that the settings ask for.
     """
     going = {name(word): word for word in fewer}
     asked = {name(text): text for text in requirements.wanted(settings, Host(cluster=host.cluster))}
     for canonical_name, word in going.items():
         if canonical_name in ("pip", "setuptools"):
-            raise Exit(f"packages: {word} stays: everything else is installed with it")
+            raise Exit(f"packages: {word} cannot be removed: it installs all others")
         if canonical_name in asked:
-            raise Exit(f"packages: {word} is asked for by your settings, or a cluster: "
-                       "take it out there first")  # fmt: skip
+            raise Exit(f"packages: {word} is needed by your settings or the cluster: "
+                       "remove it there first")  # fmt: skip
         if canonical_name not in there:
-            raise Exit(f"packages: {word} is not installed there")
+            raise Exit(f"packages: {word} is not installed on the server")
     kept = requirements.text(tuple(text for text in host.added if name(text) not in going))
     change = call("drop_packages", venv.path, host.user, host.home, host.under(jupyter.ADDED),
                   kept.removesuffix("\n"), *going)  # fmt: skip
@@ -99,7 +99,7 @@ def drop(c, settings: Settings, host: Host, venv: Venv, there: dict[str, str], f
 
 
 def show(settings: Settings, host: Host, there: dict[str, str], all: bool) -> None:
-    """Print what was asked for, with its version, and by whom; then what came along."""
+    """Print the requested packages with their source and version; then the others."""
     asked = dict.fromkeys(requirements.CLUSTER, "cluster") if host.cluster else {}
     asked |= dict.fromkeys(requirements.wanted(settings, Host()), "settings")
     asked |= dict.fromkeys(host.added, "added")
@@ -107,8 +107,8 @@ def show(settings: Settings, host: Host, there: dict[str, str], all: bool) -> No
         say(f"  {who:<8}  {text:<30}  {there.get(name(text), 'not installed')}")
     others = sorted(set(there) - set(map(name, asked)))
     for other in others if all else ():
-        say(f"  with it   {other:<30}  {there[other]}")
+        say(f"  also      {other:<30}  {there[other]}")
     if not all:
-        say(f"  with it   {count(len(others), 'other')}, which --list shows")
-    for hole in minimum_versions.holes(there):
-        say(f"  careful:  {hole}")
+        say(f"  also      {count(len(others), 'other')}, which --list shows")
+    for why in minimum_versions.holes(there):
+        say(f"  warning:  {why}")

@@ -1,4 +1,4 @@
-"""JupyterLab stopped, started, or started again, because somebody asked for it."""
+"""Tasks that stop, start and restart JupyterLab."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ..ui.console import count, may_ask, say
 
 
 def seen(c: Connection, settings: Settings) -> tuple[Host, dict, list[dict]]:
-    """Look at the unit and the kernels.
+    """Read the state of the unit and the running kernels.
 
-    :returns: the host, what live.condition() says of the unit, and the kernels that run.
+    :returns: the host, the unit's state as from collect.condition(), and the running kernels.
     :raises Exit: when there is no such unit.
     """
     unit, running = systemd.service(settings, ()), live(settings, newest=False)
     host, (lines, told, file) = meet(c, settings, [unit, running, systemd.needed(settings)])
     there = condition(unit, lines)
     if there["state"] == "absent" or file[0] == "absent":
-        raise Exit(f"{name_of(c)} has no {settings.instance.unit} yet, or another one than your "
-                   f"settings: first run fab -H {name_of(c)} full")  # fmt: skip
+        raise Exit(f"{name_of(c)} has no {settings.instance.unit} that matches your settings: "
+                   f"first run fab -H {name_of(c)} full")  # fmt: skip
     return host, there, running.told(told).get("kernels") or []
 
 
 def ends(kernels: list[dict]) -> str:
-    """Say which kernels will have ended; nothing when none runs."""
+    """Return a line about the kernels that will end; "" when none runs."""
     if not kernels:
         return ""
     names = [f"{one['notebook'] or one['name']} ({one['state'] or 'unknown'})" for one in kernels]
@@ -41,7 +41,7 @@ def ends(kernels: list[dict]) -> str:
 
 
 def consent(kernels: list[dict], yes: bool) -> None:
-    """Say which kernels end; on a terminal, ask first when one of them is at work.
+    """Print which kernels end; on a terminal, ask first when one of them is busy.
 
     :raises Exit: when the answer is no.
     """
@@ -51,7 +51,7 @@ def consent(kernels: list[dict], yes: bool) -> None:
     busy = [one for one in kernels if one["state"] == "busy"]
     if busy and not yes and may_ask():
         answer = input(
-            f"{count(len(busy), 'kernel')} busy: what it computes is lost. Go on? [y/N] "
+            f"{count(len(busy), 'kernel')} busy: the running computation is lost. Go on? [y/N] "
         )
         if answer.strip().lower() not in ("y", "yes"):
             raise Exit("nothing was changed")
@@ -59,10 +59,10 @@ def consent(kernels: list[dict], yes: bool) -> None:
 
 @task
 def restart(c, yes=False):
-    """Start JupyterLab again, and wait until it answers.
+    """Restart JupyterLab, and wait until it answers.
 
-    Kernels end, notebooks stay. It says which kernels run; on a terminal it asks first when one of
-    them is computing.
+    Kernels end, notebooks stay. The task names the running kernels; on a terminal it asks first
+    when one of them is busy.
 
     :param yes: do not ask.
     """
@@ -77,10 +77,10 @@ def restart(c, yes=False):
 
 @task
 def stop(c, yes=False):
-    """Stop JupyterLab, also over a reboot, until `start` or `full`.
+    """Stop JupyterLab until `start` or `full`, even after a reboot.
 
-    Kernels end, notebooks stay. It says which kernels run; on a terminal it asks first when one of
-    them is computing.
+    Kernels end, notebooks stay. The task names the running kernels; on a terminal it asks first
+    when one of them is busy.
 
     :param yes: do not ask.
     """
@@ -91,7 +91,7 @@ def stop(c, yes=False):
     fix = call("stop_units", settings.instance.door, settings.instance.unit)
     carry_out(c, host, Change(f"stop {settings.instance.unit}", fix), whenever=True)
     if not c.config.run.dry:
-        say(f"  it stays stopped, until: fab -H {name_of(c)} start")
+        say(f"  it stays stopped until: fab -H {name_of(c)} start")
 
 
 @task
@@ -100,7 +100,7 @@ def start(c):
     settings = load(c.config)
     host, state, _ = seen(c, settings)
     if state["state"] == "active" and state["enabled"]:
-        say(f"  {settings.instance.unit} runs already; fab -H {name_of(c)} restart starts it anew")
+        say(f"  {settings.instance.unit} runs already; to restart it: fab -H {name_of(c)} restart")
         return
     carry_out(
         c, host, Change(f"start {settings.instance.unit}", systemd.start(settings)), whenever=True

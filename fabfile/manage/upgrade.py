@@ -1,7 +1,7 @@
-"""Newer packages without a risk: another venv is built beside the one that serves, tried, and put
-in its place at once; the one before is kept, so that the way back takes seconds.
+"""Upgrades without risk: a new venv is built beside the current one, tested, and swapped in.
 
-Owns ~/project/.venvs; ~/project/venv is a link into it after the first upgrade.
+The previous venv is kept, so that a roll back takes seconds.
+Owns ~/project/.venvs; ~/project/venv is a symbolic link into it after the first upgrade.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ LOCK = "jupyterlab.lock"
 
 
 def stamped() -> str:
-    """The name of a new venv: when it was begun."""
+    """Return the current time (UTC), which is the name of a new venv."""
     return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
 
 
 @task
 def upgrade(c, lock=False, yes=False):
-    """Take the newest versions: built beside, tried, then swapped in.
+    """Upgrade to the newest versions: build, test, then swap in.
 
-    Whatever fails on the way leaves the old ones serving. JupyterLab starts again with the
-    new ones; it says which kernels end, and asks when one is computing.
+    If a step fails, the old versions keep serving. JupyterLab restarts with the new ones; the task
+    names the kernels that end, and asks when one is busy.
 
-    :param lock: leave lab.lock aside, and write the exact versions there, for a fleet to install.
+    :param lock: ignore lab.lock, and write the exact versions there, for a fleet to install.
     :param yes: do not ask.
     """
     settings = load(c.config)
     if lock and not console.SINK.get().alone:
-        raise Exit("upgrade --lock is for one host: the others then install what it wrote")
+        raise Exit("upgrade --lock is for one host: run it there, then set lab.lock for the others")
     file = settings.lock or LOCK
     if lock:
         settings = msgspec.structs.replace(settings, lock="")
@@ -67,18 +67,18 @@ def upgrade(c, lock=False, yes=False):
         if coming:
             say(f"{name_of(c)}: {few([arrow(name, there, coming) for name in chief(coming)])}")
         if by_hand:
-            say(f"  installed by hand, and coming along: {few(by_hand)}")
+            say(f"  installed by hand, and kept: {few(by_hand)}")
         if elsewhere:
-            say(f"  from no index, to be installed by hand again: {few(sorted(elsewhere))}")
+            say(f"  from no package index; install again by hand: {few(sorted(elsewhere))}")
         agree(c, kernels, yes)
         actions.carry_out(c, host, *steps(settings, host, venv))
         if c.config.run.dry:
             return
         there = now(c, settings, venv)
         say(f"  jupyter  {versions(there)}")
-        say(f"  what was before is kept: fab -H {name_of(c)} rollback")
+        say(f"  to roll back to the previous versions: fab -H {name_of(c)} rollback")
         if host.cluster:
-            say(f"  its workers still have the versions before: fab -H {name_of(c)} cluster")
+            say(f"  its workers have old versions; to upgrade them: fab -H {name_of(c)} cluster")
     if lock and not c.config.run.dry:
         exact = {name: there[name] for name in there if name not in elsewhere}
         count = requirements.write_lock(
@@ -86,46 +86,46 @@ def upgrade(c, lock=False, yes=False):
         )
         say(f"  lock     {file}: {console.count(count, 'exact version')}; "
             f"a fleet installs them with lab.lock: {file}")  # fmt: skip
-        say(f"  note     it holds what is in the venv of {host.user}, who could have put anything "
-            "there: read it before others install it")  # fmt: skip
+        say(f"  note     it lists the venv of {host.user}, who could have put anything there: "
+            "read it before others install it")  # fmt: skip
 
 
 @task
 def rollback(c, anyway=False, yes=False):
-    """Serve from the venv before the last upgrade again.
+    """Roll back to the venv from before the last upgrade.
 
-    A second time, it serves from the newer one again.
+    A second rollback returns to the newer venv.
 
-    :param anyway: also when a version in it has a known hole.
-    :param yes: do not ask, even when a kernel is computing.
+    :param anyway: also when a version in it has a known vulnerability.
+    :param yes: do not ask, even when a kernel is busy.
     """
     settings = load(c.config)
     venv, host, there, kernels = meet(c, settings)
     before = now(c, settings, replace(venv, path=host.under(jupyter.previous(settings))))
     if not before:
         raise Exit(
-            f"there is none before: {jupyter.previous(settings)} is made by "
+            f"there is no previous venv: {jupyter.previous(settings)} is made by "
             f"fab -H {name_of(c)} upgrade"
         )
-    for hole in () if anyway else minimum_versions.holes(before):
-        raise Exit(f"the one before would be worse: {hole}; --anyway takes it all the same")
+    for why in () if anyway else minimum_versions.holes(before):
+        raise Exit(f"rollback refused: {why}; to use that version all the same: --anyway")
     say(f"{name_of(c)}: {arrow('jupyterlab', there, before)}")
     agree(c, kernels, yes)
     back = call("roll_back", host.user, host.under(settings.project))
-    change = Change("serve from the venv before", f"{back} {systemd.start(settings)}")
+    change = Change("serve from the previous venv", f"{back} {systemd.start(settings)}")
     actions.carry_out(c, host, change, jupyter.assets(settings, host).change())
 
 
 def agree(c, kernels: list[dict], yes: bool) -> None:
-    """Say which kernels end, and ask if need be."""
+    """Print which kernels end, and ask if one is busy."""
     if not c.config.run.dry:
         service.consent(kernels, yes)
 
 
 def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str], list[dict]]:
-    """Read the host, its venv, what is in that, and the kernels that run.
+    """Read the host, its venv, the packages in that, and the running kernels.
 
-    :raises Exit: when there is none yet, or no service that runs with it.
+    :raises Exit: when there is no venv yet, or no service that uses it.
     """
     running = live(settings, newest=False)
     symbols = [jupyter.venv(settings, Host()), systemd.needed(settings), running]
@@ -133,18 +133,18 @@ def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str], list[dict]]
     venv = jupyter.venv(settings, host)
     record, there = venv.parse(lines)
     if record == "absent" or unit[0] == "absent":
-        raise Exit(f"it is not yet as your settings have it: first run fab -H {name_of(c)} full")
+        raise Exit(f"the server does not match your settings: first run fab -H {name_of(c)} full")
     return venv, host, there, running.told(told).get("kernels") or []
 
 
 def now(c, settings: Settings, venv: Venv) -> dict[str, str]:
-    """What is in a venv now: canonical names and versions."""
+    """Return the packages that are in a venv now: canonical names and versions."""
     _, (lines,) = read(c, [venv], settings)
     return venv.parse(lines)[1]
 
 
 def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
-    """Ask the installer what would come, without root and without writing.
+    """Ask the installer what it would install, without root and without writing.
 
     :returns: canonical names and versions; None when it could not tell.
     """
@@ -157,7 +157,7 @@ def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
 
 
 def roots(c, settings: Settings) -> tuple[set[str], set[str]]:
-    """Ask for what somebody installed by name, by our hand or their own, and what from no index."""
+    """Return the packages that were installed by name, and those from no package index."""
     python = f"{quote(settings.venv)}/bin/python - roots 2>/dev/null"
     lines = ask_user(c, settings, f"{python} {here(program('needs'))}")
     rows = [line.split() for line in lines if line.count(" ") == 1]
@@ -166,7 +166,7 @@ def roots(c, settings: Settings) -> tuple[set[str], set[str]]:
 
 
 def steps(settings: Settings, host: Host, venv: Venv) -> list[Change]:
-    """Build, try, swap."""
+    """Return the changes that build a venv, test it, and swap it in."""
     project = host.under(settings.project)
     new = f"{host.under(settings.venvs)}/{stamped()}"
     named = map(requirements.name, requirements.chosen(settings, host))
@@ -177,27 +177,27 @@ def steps(settings: Settings, host: Host, venv: Venv) -> list[Change]:
     first = (call("intend", "path", host.under(settings.venvs)), call("same_disk", *ours),
              call("clear_venvs", *ours))  # fmt: skip
     build = venv.filled(new, "no", [], venv.requirements)
-    what = "packages, imports, a JupyterLab of its own, a kernel"
+    what = "packages, imports, JupyterLab, a kernel"
     swap = call("swap_venv", *ours, new)
     return [
-        Change(f"build another venv, {new} ({settings.installer})",
+        Change(f"build a new venv, {new} ({settings.installer})",
                "\n".join([*first, undo, build]), room=400),
-        Change(f"try it: {what}", "\n".join([undo, call("check_venv", new, *told)])),
+        Change(f"test it: {what}", "\n".join([undo, call("check_venv", new, *told)])),
         Change("serve from it", f"{swap} {systemd.start(settings)}"),
         jupyter.assets(settings, host).change(),
     ]  # fmt: skip
 
 
 def chief(coming: dict[str, str]) -> list[str]:
-    """The names, those that people know first."""
+    """Return the names in order, those of Jupyter first."""
     return sorted(coming, key=lambda name: (not name.startswith("jupyter"), name))
 
 
 def arrow(name: str, there: dict[str, str], coming: dict[str, str]) -> str:
-    """Say from which version to which."""
+    """Return a package with its old and new version."""
     return f"{name} {there.get(name, 'none')} -> {coming.get(name, 'none')}"
 
 
 def versions(there: dict[str, str]) -> str:
-    """The versions that people know."""
+    """Return the versions of the best known packages, as text."""
     return ", ".join(f"{name} {there[name]}" for name in jupyter.SHOW if name in there)

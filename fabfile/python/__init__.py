@@ -1,1 +1,1 @@
-"""What goes into a virtual environment."""
+"""The Python packages of the virtual environment."""

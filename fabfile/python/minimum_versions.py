@@ -1,4 +1,4 @@
-"""The oldest versions without a known hole; which ones, and why, is data: minimum_versions.txt."""
+"""The oldest versions without a known vulnerability; minimum_versions.txt lists them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from ..items import below, canonical
 
 DATA = Path(__file__).with_suffix(".txt")
-SERVER = "jupyter-server"  # never left to what others ask for: JupyterLab alone takes an older one
+SERVER = "jupyter-server"  # always required, as JupyterLab alone accepts an older one
 
 
 @functools.cache
 def floors() -> dict[str, tuple[str, str]]:
-    """Canonical name of a distribution -> the requirement that it must meet, and the hole else."""
+    """Return canonical name -> its requirement, and the vulnerability of older versions."""
     from packaging.requirements import Requirement
 
     rows = [row.partition("  # ") for row in DATA.read_text().splitlines() if row[:1] not in "# "]
@@ -21,15 +21,15 @@ def floors() -> dict[str, tuple[str, str]]:
 
 
 def texts() -> tuple[str, ...]:
-    """The requirements alone, as constraints for an installer."""
+    """Return the requirements alone, as constraints for an installer."""
     return tuple(text for text, _ in floors().values())
 
 
 def holes(there: dict[str, str]) -> list[str]:
-    """A sentence for each distribution with a known hole: its version, and what the hole is.
+    """Return a sentence for each distribution with a vulnerability: its version, and which one.
 
     :param there: canonical names -> versions.
     """
     names = {text: name for name, (text, _) in floors().items()}
     found = [names[text] for text in below(there, texts())]
-    return [f"{name} {there[name]} has a known hole, {floors()[name][1]}" for name in found]
+    return [f"{name} {there[name]} has a vulnerability, {floors()[name][1]}" for name in found]

@@ -1,4 +1,4 @@
-"""What goes into the venv: from the settings, from files of the operator's, from `fab packages`."""
+"""The requirements of the venv: from the settings, the operator's files, and `fab packages`."""
 
 from __future__ import annotations
 
@@ -13,63 +13,63 @@ from ..items.packages import requirement
 from ..settings import Settings
 from . import minimum_versions
 
-# What a cluster needs: arrays, dataframes, the dashboard, and its way through JupyterLab.
+# The requirements of a cluster: arrays, dataframes, the dashboard, and its way through JupyterLab.
 CLUSTER = "dask[dataframe,diagnostics,distributed]", "jupyter-server-proxy"
-# jsonschema checks addresses with it. Without it, jsonschema makes a parser for that whenever
-# JupyterLab starts, which takes more than half of the start.
+# jsonschema checks addresses with it. Without it, jsonschema builds a parser at every start of
+# JupyterLab, which takes more than half of that start.
 QUICK = "rfc3987"
-TOOLS = {"pip", "setuptools"}  # they install the others, and are nobody's wish
-ANEW = "make it anew with fab -H david@1.1.1.1 upgrade --lock"
+TOOLS = {"pip", "setuptools"}  # they install the others; nobody asks for them
+ANEW = "create it again with fab -H david@1.1.1.1 upgrade --lock"
 
 
 def wanted(settings: Settings, host: Host) -> tuple[str, ...]:
-    """Every pip requirement, each once; never a server with a known hole, nor a slow start."""
+    """Return every pip requirement once, with those for a safe server and a fast start."""
     server, _ = minimum_versions.floors()[minimum_versions.SERVER]
-    others = pins(settings) or (QUICK,)  # a lock is the whole of it
+    others = pins(settings) or (QUICK,)  # a lock is complete
     return tuple(dict.fromkeys((*chosen(settings, host), *others, server)))
 
 
 def chosen(settings: Settings, host: Host) -> tuple[str, ...]:
-    """Those that somebody asked for by name."""
+    """Return the requirements that somebody asked for, and those of a cluster."""
     return asked(settings, host) + (CLUSTER if members(settings, host) else ())
 
 
 def asked(settings: Settings, host: Host) -> tuple[str, ...]:
-    """The same without what a cluster needs."""
+    """Return the requirements that somebody asked for, without those of a cluster."""
     return settings.packages + of_file(settings) + added(settings, host)
 
 
 def proxied(settings: Settings, host: Host) -> bool:
-    """Whether whatever listens there may be shown under our name: where somebody asked for that."""
+    """Check whether jupyter-server-proxy may show all ports: not if only a cluster needs it."""
     if not members(settings, host):
         return True
     return "jupyter-server-proxy" in map(name, asked(settings, host))
 
 
 def members(settings: Settings, host: Host) -> tuple[str, ...]:
-    """The workers that there are, or are to be: `HOST NAME` of each."""
+    """Return `HOST NAME` of each worker: those that this run sets, else those of the host."""
     return host.cluster if settings.members is None else settings.members
 
 
 def added(settings: Settings, host: Host) -> tuple[str, ...]:
-    """What `fab packages --add` put there, or is to put there now."""
+    """Return what `fab packages` added: what this run sets, else what the host has."""
     return host.added if settings.added is None else settings.added
 
 
 def text(requirements: tuple[str, ...]) -> str:
-    """The file that keeps what was added."""
-    return "\n".join(["# What `fab packages` added, a pip requirement a line.", *requirements, ""])
+    """Return the text of the file that records what was added."""
+    return "\n".join(["# Added by `fab packages`, a pip requirement a line.", *requirements, ""])
 
 
 def of_file(settings: Settings) -> tuple[str, ...]:
-    """The requirements of lab.requirements."""
+    """Return the requirements in the file lab.requirements."""
     return tuple(lines("requirements", settings.requirements)) if settings.requirements else ()
 
 
 def pins(settings: Settings) -> tuple[str, ...]:
-    """The exact versions of lab.lock.
+    """Return the exact versions of lab.lock.
 
-    :raises Exit: for a line that is not one, and for a version with a known hole.
+    :raises Exit: for a line that is not one, and for a version with a vulnerability.
     """
     if not settings.lock:
         return ()
@@ -80,19 +80,19 @@ def pins(settings: Settings) -> tuple[str, ...]:
     there = {canonical(name): version for name, version in (row.split("==") for row in rows)}
     for hole in minimum_versions.holes(there):
         raise Exit(
-            f"lab.lock: {settings.lock}: {hole}: make it anew with fab -H HOST upgrade --lock"
+            f"lab.lock: {settings.lock}: {hole}: create it again with fab -H HOST upgrade --lock"
         )
     return tuple(rows)
 
 
 def write_lock(path: Path, there: dict[str, str], when: str) -> int:
-    """Write exact versions, whole or not at all; give their number.
+    """Write exact versions to a file, completely or not at all, and return their number.
 
     :param there: canonical names -> versions.
-    :param when: when, and where from.
+    :param when: the time, and the host that they are from.
     """
     rows = [f"{name}=={there[name]}" for name in sorted(set(there) - TOOLS)]
-    head = f"# By `fab upgrade --lock`, {when}; lab.lock names this file."
+    head = f"# Written by `fab upgrade --lock`, {when}; lab.lock names this file."
     new = path.with_name(f".{path.name}.new")
     try:
         new.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
@@ -103,25 +103,25 @@ def write_lock(path: Path, there: dict[str, str], when: str) -> int:
 
 
 def lines(setting: str, name: str) -> list[str]:
-    """The requirements in a file of this machine, without comments.
+    """Return the requirements in a file of this machine, without comments.
 
-    :raises Exit: when it cannot be read, or holds what is no requirement.
+    :raises Exit: when it cannot be read, or a line is not a requirement.
     """
     try:
         text = Path(name).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        why = getattr(problem, "strerror", None) or "is not a text"
+        why = getattr(problem, "strerror", None) or "is not a text file"
         raise Exit(f"lab.{setting}: {name}: {why}") from None
     rows = (re.sub(r"(^|\s)#.*", "", row).strip() for row in text.splitlines())
     rows = [row for row in rows if row]
     for row in rows:
         if not is_requirement(row):
-            raise Exit(f"lab.{setting}: {name}: {row!r} is not a pip requirement: leave it out")
+            raise Exit(f"lab.{setting}: {name}: {row!r} is not a pip requirement: remove it")
     return rows
 
 
 def is_requirement(text: str) -> bool:
-    """Whether it is a name with versions, as pip has them (PEP 508)."""
+    """Check whether a text is a pip requirement (PEP 508)."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -132,5 +132,5 @@ def is_requirement(text: str) -> bool:
 
 
 def name(text: str) -> str:
-    """The canonical name of what a requirement asks for."""
+    """Return the canonical name of the distribution that a requirement names."""
     return canonical(requirement(text).name)

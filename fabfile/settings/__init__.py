@@ -1,4 +1,4 @@
-"""fabric.yaml and the environment: read and checked."""
+"""Settings: fabric.yaml and the environment, read and checked."""
 
 from .loader import DEFAULTS, NAMES, Settings, load, refuse_unknown, within
 

@@ -1,4 +1,4 @@
-"""Passwords: held so that they cannot be printed, hashed as Jupyter hashes them."""
+"""Passwords: hidden from all output, and hashed as Jupyter hashes them."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from invoke import Exit
 
 
 class Secret:
-    """A text that no format, log or traceback prints; only `reveal()` gives it."""
+    """A text that no format, log or traceback prints; only `reveal()` returns it."""
 
     __slots__ = ("_text",)
 
@@ -20,42 +20,42 @@ class Secret:
         return "***"
 
     def reveal(self) -> str:
-        """The text itself."""
+        """Return the text itself."""
         return self._text
 
 
 def check(text: str) -> Secret:
-    """Accept what the login page can accept, too: it strips blanks and knows no control characters.
+    """Return a password as the login page takes it: without blanks at both ends.
 
-    :raises Exit: with the reason and the remedy.
+    :raises Exit: for an empty password, or one with control characters.
     """
     if not text.strip():
         raise Exit("the password is empty: set LAB_PASSWORD to one, or unset it to use the token")
     if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
-        raise Exit("the password has a line break or control character: choose one without")
+        raise Exit("the password has a line break or control character: choose another")
     return Secret(text.strip())
 
 
 def given() -> Secret | None:
-    """Take the password from LAB_PASSWORD, if the environment has it."""
+    """Return the password from LAB_PASSWORD; None when that is not set."""
     text = os.environ.get("LAB_PASSWORD")
     return None if text is None else check(text)
 
 
 def ask() -> Secret:
-    """Ask for a password twice, unseen."""
+    """Ask for a password twice, without showing it."""
     import getpass
 
     if not sys.stdin.isatty():
-        raise Exit("no terminal to ask on: give the password in the environment, LAB_PASSWORD")
+        raise Exit("there is no terminal to ask for the password: set LAB_PASSWORD")
     first = check(getpass.getpass("New password for JupyterLab: "))
     if check(getpass.getpass("Once more: ")).reveal() != first.reveal():
-        raise Exit("the two are not the same; nothing was changed")
+        raise Exit("the two passwords are not the same; nothing was changed: run again")
     return first
 
 
 def given_ca_passphrase() -> Secret | None:
-    """Take the passphrase of the private CA from LAB_CA_PASSPHRASE, if the environment has it."""
+    """Return the passphrase of the private CA from LAB_CA_PASSPHRASE; None when that is not set."""
     text = os.environ.get("LAB_CA_PASSPHRASE")
     if text == "":
         raise Exit("LAB_CA_PASSPHRASE is empty: set it to the passphrase, or unset it")
@@ -63,10 +63,10 @@ def given_ca_passphrase() -> Secret | None:
 
 
 def ca_passphrase(key) -> Secret:
-    """Take the passphrase from LAB_CA_PASSPHRASE, or ask for it, unseen.
+    """Return the passphrase from LAB_CA_PASSPHRASE, or ask for it without showing it.
 
-    :param key: the file that it opens.
-    :raises Exit: when nobody can be asked.
+    :param key: the key file that it opens.
+    :raises Exit: when there is no terminal to ask on.
     """
     import getpass
 
@@ -74,30 +74,30 @@ def ca_passphrase(key) -> Secret:
 
     given = given_ca_passphrase()
     if not given and not may_ask():
-        raise Exit(f"{key} has a passphrase, and something is to be signed: give it in the "
-                   "environment, LAB_CA_PASSPHRASE")  # fmt: skip
+        raise Exit(f"{key} is needed to sign a certificate, but has a passphrase: put it into "
+                   "LAB_CA_PASSPHRASE")  # fmt: skip
     return given or Secret(getpass.getpass(f"Passphrase of {key}: "))
 
 
-LONGEST = 500  # letters of a hash: Jupyter's have a hundred
+LONGEST = 500  # characters of a hash: Jupyter's have about 100
 
 
 def hasher():
-    """Argon2id with the parameters that jupyter_server uses (jupyter_server/auth/security.py)."""
+    """Return Argon2id with jupyter_server's parameters (jupyter_server/auth/security.py)."""
     from argon2 import PasswordHasher
 
     return PasswordHasher(memory_cost=10240, time_cost=10, parallelism=8)
 
 
 def hash_password(password: Secret) -> str:
-    """Hash a password into the form `argon2:...` that Jupyter reads."""
+    """Return the hash of a password in the form that Jupyter reads, `argon2:...`."""
     return f"argon2:{hasher().hash(password.reveal())}"
 
 
 def fits(password: Secret, hashed: str) -> bool:
     """Check a password against Jupyter's hash: argon2, or the older `algorithm:salt:digest`.
 
-    The hash comes from a server: one that would take much of this machine is none of Jupyter's.
+    The hash comes from a server: one that would cost much memory or time is not Jupyter's.
     """
     if not isinstance(hashed, str) or len(hashed) > LONGEST:
         return False
@@ -114,7 +114,7 @@ def fits(password: Secret, hashed: str) -> bool:
             return False
     algorithm, _, rest = hashed.partition(":")
     salt, _, digest = rest.partition(":")
-    odd = algorithm.startswith("shake")  # whose digest has no length of its own
+    odd = algorithm.startswith("shake")  # its digests have no fixed length
     if odd or algorithm not in hashlib.algorithms_available or not digest:
         return False
     salted = password.reveal().encode() + salt.encode("ascii", "replace")

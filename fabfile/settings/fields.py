@@ -1,7 +1,7 @@
-"""The kinds of settings: each checks a value, and says in words what it is for and what it accepts.
+"""Kinds of settings: each checks a value, and describes its purpose and what it accepts.
 
-These words are the only ones there are: a bad value is told them, and fabric.yaml and
-docs/settings.md are made of them (reference.py).
+Messages about bad values, fabric.yaml and docs/settings.md are all made of these descriptions
+(reference.py).
 """
 
 from typing import Annotated, Literal
@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # of a host name
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # one part of a host name, RFC 1123
 PATH = r"(?!.*/\.\.?(/|\Z))~?(/[\w.+@-]+)+"
 HERE = "a path on your own machine"
 
 
 def said(purpose: str, accepts: str, example=None, **check) -> Meta:
-    """What a setting is for, what it accepts, a value to show where the default shows little."""
+    """Describe a setting; the example is shown where the default says little."""
     shown = None if example is None else [example]
     return Meta(title=purpose or None, description=accepts or None, examples=shown, **check)
 
@@ -31,7 +31,7 @@ Package = text(r"[A-Za-z0-9][^\s#].*|[A-Za-z0-9]")  # a pip requirement
 def number(low: int, high: int, purpose: str, example: int | None = None, none: str = ""):
     """Declare a whole number within [low, high].
 
-    :param none: what null means, if that is accepted, too.
+    :param none: the meaning of null, if null is accepted, too.
     """
     accepts = f"{low} to {high}" + (f", or null: {none}" if none else "")
     return Annotated[int, said(purpose, accepts, example, ge=low, le=high)]
@@ -43,7 +43,7 @@ def flag(purpose: str):
 
 
 def choice(*values: str, purpose: str):
-    """Declare one of some words."""
+    """Declare a choice between some words."""
     accepts = f"{', '.join(values[:-1])} or {values[-1]}"
     return Annotated[Literal[values], said(purpose, accepts)]
 
@@ -54,6 +54,6 @@ def several(kind, purpose: str, accepts: str, example: list[str] | None = None, 
 
 
 def words(kind) -> dict:
-    """Give what was declared: `title` (what it is for), `description` (accepts), `examples`."""
+    """Return what was declared: `title` (the purpose), `description` (accepts), `examples`."""
     schema = msgspec.json.schema(kind)
     return schema if "description" in schema else schema["anyOf"][0]

@@ -1,8 +1,8 @@
-"""Groups of fabric.yaml: hosts, the users that have a JupyterLab there, and what they all share.
+"""Groups of fabric.yaml: hosts, the users with a JupyterLab there, and the settings they share.
 
-A group is a list of hosts, or `hosts:`, `users:` and `lab:`. With users each of them is one to run
-on, written USER/HOST; without, those who log in. Settings of the group count more than `lab:` of
-the whole file, and in them {user} and {host} are the ones that it is about.
+A group is a list of hosts, or has `hosts:`, `users:` and `lab:`. With users, a task runs for each
+user on each host, written USER/HOST; without, for the user who logs in. Settings of a group
+override `lab:` of the whole file; {user} and {host} in them are replaced for each target.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ KEYS = ("hosts", "users", "lab")
 
 
 def listed(names) -> list[str]:
-    """Give the names of a list, or of comma-separated words."""
+    """Return the names of a list, or of comma-separated words."""
     words = names.split(",") if isinstance(names, str) else names or []
     return [word for word in (str(name).strip() for name in words) if word]
 
 
 def parts(config, name: str) -> tuple[list[str], list[str], dict]:
-    """The hosts, users and settings of a group.
+    """Return the hosts, users and settings of a group.
 
-    :raises Exit: for a group that has something else.
+    :raises Exit: for a group with other keys.
     """
     group = config["groups"][name]
     if not hasattr(group, "keys"):
@@ -38,15 +38,15 @@ def parts(config, name: str) -> tuple[list[str], list[str], dict]:
 
 
 def members(config, name: str) -> list[str]:
-    """What a group is run on."""
+    """Return the targets of a group: USER/HOST each, or HOST when it has no users."""
     hosts, users, _ = parts(config, name)
     return [f"{user}/{host}" for host in hosts for user in users] if users else hosts
 
 
 def personal(c: Connection, user: str = "") -> Connection:
-    """Give a connection the settings of the groups that it belongs to.
+    """Put the settings of its groups into a connection, and return the connection.
 
-    :param user: whose JupyterLab it is about, where a fleet runs for one.
+    :param user: the owner of the JupyterLab, when a fleet runs for one user.
     """
     lab, mine = c.config["lab"], {}
     if user:
@@ -56,7 +56,7 @@ def personal(c: Connection, user: str = "") -> Connection:
         hosts, users, shared = parts(c.config, name)
         if shared and (not users or who in users) and any(same(c, host) for host in hosts):
             mine |= {key: filled(value, who, c.original_host) for key, value in shared.items()}
-    heavier = (getattr(c.config, "_runtime", None) or {}).get("lab") or {}  # of the option -f
+    heavier = (getattr(c.config, "_runtime", None) or {}).get("lab") or {}  # -f FILE
     for key, value in mine.items():
         if key not in heavier or key == "user":
             lab[key] = value
@@ -64,7 +64,7 @@ def personal(c: Connection, user: str = "") -> Connection:
 
 
 def same(c: Connection, host: str) -> bool:
-    """Whether a host of a group is the one of a connection; without a user it is anybody's."""
+    """Check whether a host of a group is that of a connection; without a user, any user fits."""
     user, at, _ = host.rpartition("@")
     there = Connection(host, config=c.config)
     return (there.original_host, there.port) == (c.original_host, c.port) and (
@@ -73,7 +73,7 @@ def same(c: Connection, host: str) -> bool:
 
 
 def filled(value, user: str, host: str):
-    """A setting with {user} and {host} replaced."""
+    """Return a setting with {user} and {host} replaced."""
     if not isinstance(value, str):
         return value
     return value.replace("{user}", user).replace("{host}", host)

@@ -1,7 +1,7 @@
 """Read and check every setting, once.
 
-The layers are Invoke's own (fabric.yaml, FABRIC_LAB_* in the environment, -f FILE); this module
-only checks what they came to, and turns it into one immutable value.
+Invoke merges the layers (fabric.yaml, FABRIC_LAB_* in the environment, -f FILE); this module
+checks the result and turns it into one immutable value.
 """
 
 import difflib
@@ -17,20 +17,20 @@ from .fields import words
 from .kernel import KERNEL, Kernel
 from .schema import Settings
 
-UNSEEN = "anew", "added", "members", "password"  # what only a task sets
+UNSEEN = "anew", "added", "members", "password"  # never in fabric.yaml
 NAMES = tuple(n for n in Settings.__struct_fields__ if n not in UNSEEN)
 LISTS = ("packages", "system_packages", "content_from", "workers", "ca_names")
 DEFAULTS = {"hosts": None, "groups": {}, "lab": {**dict.fromkeys(NAMES), "kernels": {}}}
 
 
 def meaning(kind) -> str:
-    """Say in words what a setting of a kind accepts, and what it is for."""
+    """Return what a kind of setting accepts, and its purpose."""
     known = words(kind)
     return f"{known['description']}: {known['title']}"
 
 
 def checked(path: str, value, kind):
-    """Turn a value into its kind.
+    """Convert a value to its kind.
 
     :raises Exit: with the setting's path, the value and what is accepted.
     """
@@ -41,14 +41,14 @@ def checked(path: str, value, kind):
 
 
 def load(config) -> Settings:
-    """Check the `lab:` part of an Invoke/Fabric config.
+    """Return the checked settings of the `lab:` part of an Invoke/Fabric config.
 
-    :param config: the context's `config`; None means "not set" there, so the environment's
-        strings arrive uncast and `FABRIC_LAB_RECOMMENDS=false` is false.
+    :param config: the context's `config`. None means "not set" there, so that strings of the
+        environment arrive uncast and `FABRIC_LAB_RECOMMENDS=false` is false.
     :raises Exit: with the setting's path, its value and what is accepted.
     """
     named = getattr(config, "_runtime_path", None)
-    if named and not os.path.exists(named):  # Invoke would go on without it
+    if named and not os.path.exists(named):  # Invoke would ignore that
         raise Exit(f"-f {named}: no such file")
     known_at_top = set(type(config).global_defaults()) | set(DEFAULTS)
     refuse_unknown("", config, known_at_top)
@@ -58,18 +58,18 @@ def load(config) -> Settings:
             f"lab: {given_here!r} is not a group of settings: write `lab:` and indented lines"
         )
     if "password" in given_here:
-        raise Exit("lab.password: a password is not for a file: put it into LAB_PASSWORD")
+        raise Exit("lab.password: a password does not belong in a file: set LAB_PASSWORD")
     refuse_unknown("lab.", given_here, NAMES)
     if any(name.startswith("FABRIC_LAB_KERNELS") for name in os.environ):
-        raise Exit("FABRIC_LAB_KERNELS: kernels cannot come from the environment: put them into "
+        raise Exit("FABRIC_LAB_KERNELS: kernels cannot be set in the environment: put them into "
                    "fabric.yaml, or into a file for -f")  # fmt: skip
     variables = (name for name in os.environ if name.startswith("FABRIC_LAB_"))
     refuse_unknown("FABRIC_LAB_", variables, [f"FABRIC_LAB_{name.upper()}" for name in NAMES])
     chosen = {name: given_here[name] for name in NAMES if given_here[name] is not None}
     chosen |= uncast(config)
-    if chosen.get("tls") is False:  # YAML reads `off` as a truth value
+    if chosen.get("tls") is False:  # YAML reads `off` as false
         chosen["tls"] = "off"
-    for name in LISTS:  # from the environment: words
+    for name in LISTS:  # the environment has one string
         if isinstance(chosen.get(name), str):
             chosen[name] = chosen[name].split()
     values = {}
@@ -88,7 +88,7 @@ def load(config) -> Settings:
 
 
 def checked_kernels(path: str, given, kind) -> dict[str, Kernel]:
-    """Turn the group of kernels into values, each checked under its own path."""
+    """Convert the group of kernels, and check each value under its own path."""
     if not hasattr(given, "items"):
         raise Exit(f"{path}: {given!r} is not accepted; give {meaning(kind)}")
     from ..python.requirements import is_requirement
@@ -97,10 +97,10 @@ def checked_kernels(path: str, given, kind) -> dict[str, Kernel]:
     for name, keys in given.items():
         own = f"{path}.{name}"
         if not re.fullmatch(KERNEL, str(name)):
-            raise Exit(f"{path}: {name!r} is not a kernel's name; give small letters, digits, - "
+            raise Exit(f"{path}: {name!r} is not a kernel name; give lower-case letters, digits, - "
                        "and _, a letter first; python3 is JupyterLab's own")  # fmt: skip
         if not hasattr(keys, "items"):
-            raise Exit(f"{own}: {keys!r} is not accepted; give a group, as "
+            raise Exit(f"{own}: {keys!r} is not accepted; give a group such as "
                        "{packages: [pandas]}")  # fmt: skip
         refuse_unknown(f"{own}.", keys, Kernel.__struct_fields__)
         values = dict(keys.items())
@@ -112,15 +112,15 @@ def checked_kernels(path: str, given, kind) -> dict[str, Kernel]:
             if not is_requirement(text):
                 raise Exit(f"{own}.packages: {text!r} is not a pip requirement")
         if found[name].venv and {"packages", "python"} & set(values):
-            raise Exit(f"{own}: venv is one of your own, which is left as it is: leave that "
-                       "out, or packages and python")  # fmt: skip
+            raise Exit(f"{own}: your own venv is never changed: remove venv, or packages and "
+                       "python")  # fmt: skip
     return found
 
 
 def refuse_at_odds(settings: Settings) -> None:
-    """Refuse settings that are well alone, but not together."""
+    """Refuse settings that contradict each other."""
     if settings.tls == "files" and not (settings.tls_certificate and settings.tls_key):
-        raise Exit("lab.tls: files needs lab.tls_certificate and lab.tls_key, two files of yours")
+        raise Exit("lab.tls: files needs lab.tls_certificate and lab.tls_key: set both")
     names = settings.ca_names
     if (
         settings.tls == "self-signed"
@@ -128,28 +128,28 @@ def refuse_at_odds(settings: Settings) -> None:
         and not any(within(settings.domain, n) for n in names)
     ):
         raise Exit(f"lab.ca_names: {' '.join(names)}: lab.domain, {settings.domain}, is none of "
-                   "these, nor below one: add it")  # fmt: skip
+                   "these names, nor below one: add it")  # fmt: skip
     if settings.tls == "letsencrypt" and settings.http_port != 80:
         raise Exit(
-            f"lab.http_port: {settings.http_port}: Let's Encrypt asks at port 80; remove it, or "
-            "choose lab.tls: self-signed or files"
+            f"lab.http_port: {settings.http_port}: Let's Encrypt connects to port 80: remove "
+            "lab.http_port, or choose lab.tls: self-signed or files"
         )
     if settings.tls == "letsencrypt" and "." not in settings.domain:
-        raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: give "
+        raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: set "
                    "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
     if settings.site == "include" and not settings.base_path:
-        raise Exit("lab.site: include needs lab.base_path, the folder of that site under which "
-                   "JupyterLab is to be, such as /jupyter")  # fmt: skip
+        raise Exit("lab.site: include needs lab.base_path, the path prefix of JupyterLab in that "
+                   "site, such as /jupyter")  # fmt: skip
     if settings.site == "include" and settings.certified:
-        raise Exit(f"lab.tls: {settings.tls}: with lab.site: include the certificate is that of "
-                   "the site that is there: give theirs, or off where it has none")  # fmt: skip
+        raise Exit(f"lab.tls: {settings.tls}: with lab.site: include the existing site has the "
+                   "certificate: choose theirs, or off if it has none")  # fmt: skip
     if settings.site == "own" and settings.tls == "theirs":
-        raise Exit("lab.tls: theirs goes with lab.site: include, for a site that is there")
+        raise Exit("lab.tls: theirs needs lab.site: include: set that, or another lab.tls")
     for name in ("cull_busy", "cull_connected"):
         if getattr(settings, name) and not settings.cull_after:
             raise Exit(f"lab.{name}: no kernel is ended without lab.cull_after: set that, too")
     if settings.port and settings.sleep_after:
-        raise Exit(f"lab.port: {settings.port}: what sleeps is woken by its unix socket: remove "
+        raise Exit(f"lab.port: {settings.port}: only a unix socket can wake JupyterLab: remove "
                    "lab.port or lab.sleep_after")  # fmt: skip
     if settings.secure and settings.https_port == settings.http_port:
         raise Exit(
@@ -158,14 +158,14 @@ def refuse_at_odds(settings: Settings) -> None:
 
 
 def within(domain: str, name: str) -> bool:
-    """Whether a name is another one, or below it."""
+    """Check whether a domain is a name, or below it."""
     return f".{domain.lower()}".endswith(f".{name.lower()}")
 
 
 def uncast(config) -> dict[str, str]:
-    """Give the environment's own words where they count: Invoke casts `false` to True.
+    """Return the environment's own strings where they count: Invoke casts `false` to True.
 
-    Only a file named by -f has more weight than the environment.
+    Only a file named by -f overrides the environment.
     """
     heavier = (getattr(config, "_runtime", None) or {}).get("lab") or {}
     words = {name: os.environ.get(f"FABRIC_LAB_{name.upper()}") for name in NAMES}
@@ -173,7 +173,7 @@ def uncast(config) -> dict[str, str]:
 
 
 def refuse_unknown(prefix: str, given, known) -> None:
-    """Refuse the first key that is not known, naming the nearest one that is."""
+    """Refuse the first unknown key, and name the nearest known one."""
     for key in given:
         if key not in known:
             path = key if str(key).startswith(prefix) else f"{prefix}{key}"

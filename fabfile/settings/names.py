@@ -1,35 +1,35 @@
-"""What one JupyterLab on a server is called, and where all that is named after it stands.
+"""The name of one JupyterLab on a server, and all names and paths that are made of it.
 
-Several people may have one each on the same server: with `lab.name: anna` one is `jupyterlab-anna`
-there. Whoever's it is, its files in the home have the usual names: a user has one.
+Several people may have one each on the same server: with `lab.name: anna` it is `jupyterlab-anna`.
+Its files in the home have the same names for every user: each user has one JupyterLab.
 """
 
 from dataclasses import dataclass
 
-BESIDE = "/etc/nginx/jupyterlab*/at"  # the folders where sites of ours look for one another
-FIRST = "jupyterlab"  # what the only one is called
-# Words that are parts of other names of ours: the unit jupyterlab-backup is not somebody's.
+BESIDE = "/etc/nginx/jupyterlab*/at"  # folders through which our sites find each other
+FIRST = "jupyterlab"  # the default of lab.name
+# Reserved words: jupyterlab-backup is a unit of every instance, so nobody may be called backup.
 TAKEN = "acme|backup|certificate|doctor|fab|login|scheduler|tls|worker"
 NICKNAME = rf"(?!({FIRST}-)?({TAKEN})(-|\Z))(?!.*-({TAKEN}|)\Z)({FIRST}-)?[a-z][a-z0-9-]{{0,23}}"
-PARTS = tuple(f"-{word}" for word in TAKEN.split("|"))  # how the names of its other units end
+PARTS = tuple(f"-{word}" for word in TAKEN.split("|"))  # the ends of its other names
 SYSTEMD = "/etc/systemd/system"
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One of them. :param name: as lab.name has it."""
+    """A JupyterLab on a server. :param name: lab.name."""
 
     name: str = FIRST
 
     @property
     def called(self) -> str:
-        """The name of its unit, its site, its folders."""
+        """The name of its unit, site and folders."""
         whole = self.name == FIRST or self.name.startswith(f"{FIRST}-")
         return self.name if whole else f"{FIRST}-{self.name}"
 
     @property
     def variable(self) -> str:
-        """The same, where no hyphen may be: in the names of Nginx's variables."""
+        """The name without hyphens, for Nginx's variables."""
         return self.called.replace("-", "_")
 
     # --- the service ---
@@ -54,7 +54,7 @@ class Instance:
 
     @property
     def tmpfiles(self) -> str:
-        """The rule that makes the folder of its socket at boot."""
+        """The rule that makes the folder of its socket at boot, tmpfiles.d(5)."""
         return f"/etc/tmpfiles.d/{self.called}.conf"
 
     @property
@@ -64,22 +64,22 @@ class Instance:
 
     @property
     def socket(self) -> str:
-        """The one that Nginx knows."""
+        """The socket that Nginx connects to."""
         return f"{self.run}/jupyter.sock"
 
     @property
     def own_socket(self) -> str:
-        """Where systemd holds that one: nobody's, but Jupyter wants one."""
+        """The socket that Jupyter insists on making, where systemd holds the other; unused."""
         return f"{self.run}/server.sock"
 
     @property
     def runtime(self) -> str:
-        """The folder for the sockets of kernels, where the usual one has too long a name."""
+        """The folder for the sockets of kernels, where the usual path is too long."""
         return f"{self.run}/runtime"
 
     @property
     def pages(self) -> str:
-        """What its pages are made of, compressed, for Nginx."""
+        """The folder of its compressed static files, which Nginx serves."""
         return f"/var/cache/{self.called}"
 
     # --- its site ---
@@ -90,37 +90,37 @@ class Instance:
 
     @property
     def enabled(self) -> str:
-        """Nginx takes the first site for names that nobody has: the last one takes none away."""
+        """The link to the site, read last: Nginx's first site answers for unknown host names."""
         return f"/etc/nginx/sites-enabled/zz-{self.called}"
 
     @property
     def former(self) -> str:
-        """Where the link was before."""
+        """The former path of that link."""
         return f"/etc/nginx/sites-enabled/{self.called}"
 
     @property
     def http(self) -> str:
-        """Read before the sites, which name its log format."""
+        """The file with the log format, read before the sites that use it."""
         return f"/etc/nginx/conf.d/00-{self.called}.conf"
 
     @property
     def certificates(self) -> str:
-        """The folder of its certificates, and of its locations in somebody else's site."""
+        """The folder of its certificates, and of its locations in an existing site."""
         return f"/etc/nginx/{self.called}"
 
     @property
     def locations(self) -> str:
-        """What somebody else's site brings in."""
+        """The file that an existing site includes."""
         return f"{self.certificates}/locations.conf"
 
     @property
     def line(self) -> str:
-        """The line by which it does; where nothing fits the pattern, Nginx brings in nothing."""
+        """The line that includes it: a pattern, because Nginx accepts one that fits no file."""
         return f"include {self.certificates}/*.conf;"
 
     @property
     def beside(self) -> str:
-        """Where a site of ours looks, under its name, for what is in a folder of its URL."""
+        """The folder from which our site includes the locations below its host name."""
         return f"{self.certificates}/at"
 
     @property
@@ -129,17 +129,17 @@ class Instance:
 
     @property
     def webroot(self) -> str:
-        """Where a file proves to an ACME server who we are."""
+        """The folder of the files that an ACME server asks for, RFC 8555."""
         return f"/var/lib/{self.called}-acme"
 
     @property
     def hook(self) -> str:
-        """What gives a new certificate of an ACME server to Nginx."""
+        """The program that gives a renewed certificate to Nginx."""
         return f"/usr/local/sbin/{self.called}-certificate"
 
     @property
     def jail(self) -> str:
-        """Fail2ban's."""
+        """The jail of fail2ban."""
         return f"/etc/fail2ban/jail.d/{self.called}.conf"
 
     @property
@@ -168,40 +168,40 @@ class Instance:
 
     @property
     def scheduler(self) -> str:
-        """The unit that hands out what is to be computed."""
+        """The unit of the cluster's scheduler."""
         return f"{self.called}-scheduler.service"
 
     @property
     def worker(self) -> str:
-        """The unit that computes, on each other host."""
+        """The unit of a worker, on each other host."""
         return f"{self.called}-worker.service"
 
     @property
     def scheduler_socket(self) -> str:
-        """The unit of the socket at which that shows itself."""
+        """The unit of the socket of the scheduler's dashboard."""
         return f"{self.called}-scheduler.socket"
 
     @property
     def scheduler_folder(self) -> str:
-        """What the scheduler reads and root alone writes: certificates, what Dask loads first."""
+        """The folder of what the scheduler reads and only root writes: certificates, preloads."""
         return f"/etc/{self.called}-scheduler"
 
     @property
     def scheduler_venv(self) -> str:
-        """Root's folder with a copy of the venv, for the scheduler, who cannot see the home."""
+        """The scheduler's copy of the venv, owned by root: the scheduler cannot see the home."""
         return f"/var/cache/{self.called}-scheduler"
 
     @property
     def dashboard(self) -> str:
-        """Where the scheduler shows what goes on: a socket for JupyterLab's user alone."""
+        """The socket of the scheduler's dashboard, for JupyterLab's user alone."""
         return f"/run/{self.called}-scheduler/dashboard.sock"
 
     @property
     def members(self) -> str:
-        """Which hosts those are: root's file."""
+        """The file with the hosts of the cluster, owned by root."""
         return f"/var/lib/{self.called}-fab/cluster"
 
     @property
     def seat(self) -> str:
-        """The folder of a worker in its user's home: venv, certificate, what it puts aside."""
+        """The folder of a worker in its user's home: venv, certificate, spilled data."""
         return f"~/{self.called}-worker"

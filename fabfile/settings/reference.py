@@ -1,4 +1,4 @@
-"""What people read, made of the code: fabric.yaml, docs/settings.md and docs/symptoms.md."""
+"""Files that are generated from the code: fabric.yaml, docs/settings.md, docs/symptoms.md."""
 
 from __future__ import annotations
 
@@ -10,65 +10,65 @@ from .fields import words
 from .kernel import Kernel
 from .schema import Settings
 
-# the setting before which a subject begins -> its heading, and what to read about it
+# the first setting of a section -> the section's heading, and where to read more
 SUBJECTS = {
     "domain": ("Name, user and folder", "[On your own server](own-server.md)."),
-    "packages": ("What is installed", "[Packages and versions](day-2.md#packages-and-versions)."),
-    "port": ("Where it listens", "[On your own server](own-server.md)."),
-    "tls": ("HTTPS", "[Where certificates come from](security.md#https)."),
-    "login_rate": ("Strangers", "[What is defended](security.md)."),
-    "upload_limit": ("Sizes and patience", "[When one of these is too small](troubleshooting.md)."),
-    "sandbox": ("What notebooks may use", "[The two sandboxes](security.md#the-two-sandboxes)."),
-    "cull_after": ("Idle", "[Idle kernels, and a server that sleeps](day-2.md#idle)."),
+    "packages": ("Packages", "[Packages and versions](day-2.md#packages-and-versions)."),
+    "port": ("Ports", "[On your own server](own-server.md)."),
+    "tls": ("HTTPS", "[The sources of certificates](security.md#https)."),
+    "login_rate": ("Protection", "[Security](security.md)."),
+    "upload_limit": ("Sizes and timeouts", "[When one of these is too small](troubleshooting.md)."),
+    "sandbox": ("Limits of notebooks", "[The two sandboxes](security.md#the-two-sandboxes)."),
+    "cull_after": ("Idle kernels", "[Idle kernels, and a sleeping JupyterLab](day-2.md#idle)."),
     "backup_schedule": ("Backups", "[Backups](day-2.md#backups)."),
     "hosts_file": ("Your own machine", "[From your machine to the server](own-server.md#the-way)."),
 }
 ABOVE = """\
-# Your settings. Everything has a default, so an untouched file is a good one. Every line can also
-# come from the environment (FABRIC_LAB_DOMAIN=...) or from a file of your own (fab -f FILE ...).
-# No password goes here: it is LAB_PASSWORD in the environment, or the prompt of `fab password`.
-# docs/settings.md says more.
+# Your settings. Each has a default, so this file works unchanged. You can also set each one in the
+# environment (FABRIC_LAB_DOMAIN=...) or in another file (fab -f FILE ...). Passwords do not belong
+# here: set LAB_PASSWORD in the environment, or answer the prompt of `fab password`.
+# Read more in docs/settings.md.
 
-# hosts: [david@1.1.1.1]              # then `fab nginx` does without -H
+# hosts: [david@1.1.1.1]              # then `fab nginx` needs no -H
 # groups: {lab: [a, b]}               # then `fab fleet full --on lab` runs on both;
-#                                     # with users and settings of their own: docs/several.md
+#                                     # groups with users and settings: docs/several.md
 
 lab:
 """
 INTRODUCTION = """\
 # Settings
 
-<!-- made of fabfile/knobs.py by `invoke docs`: change it there -->
+<!-- generated from fabfile/settings/schema.py by `invoke docs`: edit that file -->
 
-A setting stands in `fabric.yaml` under `lab:`, as `domain: lab.example.org`. It can also come from
-the environment, as `FABRIC_LAB_DOMAIN=lab.example.org` (lists as words with spaces in between), or
-from a file of its own, named by the option `-f`. That file counts most, then the environment, then
-`fabric.yaml`. What is misspelt or of the wrong kind is refused, with its path and what is accepted.
+Settings are in `fabric.yaml` under `lab:`, such as `domain: lab.example.org`. The environment
+overrides them: `FABRIC_LAB_DOMAIN=lab.example.org` (lists as words separated by spaces). A file
+named by the option `-f` overrides both. A misspelt setting or a bad value is refused: the message
+names the setting and says what it accepts.
 
 ```console
-$ fab --dry -H david@1.1.1.1 full          # what a change of settings would change there
-$ fab -H david@1.1.1.1 full                # brings it about
+$ fab --dry -H david@1.1.1.1 full          # shows what a change of settings would change
+$ fab -H david@1.1.1.1 full                # applies it
 ```
 
-Beside `lab:` there are `hosts:`, a list of servers for tasks without `-H`, and `groups:`, named
-lists of them for `fab fleet`, perhaps with users and [settings of their own](several.md). A
-password is no setting: that of JupyterLab comes from `LAB_PASSWORD` or the prompt of
+Next to `lab:` there can be `hosts:`, a list of servers for tasks without `-H`, and `groups:`, named
+lists of servers for `fab fleet`, with or without users and [their own settings](several.md).
+Passwords are not settings: that of JupyterLab comes from `LAB_PASSWORD` or the prompt of
 `fab password`, that of sudo from `FABRIC_SUDO_PASSWORD` or `--prompt-for-sudo-password`.
 """
 SYMPTOMS = """\
-# What one sees, why, and what helps
+# Symptoms, causes and remedies
 
-<!-- made of fabfile/ailments.py by `invoke docs`: change it there -->
+<!-- generated from fabfile/doctor/causes.py by `invoke docs`: edit that file -->
 
-What `fab -H david@1.1.1.1 doctor` looks for, in the order of what causes what. It shows what proves
-it, too. More, by where it happens: [Troubleshooting](troubleshooting.md).
+`fab -H david@1.1.1.1 doctor` looks for these causes, and shows the evidence for each. A cause comes
+before its consequences. See also [Troubleshooting](troubleshooting.md), sorted by place.
 
 """
-HEAD = "| setting | default | accepted | what it is for |\n|---|---|---|---|\n"
+HEAD = "| setting | default | accepted | purpose |\n|---|---|---|---|\n"
 
 
 def shown(value) -> str:
-    """Write a value as YAML has it in one line."""
+    """Return a value as YAML in one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {shown(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -77,18 +77,18 @@ def shown(value) -> str:
 
 
 def example(name: str):
-    """A value of a setting to show: its default, or one that says more."""
+    """Return the value of a setting to show: its example, or else its default."""
     return words(Settings.__annotations__[name]).get("examples", [getattr(Settings(), name)])[0]
 
 
 def remark(name: str) -> str:
-    """What stands behind a setting in fabric.yaml; of a choice, also what there is to choose."""
+    """Return the comment on a setting in fabric.yaml; for a choice, with the accepted words."""
     known = words(Settings.__annotations__[name])
     return (f"{known['description']}: " if "enum" in known else "") + known["title"]
 
 
 def yaml() -> str:
-    """The text of fabric.yaml: the domain, and all others as remarks."""
+    """Return the text of fabric.yaml: the domain, and all other settings as comments."""
     lines = []
     for name in NAMES:
         value = example(name)
@@ -101,7 +101,7 @@ def yaml() -> str:
 
 
 def row(name: str, kind, default) -> str:
-    """A setting as a row of a table."""
+    """Return a setting as a row of a table."""
     known = words(kind)
     usual = f"`{shown(default)}`" if default not in ("", None, (), {}) else ""
     cells = f"`{name}`", usual, known["description"], known["title"]
@@ -109,7 +109,7 @@ def row(name: str, kind, default) -> str:
 
 
 def page() -> str:
-    """The text of docs/settings.md."""
+    """Return the text of docs/settings.md."""
     parts, defaults = [INTRODUCTION], Settings()
     for name in NAMES:
         if name in SUBJECTS:
@@ -123,14 +123,14 @@ def page() -> str:
 
 
 def symptoms() -> str:
-    """What `fab doctor` looks for, as a page."""
+    """Return the text of docs/symptoms.md."""
     return SYMPTOMS + table()
 
 
 def write(root: Path) -> list[str]:
-    """Write them into the project's folder, and tell what became of each.
+    """Write the generated files into the project's folder; return a line about each.
 
-    A fabric.yaml that sets more than the one that is made here holds somebody's own settings.
+    A fabric.yaml with other values than the generated one holds the user's settings: it is kept.
     """
     from invoke.vendor.yaml import safe_load
 
@@ -142,7 +142,7 @@ def write(root: Path) -> list[str]:
     }
     if settings.exists() and safe_load(settings.read_text()) != safe_load(yaml()):
         del files[settings]
-        told.append(f"{settings.name} holds settings of yours: left as it is")
+        told.append(f"{settings.name} has your settings: left as it is")
     for path, text in files.items():
         path.write_text(text)
         told.append(f"wrote {path.relative_to(root)}")

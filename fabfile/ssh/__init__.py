@@ -1,1 +1,1 @@
-"""The one way to speak to a server."""
+"""SSH: the only way to a server."""

@@ -1,4 +1,4 @@
-"""Speak to the server: `ask` as the login user, `apply` as root. The only module that does."""
+"""Commands on the server: `ask` as the login user, `apply` as root. All commands run from here."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from .errors import name_of
 from .keepalive import begin
 from .sudo import ask_password, once, refuses
 
-LINE = 1 << 20  # bytes of one line of a server's at most: a longer one is no answer
-ANSWER = 1 << 24  # bytes of a whole answer at most
-SECONDS = 120  # until an answer has come, unless the caller knows better
+LINE = 1 << 20  # bytes: the longest line of an answer
+ANSWER = 1 << 24  # bytes: the longest answer
+SECONDS = 120  # seconds until the whole answer must be here, by default
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PROXIES = " ".join(  # how root gets out of there, which is no secret of root's
+PROXIES = " ".join(  # the environment's proxies: users may know them
     f'${{{name}:+"{name}=${name}"}}'
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 )
-MAGIC = b"\x1f\x8b\x08"  # how gzip's output begins, RFC 1952
+MAGIC = b"\x1f\x8b\x08"  # the first bytes of gzip's output, RFC 1952
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What goes to and fro beside a command and its lines.
+    """Options of a command that exchanges more than input and lines.
 
-    :param source: what is sent after the input, piece by piece; the script must know how much it
-        reads of that, for a terminal has no end.
-    :param sink: takes all that comes after the line `go`, both streams, instead of lines.
-    :param pulse: leave its input open, and send a line end every so many seconds: while they come,
-        somebody is here.
-    :param ready: the line with which the command says that it reads its input now.
+    :param source: more input, sent in pieces; the script must know its length, because a terminal
+        has no end of input.
+    :param sink: takes all output after the line `go`, both streams, instead of lines.
+    :param pulse: seconds between line ends that are sent on the open input, so that the command
+        notices when the operator is gone; 0 closes the input.
+    :param ready: the line that the command prints when it reads its input.
     """
 
     source: Iterable[bytes] = ()
@@ -63,12 +63,12 @@ def converse(
 ):
     """Run one command and yield its lines (both streams) as they come; return its exit status.
 
-    :param stdin: its input, which shows in no process list; with `prompts`, `tty` or a source it
-        waits until a line `go` came, else it is sent at once.
-    :param prompts: text without a line end -> function that gives the answer to it.
-    :param tty: give it a terminal, for a sudo that wants one.
-    :param beside: what goes to and fro with it.
-    :raises Exit: for a line, or an answer, that is larger than any.
+    :param stdin: its input, which no process list shows; with `prompts`, `tty` or a source it is
+        sent after the line `go`, else at once.
+    :param prompts: text without a line end -> function that returns the answer.
+    :param tty: run it on a terminal, for a sudo that requires one.
+    :param beside: more that it exchanges.
+    :raises Exit: for a line or an answer that is too long.
     """
     channel = c.transport.open_session()
     if tty:
@@ -86,7 +86,7 @@ def converse(
         buffer, whole = buffer + chunk, whole + len(chunk)
         if (len(buffer) > LINE and b"\n" not in buffer) or (whole > ANSWER and not beside.pulse):
             channel.close()
-            raise Exit(f"{name_of(c)} answers more than {ANSWER >> 20} MB, or a line without an "
+            raise Exit(f"{name_of(c)} sends more than {ANSWER >> 20} MB, or a line that does not "
                        "end: look at the server, then run again")  # fmt: skip
         while b"\n" in buffer and not (begun and sink):
             line, _, buffer = buffer.partition(b"\n")
@@ -109,10 +109,10 @@ def converse(
 
 
 def send(channel, stdin: str, beside: Beside = PLAIN) -> None:
-    """Send the whole input and close it; a command that has ended already is no error here."""
+    """Send the whole input and close it; ignore a command that has ended already."""
     with contextlib.suppress(OSError):
         channel.sendall(stdin.encode())
-    for piece in beside.source:  # what cannot be read here is an error
+    for piece in beside.source:  # errors of reading it are not suppressed
         try:
             channel.sendall(piece)
         except OSError:
@@ -127,22 +127,21 @@ def send(channel, stdin: str, beside: Beside = PLAIN) -> None:
 def ask(
     c: Connection, script: str, stdin: str = "", user: str = "", seconds: float = SECONDS
 ) -> list[str]:
-    """Run a script as the login user, in one command; give its lines.
+    """Run a script as the login user, in one command; return its lines.
 
-    It travels packed in the command: input would wait a round trip for sshd to open its window.
+    The script is compressed into the command: input would wait a round trip for sshd's window.
 
-    :param stdin: what the script itself reads.
-    :param user: as whom, when root logs in: what that user's own programs do must not be root's.
-    :param seconds: until the answer has come.
-    :raises Exit: when the connection was cut before the answer was whole, when it does not come in
-        time, or is larger than any answer.
+    :param stdin: the input of the script.
+    :param user: run as this user when root logs in: programs of the user must not run as root.
+    :param seconds: the longest time until the whole answer is here.
+    :raises Exit: when the answer is incomplete, too late or too long.
 
-    The answer comes packed, in one piece: many small ones would each wait for the acknowledgement
-    of the one before (Nagle's algorithm, which sshd leaves on), and its end is known when it has
-    come, without the two round trips in which sshd tells how the command ended.
+    The answer is compressed into one piece. Many small pieces would each wait for the
+    acknowledgement of the one before (Nagle's algorithm, which sshd leaves on). The end of the
+    compressed data ends the answer, which saves the two round trips of the exit status.
     """
     packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
-    unpack = f"echo {packed} | base64 -d | gzip -dc"  # in words that no login shell changes
+    unpack = f"echo {packed} | base64 -d | gzip -dc"  # any login shell reads this alike
     become = become_user(user, seconds) if user not in ("", c.user) else ""
     become = "cd / && " * (c.user == "root") + become
     channel, end, answer = c.transport.open_session(), time.monotonic() + seconds, Answer()
@@ -157,14 +156,14 @@ def ask(
                 break
             answer.take(chunk)
     except TimeoutError:
-        raise Exit(f"{name_of(c)}: no answer within {seconds:.0f} s: something there hangs, such "
+        raise Exit(f"{name_of(c)}: no answer within {seconds:.0f} s: something hangs there, such "
                    "as a disk; look at the server, then run again") from None  # fmt: skip
     except zlib.error:
         raise Exit(f"{name_of(c)}: the answer is damaged: run again") from None
     finally:
         channel.close()
     if answer.too_long:
-        raise Exit(f"{name_of(c)} answers more than {ANSWER >> 20} MB: look at the server, then "
+        raise Exit(f"{name_of(c)} sends more than {ANSWER >> 20} MB: look at the server, then "
                    "run again")  # fmt: skip
     if answer.begun and not answer.whole:
         raise Exit(f"{name_of(c)}: the connection was cut while reading; run again")
@@ -173,16 +172,16 @@ def ask(
 
 
 def become_user(user: str, seconds: float) -> str:
-    """Write what makes a command of root's one of that user's, for so long, with nothing of root's.
+    """Return the prefix that runs root's command as a user: time limit, clean environment.
 
-    It is `owner_does` of users.sh in words that no login shell changes, whichever root has.
+    It is `owner_does` of users.sh, written so that any login shell of root reads it alike.
     """
     clean = f'exec env -i PATH={PATH} LC_ALL=C.UTF-8 {PROXIES} timeout -k 5 {seconds:.0f} "$@"'
     return f"sh -c '{clean}' sh runuser -u {shlex.quote(user)} -- "
 
 
 class Answer:
-    """What was packed, as it comes; a login shell may have said something before."""
+    """An answer as it arrives, compressed; a login shell may print something before it."""
 
     def __init__(self):
         self.before, self.text = b"", bytearray()
@@ -191,11 +190,11 @@ class Answer:
 
     @property
     def whole(self) -> bool:
-        """Whether no more of it will come, or be taken."""
+        """True when the answer is complete, or too long."""
         return self.unpacking.eof or self.too_long
 
     def take(self, chunk: bytes) -> None:
-        """Take some bytes, and unpack them once."""
+        """Add received bytes, and decompress them."""
         if not self.begun:
             self.before += chunk
             start = self.before.find(MAGIC)
@@ -209,13 +208,13 @@ class Answer:
 
 
 def take(script: str) -> str:
-    """Write the shell that takes a script from its input, and begins only one that came whole."""
+    """Return shell that reads a script from its input, and runs it only if it is complete."""
     size = len(script.encode())
     return f'script=$(head -c {size}); [ "${{#script}}" -eq {size} ] && eval "$script"'
 
 
 def execute(channel, command: str) -> None:
-    """Send the command, as `exec_command` does, but without asking sshd to say that it runs it."""
+    """Send the command as `exec_command` does, but without waiting for sshd's confirmation."""
     message = Message()
     message.add_byte(cMSG_CHANNEL_REQUEST)
     message.add_int(channel.remote_chanid)
@@ -228,16 +227,16 @@ def execute(channel, command: str) -> None:
 def apply(c: Connection, script: str, root: bool, **more) -> Iterator[str]:
     """Run a script as root and yield its lines as they come, after a line `go`; return its status.
 
-    The script travels as input, so that nothing in it shows in a process list or in sudo's log;
-    one that did not come whole is not begun.
+    The script is sent as input, so that no process list and no log of sudo shows it. An incomplete
+    script is not run.
 
-    :param root: whether the login user is root already.
-    :param more: what goes to and fro with it, as `Beside` has it.
-    :raises Exit: when sudo refuses, or asks for a password that nobody here knows.
+    :param root: True if the login user is root.
+    :param more: fields of `Beside`.
+    :raises Exit: when sudo refuses, or asks for a password and there is no terminal.
     """
     script, ready = script.strip(), f"go {secrets.token_hex(8)}"
     more["ready"] = ready
-    # whatever the login user's folder and PATH hold is not for root
+    # root must run nothing from the login user's folder or PATH
     shell = f"env LC_ALL=C PATH={PATH} sh -c 'cd / && echo {ready}; {take(script)}'"
     if root:
         return (yield from converse(c, shell, script, beside=Beside(**more)))
@@ -264,8 +263,8 @@ def apply(c: Connection, script: str, root: bool, **more) -> Iterator[str]:
         if refusal == "tty" and not tty:
             tty = True
         elif refusal == "password" and not known:
-            known = c.config.sudo.password = ask_password(c)  # the next step need not ask again
+            known = c.config.sudo.password = ask_password(c)  # the next step does not ask again
         elif refusal:
-            raise Exit(f"sudo on {name_of(c)} refuses: {refusal}")
+            raise Exit(f"sudo on {name_of(c)} still requires a {refusal}: look at its sudoers")
         else:
             return status

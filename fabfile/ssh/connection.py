@@ -1,4 +1,4 @@
-"""The connection itself: opened well, alive, and through jump hosts."""
+"""The SSH connection: opened with a checked host key, kept alive, through jump hosts."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ..settings import Settings
 from . import host_keys
 from .errors import clear_errors, nobody_yet
 
-SILENCE = 30  # seconds without an acknowledged packet until a connection counts as lost
-PENALTY = 5  # seconds between two that OpenSSH 9.8 turns away, or it no longer greets us
+SILENCE = 30  # seconds without an acknowledged packet until the connection counts as lost
+PENALTY = 5  # seconds between two refused logins: OpenSSH 9.8 blocks an address that is faster
 
 
 def open_connection(c: Connection, settings: Settings) -> None:
-    """Connect, unless connected: host key checked, no Nagle delay, a dead peer noticed.
+    """Connect, unless connected: checked host key, no Nagle delay, a dead peer is noticed.
 
-    A jump host is opened the same way first, so that its key is checked, too.
+    A jump host is connected to first, in the same way, so that its host key is checked, too.
 
-    :raises Exit: for an unknown host key that is not accepted.
+    :raises Exit: for a host key that is not accepted.
     """
     if c.is_connected:
         return
     import logging
 
-    logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its tracebacks are not ours
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())  # no tracebacks
     if not c.host:
-        raise Exit("no host is named: write it after the user, such as -H david@1.1.1.1")
+        raise Exit("-H has a user but no host: write both, such as -H david@1.1.1.1")
     if isinstance(c.gateway, Connection):
         known = "strict" if settings.host_key.startswith("SHA256:") else settings.host_key
-        with clear_errors(c.gateway):  # a pinned key is the server's, not the jump host's
+        with clear_errors(c.gateway):  # a pinned key is that of the server only
             open_connection(c.gateway, msgspec.structs.replace(settings, host_key=known))
     host_keys.check_with(c, settings)
     timeout = c.connect_timeout or c.connect_kwargs.get("timeout") or settings.connect_timeout
@@ -56,24 +56,24 @@ def open_connection(c: Connection, settings: Settings) -> None:
 
 
 def booting(problem: Exception) -> bool:
-    """Whether a host that starts would look like this: no sshd yet, or one that is not ready."""
+    """Check whether an error fits a host that boots: sshd is not there yet, or not ready."""
     absent = getattr(problem, "errno", None) == errno.EHOSTUNREACH
     refused = isinstance(problem, ConnectionRefusedError | TimeoutError | EOFError)
     return absent or refused or "banner" in str(problem)
 
 
 class Wire(socket.socket):
-    """A socket that acknowledges at once: sshd, on which Nagle's algorithm is on, waits for it."""
+    """A socket that acknowledges at once: sshd waits for that, as Nagle's algorithm is on there."""
 
     def recv(self, *arguments) -> bytes:
         data = super().recv(*arguments)
-        if hasattr(socket, "TCP_QUICKACK"):  # it holds until the next packet, as Linux has it
+        if hasattr(socket, "TCP_QUICKACK"):  # Linux resets it with each packet, tcp(7)
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return data
 
 
 def dial(c: Connection, timeout: float) -> socket.socket:
-    """Make the TCP connection, IPv4 or IPv6."""
+    """Open the TCP connection, IPv4 or IPv6."""
     wire = Wire(fileno=socket.create_connection((c.host, c.port), timeout).detach())
     wire.settimeout(timeout)
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -84,7 +84,7 @@ def dial(c: Connection, timeout: float) -> socket.socket:
 
 @contextlib.contextmanager
 def known_as(c: Connection, alias: str | None):
-    """Let Paramiko look the host key up under HostKeyAlias; the socket is there already."""
+    """Make Paramiko look up the host key by HostKeyAlias; the socket is open already."""
     host, port, gateway = c.host, c.port, c.gateway
     c.gateway = None
     if alias:
@@ -96,5 +96,5 @@ def known_as(c: Connection, alias: str | None):
 
 
 def peer_address(c: Connection) -> str:
-    """The IP that the connection goes to; empty behind a gateway, where nobody here knows it."""
+    """Return the IP address of the server; "" behind a gateway, where it is unknown."""
     return "" if c.gateway else c.transport.getpeername()[0]

@@ -1,4 +1,4 @@
-"""What can go wrong with a connection, each in one line with what to do."""
+"""Errors of a connection, each told in one line with the remedy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from . import host_keys
 
 
 def name_of(c: Connection) -> str:
-    """The host as the operator would type it."""
+    """Return the host as the operator types it after -H."""
     port = f":{c.port}" if c.port != 22 else ""
     return f"{c.user}@{c.original_host}{port}"
 
 
 @contextlib.contextmanager
 def clear_errors(c: Connection):
-    """Turn what can go wrong with a connection into one line with the remedy."""
+    """Turn errors of a connection into one line with the remedy."""
     from paramiko import (
         AuthenticationException,
         BadHostKeyException,
@@ -39,7 +39,7 @@ def clear_errors(c: Connection):
         raise Exit(refused(c)) from None
     except socket.gaierror:
         raise Exit(f"no host is called {c.host}: check the name after -H") from None
-    except BrokenPipeError:  # our own output: whoever read it has gone
+    except BrokenPipeError:  # the reader of our output is gone
         raise Exit(code=1) from None
     except TimeoutError:
         raise Exit(silent(c)) from None
@@ -51,26 +51,26 @@ def clear_errors(c: Connection):
         if getattr(problem, "errno", None) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
             raise Exit(silent(c)) from None
         if "banner" in str(problem):
-            raise Exit(f"{where} does not greet: is port {c.port} that of sshd?") from None
+            raise Exit(f"{where} does not speak SSH: is port {c.port} that of sshd?") from None
         if c.connect_kwargs.get("key_filename") and "key file" in str(problem):
             keys = ", ".join(map(str, c.connect_kwargs["key_filename"]))
-            raise Exit(f"{keys} holds no private key: name another with -i") from None
+            raise Exit(f"{keys} is not a private key: name another file with -i") from None
         if isinstance(problem, FileNotFoundError):
             raise Exit(f"no such file: {problem.filename}") from None
         raise Exit(
-            f"{where}: the connection failed: {str(problem) or 'cut off'}; try again"
+            f"{where}: the connection failed: {str(problem) or 'cut off'}; run again"
         ) from None
 
 
 def silent(c: Connection) -> str:
-    """Say that nothing comes back from there."""
+    """Return the message about a server that does not answer."""
     return f"{name_of(c)} does not answer: is it on, and is port {c.port} open?"
 
 
 def refused(c: Connection) -> str:
-    """Say that the server did not let this user in, and what to give it."""
+    """Return the message about a refused login, with the remedy."""
     if nobody_yet(c):
-        return f"{name_of(c)} lets nobody in while it starts or stops: {greeting(c)}"
+        return f"{name_of(c)} refuses logins while it boots or shuts down: {greeting(c)}"
     return (
         f"{name_of(c)} refuses the key or password of {c.user}: name the key with -i, or add "
         "--prompt-for-login-password"
@@ -78,12 +78,12 @@ def refused(c: Connection) -> str:
 
 
 def greeting(c: Connection) -> str:
-    """What the server said before it let anybody in, or refused to."""
+    """Return the banner that the server sent before the login, in one line."""
     handler = getattr(c.client.get_transport(), "auth_handler", None)
-    banner = getattr(handler, "banner", None) or b""  # get_banner() forgets it when all is over
+    banner = getattr(handler, "banner", None) or b""  # get_banner() loses it at the end
     return " ".join(banner.decode(errors="replace").split())
 
 
 def nobody_yet(c: Connection) -> bool:
-    """Whether the server starts or stops, and lets only root in (pam_nologin)."""
+    """Check whether the server refuses logins because it boots or shuts down, pam_nologin(8)."""
     return "not permitted to log in" in greeting(c)

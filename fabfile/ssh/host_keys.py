@@ -1,4 +1,4 @@
-"""Check who the server is before anything is said to it; Fabric by itself accepts any key."""
+"""Host keys, checked before anything is sent to a server; Fabric itself accepts any key."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from ..ui.console import may_ask
 
 
 def fingerprint(key: PKey) -> str:
-    """Give the fingerprint as OpenSSH prints it."""
+    """Return the fingerprint as OpenSSH prints it."""
     digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
     return f"SHA256:{digest}"
 
 
 class Unknown(MissingHostKeyPolicy):
-    """What to do with a server that known_hosts does not name."""
+    """A policy for host keys that known_hosts does not have."""
 
     def __init__(self, mode: str, known_hosts: Path):
         self.mode = mode
         self.known_hosts = known_hosts
 
     def missing_host_key(self, client, hostname: str, key: PKey) -> None:
-        """Accept and remember, or refuse, by the setting and the operator's own word."""
+        """Accept and remember the key, or refuse it, as the setting or the operator says."""
         if self.mode.startswith("SHA256:"):
             if self.mode != fingerprint(key):
-                raise Exit(f"{hostname} shows {fingerprint(key)}, pinned is {self.mode}: refused")
+                raise Exit(f"{hostname} shows {fingerprint(key)}, not the pinned {self.mode}")
             return
         name = f"{hostname} ({key.get_name()}, {fingerprint(key)})"
         if self.mode == "ask" and may_ask():
             answer = input(f"The host key of {name} is not known here. Trust it (yes/no)? ")
             if answer.strip().lower() != "yes":
-                raise Exit("not trusted; nothing was sent to it")
+                raise Exit("the host key is not trusted; nothing was sent")
         elif self.mode != "accept-new":
             raise Exit(
                 f"the host key of {name} is not known here: log in once with ssh, or set "
@@ -51,9 +51,9 @@ class Unknown(MissingHostKeyPolicy):
 
 
 def check_with(c: Connection, settings: Settings) -> None:
-    """Let the connection know the known hosts, the system's and the operator's."""
+    """Load the known hosts of the system and of the operator into the connection."""
     known_hosts = Path(settings.known_hosts).expanduser()
-    if settings.host_key.startswith("SHA256:"):  # what is pinned counts more than what is known
+    if settings.host_key.startswith("SHA256:"):  # a pinned key overrides known_hosts
         c.client.set_missing_host_key_policy(Unknown(settings.host_key, known_hosts))
         return
     for path in (Path("/etc/ssh/ssh_known_hosts"), known_hosts):
@@ -63,11 +63,11 @@ def check_with(c: Connection, settings: Settings) -> None:
 
 
 def changed(c: Connection, problem: BadHostKeyException) -> str:
-    """Say what a changed key may mean and what to do, as OpenSSH does."""
+    """Return the message about a changed host key: what it may mean, and what to do."""
     name = c.host if c.port == 22 else f"[{c.host}]:{c.port}"
     name = c.ssh_config.get("hostkeyalias") or name
     return (
-        f"THE HOST KEY OF {name} HAS CHANGED: it shows {fingerprint(problem.key)}, known is "
-        f"{fingerprint(problem.expected_key)}. Someone may be in between, or the server is new: "
-        f"make sure, then `ssh-keygen -R '{name}'` and run again. Nothing was sent to it."
+        f"THE HOST KEY OF {name} HAS CHANGED: it is {fingerprint(problem.key)}, known_hosts has "
+        f"{fingerprint(problem.expected_key)}. The server is new, or somebody intercepts you: make "
+        f"sure, then `ssh-keygen -R '{name}'` and run again. Nothing was sent to the server."
     )

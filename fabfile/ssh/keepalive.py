@@ -1,4 +1,4 @@
-"""Signs of life for what runs on a server as long as somebody listens here."""
+"""Keepalives for a command on the server that must end when nobody reads its output here."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import time
 
 
 def begin(channel, seconds: float) -> None:
-    """Send a line end every so many seconds, until the channel is closed."""
+    """Send a line end now and every `seconds`, in a thread, until the channel is closed."""
     threading.Thread(target=beat, args=(channel, seconds), daemon=True).start()
 
 
 def beat(channel, seconds: float) -> None:
-    """Send a sign of life now and then; close when nobody reads our own output any more."""
+    """Send the line ends; close the channel when nobody reads our own output any more."""
     with contextlib.suppress(OSError):
         while not channel.closed:
             channel.sendall(b"\n")
@@ -26,7 +26,7 @@ def beat(channel, seconds: float) -> None:
 
 
 def heard() -> bool:
-    """Whether somebody may still read our output: not so when it is a pipe that was closed."""
+    """Check whether our output can still be read: not when it is a closed pipe."""
     watched = select.poll()
     watched.register(1, 0)
     return not watched.poll(0)

@@ -1,4 +1,4 @@
-"""What sudo on a server wants, or refuses."""
+"""Prompts and refusals of sudo on a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import name_of
 
 
 def ask_password(c: Connection) -> str:
-    """Ask for sudo's password, unseen."""
+    """Ask for sudo's password, without showing it."""
     if not may_ask():
         raise Exit(
             f"sudo on {name_of(c)} asks for a password: add --prompt-for-sudo-password, or set "
@@ -22,7 +22,7 @@ def ask_password(c: Connection) -> str:
 
 
 def once(password: str, c: Connection):
-    """Answer sudo's first prompt; a second one means that the password is wrong."""
+    """Return a function that answers sudo's first prompt; a second means a wrong password."""
     answers = iter([password])
 
     def answer() -> str:
@@ -34,7 +34,10 @@ def once(password: str, c: Connection):
 
 
 def refuses(c: Connection, line: str) -> str | None:
-    """Tell what sudo lacks, a `password` or a `tty`; every other refusal ends the run."""
+    """Return what sudo lacks, `password` or `tty`, if any.
+
+    :raises Exit: for every other refusal.
+    """
     if "a password is required" in line and line.startswith("sudo: "):
         return "password"
     if "you must have a tty" in line and line.startswith("sudo: "):

@@ -1,4 +1,4 @@
-"""A port on this machine that leads through SSH to JupyterLab, past names and firewalls."""
+"""A tunnel: a port on this machine leads through SSH to JupyterLab, without DNS or open ports."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 from ..render import program
 from .errors import name_of
 
-SECONDS = 20  # until a connection over there must be open
+SECONDS = 20  # seconds until a connection on the server must be open
 CHUNK = 65536
 
 
 class Tunnel:
-    """Listens on 127.0.0.1, and carries each connection over the SSH connection that is there.
+    """A listener on 127.0.0.1 that forwards each connection over an open SSH connection.
 
-    :param target: the path of JupyterLab's socket over there, or its port.
-    :param port: the port here; 0 for any that is free.
-    :param user: whose socket it is, when root logs in.
+    :param target: the path of JupyterLab's socket on the server, or its port.
+    :param port: the port on this machine; 0 for any free one.
+    :param user: the owner of the socket, when root logs in.
     """
 
     def __init__(self, c: Connection, target: str, port: int = 0, user: str = ""):
@@ -35,14 +35,14 @@ class Tunnel:
         try:
             self.door = socket.create_server(("127.0.0.1", port))
         except OSError as problem:
-            raise Exit(f"port {port} of this machine cannot be had ({problem.strerror}): "
-                       "choose another by --port, or leave it out") from None  # fmt: skip
+            raise Exit(f"port {port} of this machine is not available ({problem.strerror}): "
+                       "choose another with --port, or leave it out") from None  # fmt: skip
         self.port = self.door.getsockname()[1]
 
     def open(self):
         """Open one connection to JupyterLab.
 
-        :raises Exit: when it does not run, or sshd does not carry it.
+        :raises Exit: when it does not run, or sshd forbids forwarding.
         """
         where = name_of(self.c)
         try:
@@ -50,19 +50,19 @@ class Tunnel:
                 return reach(self.c, self.target, SECONDS)
             self.relay = self.relay or Relay(self.c, self.target, self.user)
             return self.relay.reach()
-        except SSHException:  # sshd does not tell the one from the other
+        except SSHException:  # the same error for both
             raise Exit(
-                f"{where}: nobody answers at {self.target}: start JupyterLab (fab -H {where} "
-                "start), or let sshd carry connections (AllowStreamLocalForwarding and "
+                f"{where}: nothing answers at {self.target}: start JupyterLab (fab -H {where} "
+                "start), or let sshd forward connections (AllowStreamLocalForwarding and "
                 "AllowTcpForwarding in its sshd_config)"
             ) from None
 
     def begin(self) -> None:
-        """Take connections from now on, each in a thread of its own."""
+        """Start to accept connections, each in its own thread."""
         threading.Thread(target=self.take, daemon=True).start()
 
     def take(self) -> None:
-        """Take connections until the door is closed."""
+        """Accept connections until the listener is closed."""
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self.door.accept()
@@ -70,7 +70,7 @@ class Tunnel:
                 threading.Thread(target=self.carry, args=(near,), daemon=True).start()
 
     def carry(self, near: socket.socket) -> None:
-        """Carry one connection in both directions until both ends are done."""
+        """Forward one connection in both directions until both ends are done."""
         try:
             far = self.open()
         except Exit as problem:
@@ -84,7 +84,7 @@ class Tunnel:
         far.close()
 
     def stay(self) -> None:
-        """Stay until Ctrl-C, or until the connection is lost.
+        """Wait until Ctrl-C, or until the connection is lost.
 
         :raises Exit: when it was lost.
         """
@@ -93,17 +93,17 @@ class Tunnel:
         raise Exit(f"{name_of(self.c)}: the connection was lost; run again")
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self.door.close()
 
 
 def reach(c: Connection, target: str, seconds: float):
-    """Open a channel to a unix socket over there, or to a port of its loopback.
+    """Open a channel to a unix socket on the server, or to a port of its loopback.
 
-    Paramiko knows no `direct-streamlocal@openssh.com` (OpenSSH's PROTOCOL, 2.4): this opens one as
-    its own `open_channel` does the others.
+    Paramiko does not support `direct-streamlocal@openssh.com` (OpenSSH's PROTOCOL, 2.4), so this
+    function opens it as Paramiko's `open_channel` opens other kinds.
 
-    :raises paramiko.SSHException: when nothing listens there, or sshd does not let us.
+    :raises paramiko.SSHException: when nothing listens there, or sshd forbids it.
     """
     transport = c.transport
     if not target.startswith("/"):
@@ -128,19 +128,19 @@ def reach(c: Connection, target: str, seconds: float):
     transport._send_user_message(message)
     answered.wait(seconds)
     if transport._channels.get(number) is None or not answered.is_set():
-        raise transport.get_exception() or SSHException("no answer to the request for a channel")
+        raise transport.get_exception() or SSHException("sshd opened no channel")
     return opened
 
 
 class Relay:
-    """Leads to a socket in a user's folder as that user: sshd would follow their link as root.
+    """A relay to a socket in a user's folder, run as that user: sshd would follow a link as root.
 
-    :raises paramiko.SSHException: when it cannot be had.
+    :raises paramiko.SSHException: when it does not start.
     """
 
     def __init__(self, c: Connection, target: str, user: str):
         self.c = c
-        self.session = c.transport.open_session(timeout=SECONDS)  # it ends with this
+        self.session = c.transport.open_session(timeout=SECONDS)  # the relay ends with it
         self.session.settimeout(SECONDS)
         command = shlex.join(["python3", "-Ic", program("relay"), user, target])
         self.session.exec_command(f"cd / && exec {command}")
@@ -148,12 +148,12 @@ class Relay:
             self.door = said.readline(1000).strip()
             if self.door.startswith("/run/"):
                 return
-        raise SSHException("no relay over there")
+        raise SSHException("the relay did not start on the server")
 
     def reach(self) -> Channel:
         """Open a connection to the user's socket.
 
-        :raises paramiko.SSHException: when nobody listens there, or sshd does not let us.
+        :raises paramiko.SSHException: when nothing listens there, or sshd forbids it.
         """
         channel = reach(self.c, self.door, SECONDS)
         channel.settimeout(SECONDS)
@@ -162,11 +162,11 @@ class Relay:
                 channel.settimeout(None)
                 return channel
         channel.close()
-        raise SSHException("nobody listens there")
+        raise SSHException("nothing listens there")
 
 
 def pour(source, sink) -> None:
-    """Pass on what comes until its end, and tell the end."""
+    """Copy data until its end, then close the sink for writing."""
     with contextlib.suppress(OSError, EOFError):
         while chunk := source.recv(CHUNK):
             sink.sendall(chunk)
@@ -175,7 +175,7 @@ def pour(source, sink) -> None:
 
 
 def refuse(near: socket.socket, why: str) -> None:
-    """Tell the browser why there is nothing behind this port."""
+    """Answer the browser with 502 and the reason."""
     text = f"{why}\n".encode()
     head = f"HTTP/1.1 502 Bad Gateway\r\nContent-Length: {len(text)}\r\nConnection: close\r\n"
     with contextlib.suppress(OSError):

@@ -1,1 +1,1 @@
-"""How a server is."""
+"""Show the state of a server."""

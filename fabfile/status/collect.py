@@ -1,4 +1,4 @@
-"""What is known of a server at a glance, as one value for eyes and for machines."""
+"""Collect the state of a server as one value, for people and for programs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..items.files import decode
 from ..python.minimum_versions import holes
 from ..settings import Settings
 
-ASKED = ("jupyterlab", "jupyter-server")  # those whose newest versions are asked for
-DEBIAN = ("python3", "python3-pip", "nodejs")  # those whose versions are Debian's
+ASKED = ("jupyterlab", "jupyter-server")  # packages whose newest versions are looked up
+DEBIAN = ("python3", "python3-pip", "nodejs")  # packages that Debian provides
 
 
 def live(settings: Settings, newest: bool = True) -> Live:
-    """The item that looks at what runs.
+    """Return the item that reads what is running.
 
-    :param newest: ask the package index which versions are to be had.
+    :param newest: ask the package index for the newest versions.
     """
     return Live(
         target=jupyter.target(settings),
@@ -33,7 +33,7 @@ def live(settings: Settings, newest: bool = True) -> Live:
 
 
 def newer(there: dict[str, str], newest: dict[str, str | None]) -> dict[str, str]:
-    """Those of which a newer version is to be had, and which."""
+    """Return the packages that have a newer version, with that version."""
     from packaging.version import Version
 
     found = {}
@@ -41,13 +41,13 @@ def newer(there: dict[str, str], newest: dict[str, str | None]) -> dict[str, str
         try:
             if version and Version(version) > Version(there[name]):
                 found[name] = version
-        except (KeyError, ValueError):  # no version, or one with a number that is too long to read
+        except (KeyError, ValueError):  # not a version, or a number with too many digits for int()
             continue
     return found
 
 
 def unit(name: str, items: list[Item], answers: list[list[str]]) -> dict:
-    """How a unit is, by what was read of its service."""
+    """Return the condition of a unit from the answer of its Service item."""
     pairs = zip(items, answers, strict=True)
     return next(
         condition(item, lines)
@@ -57,7 +57,10 @@ def unit(name: str, items: list[Item], answers: list[list[str]]) -> dict:
 
 
 def condition(item: Service, lines: list[str]) -> dict:
-    """State of a unit as systemd names it, `asleep` or `absent`; since when; whether at boot."""
+    """Return the state of a unit: since when, whether it starts at boot, and systemd's ActiveState.
+
+    Two more states are ours: `asleep` (its socket will wake it) and `absent`.
+    """
     at = lines.index("socket") if "socket" in lines else len(lines)
     mine, door = (dict(row.split("=", 1) for row in part if "=" in row)
                   for part in (lines[:at], lines[at:]))  # fmt: skip
@@ -74,17 +77,17 @@ def condition(item: Service, lines: list[str]) -> dict:
 
 
 def plain(version: str | None) -> str | None:
-    """A version of Debian's without what Debian adds to it."""
+    """Return the upstream part of a Debian version (deb-version(7))."""
     return version and re.split("[-+~]", version)[0]
 
 
 def iso(seconds: float) -> str:
-    """A moment as ISO 8601 has it, in UTC."""
+    """Write seconds since 1970 in ISO 8601, in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def certificate(items: list[Item], answers: list[list[str]]) -> dict | None:
-    """Whose certificate is there, for which names, and for how long."""
+    """Return issuer, names and end of the certificate on the server; None without one."""
     for item, lines in zip(items, answers, strict=True):
         if isinstance(item, Certificate):
             there = parsed(decode(lines) or "")
@@ -98,9 +101,9 @@ def certificate(items: list[Item], answers: list[list[str]]) -> dict | None:
 
 
 def whole(where: str, settings: Settings, host: Host, items, answers, changes) -> dict:
-    """All that status tells; the keys are those of docs/day-2.md.
+    """Return everything that `status` shows; docs/day-2.md describes the keys.
 
-    :param where: the host, as one types it.
+    :param where: the host, as people type it.
     """
     debian: dict[str, str] = {}
     python: dict[str, str] = {}

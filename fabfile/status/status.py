@@ -1,4 +1,4 @@
-"""How the server is at a glance, and whether it is still what the settings say."""
+"""Show the state of a server, and how it differs from the settings."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .display import lines
 def status(c, drift=False, json=False):
     """Show versions, kernels, disk, and what differs from the settings.
 
-    It asks the server once, as the login user, without sudo, and writes nothing there. What a
-    processor does is measured over half a second.
+    It asks the server once, as the login user, without sudo, and writes nothing there. CPU use is
+    measured over half a second.
 
-    :param drift: exit with 2 when something differs (0: all the same, 1: error), for cron or CI;
+    :param drift: exit with 2 when something differs (0: nothing differs, 1: error), for cron or CI;
         the package index is not asked for newer versions then.
     :param json: print one line of JSON for a program to read, and nothing else.
     """
@@ -45,7 +45,7 @@ def status(c, drift=False, json=False):
 
 
 def show(told: dict, host, items, changes, asked: bool, began: float) -> None:
-    """Print it all for eyes; of files that are still to come not the text."""
+    """Print the state and the drift for people, without the text of files yet to be created."""
     report, number = console.report(told["host"]), len(items) - 1
     report.line(f"{report.where}{host.name}")
     for name, text in lines(told, asked):
@@ -58,5 +58,5 @@ def show(told: dict, host, items, changes, asked: bool, began: float) -> None:
     else:
         report.end_host(0, number, time.monotonic() - began)
     if last := told["last_run"]:
-        how = "ended well" if last["ended_well"] else "did not end well, or is still at work"
+        how = "finished" if last["ended_well"] else "did not finish, or is still running"
         report.note(f"the last run, by {last['by']}, {how}")

@@ -1,9 +1,9 @@
-"""Let Python keep this package compiled: Invoke forbids it, and that takes 0.1 s of each run."""
+"""Let Python cache this package's bytecode: Invoke forbids it, which costs 0.1 s in each run."""
 
 import os
 import sys
 from pathlib import Path
 
-# Where root works in somebody's folder, they could not remove what it leaves.
+# A user could not remove the cache files that root leaves in the user's folder.
 if not sys.flags.dont_write_bytecode and Path(__file__).stat().st_uid == os.geteuid():
     sys.dont_write_bytecode = False

@@ -1,8 +1,8 @@
-"""What the operator sees: a line a step, the same in a pipe and on a terminal.
+"""Output for the operator: one line for each step, the same in a pipe and on a terminal.
 
-On a terminal a spinner shows what runs and for how long; rich draws it, imported only there.
-Every line goes through the sink of its thread, so that a fleet's hosts do not mix, and is cleaned
-there: what comes from a server is text, whatever it holds, and steers no terminal.
+On a terminal, a spinner by rich shows what runs and for how long. Each line goes through the sink
+of its thread, so that the hosts of a fleet do not mix. The sink escapes control characters, so that
+text from a server cannot control the terminal.
 """
 
 from __future__ import annotations
@@ -15,45 +15,45 @@ import socket
 import sys
 import time
 
-# What a hand edit may have put into a file that is shown: the value after a telling name, if that
-# is not the name of a file's place.
+# Secrets that manual changes may have put into a file: the value after a name such as `password`,
+# but not after one that ends in `_file`, whose value is a path.
 SECRETS = re.compile(
     r"(?i)((?:password|token|secret)\w{0,40}(?<!_file)['\"]?\s{0,20}[=:]\s{0,20}|argon2:).+"
 )
 MASKED = r"\1***"
-LARGE = 100_000  # characters of a file whose changes are not looked for
-WIDE = 2000  # characters of a line that are shown
+LARGE = 100_000  # characters; no diff of a file with more
+WIDE = 2000  # characters; the rest of a line is not shown
 
 
 class Sink:
-    """Where lines go: here, straight to standard output."""
+    """A sink for lines: this one writes to standard output."""
 
-    alone = True  # one host: it may ask on the terminal, and it is this operator's own
+    alone = True  # one host, so the terminal is free for questions and a spinner
 
     def __init__(self):
-        self.changed = 0  # how many changes were made
-        self.differs = 0  # how many would be
+        self.changed = 0  # changes made
+        self.differs = 0  # changes that a dry run would make
 
     def line(self, text: str, routine: bool = False) -> None:
-        """Take a line.
+        """Print a line.
 
-        :param routine: one that tells only how far it is, when all goes well.
+        :param routine: progress only; a fleet may leave it out.
         """
         print(printable(text), flush=True)
 
     def data(self, text: str) -> None:
-        """Take a line for a program to read: as it is, also in a fleet."""
+        """Print a line for programs, unchanged, also in a fleet."""
         print(text, flush=True)
 
     def step(self, text: str) -> None:
-        """Learn what runs now."""
+        """Show which step runs now."""
 
     def end(self, state: str) -> None:
-        """Learn how it ended."""
+        """Show how the run ended."""
 
 
 def printable(text: str) -> str:
-    """Return the text with each sign that is for no eyes written out, such as `\\x1b`.
+    """Return the text with escaped control characters, such as `\\x1b`.
 
     Line ends and tabs stay.
     """
@@ -68,22 +68,22 @@ SINK: contextvars.ContextVar[Sink] = contextvars.ContextVar("sink", default=Sink
 
 
 def say(text: str = "", routine: bool = False) -> None:
-    """Print a line, or several."""
+    """Print one or more lines."""
     SINK.get().line(text, routine)
 
 
 def may_ask() -> bool:
-    """Whether somebody sits here who can answer."""
+    """Check whether questions can be asked on the terminal."""
     return SINK.get().alone and sys.stdin.isatty()
 
 
 def operator() -> str:
-    """Who sits here, as another operator would recognise them."""
+    """Return the operator as USER@MACHINE."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 class Report:
-    """The lines of one host's run; in a fleet, its sink names the host."""
+    """A report on one host's run; in a fleet, the sink adds the host's name."""
 
     def __init__(self, where: str):
         self.where = f"{where}: " if SINK.get().alone else ""
@@ -94,7 +94,7 @@ class Report:
         say(text, routine)
 
     def begin_host(self, host, changes, items: int) -> None:
-        """Say what is ahead; show what hand edits will be lost."""
+        """Print the number of changes, and the diffs of files that will be replaced."""
         ahead = f"{count(len(changes))} to make, {count(items, 'item')}"
         self.line(f"{self.where}{host.name}; {ahead}", routine=True)
         for change in changes:
@@ -103,28 +103,28 @@ class Report:
                 self.diff(change)
 
     def begin(self, number: int, say: str) -> None:
-        """Begin a step; in a pipe it is told when it ends."""
+        """Begin a step; a pipe gets its line when it ends."""
         self.started[number] = time.monotonic()
         SINK.get().step(say)
 
     def end(self, number: int, say: str, well: bool) -> None:
-        """End a step."""
+        """Print how a step ended, and how long it took."""
         seconds = time.monotonic() - self.started.get(number, time.monotonic())
         self.line(f"  {'done' if well else 'FAIL'} {seconds:5.1f} s  {say}", routine=well)
 
     def note(self, text: str) -> None:
-        """Tell something on the way."""
+        """Print a note."""
         self.line(f"  note          {text}")
 
     def words(self, lines: list[str]) -> None:
-        """Show what the server itself said."""
+        """Print the last lines of the server's own output."""
         for line in lines[-25:]:
             self.line(f"  | {line}")
 
     def plan(self, host, changes, items: int, versions: dict[int, list[str]]) -> None:
-        """Show what would change: files as diffs, packages with all that comes along.
+        """Print what would change: files as diffs, packages with their dependencies.
 
-        :param versions: the number of a change -> `name version` of what would come with it.
+        :param versions: the number of a change -> `name version` of each new package.
         """
         SINK.get().differs += len(changes)
         self.line(f"{self.where}{host.name}; {len(changes)} of {items} items would change")
@@ -135,32 +135,32 @@ class Report:
                 self.line(f"    {package}")
 
     def diff(self, change) -> None:
-        """Show a file's change as a unified diff."""
+        """Print a file's change as a unified diff."""
         texts = change.before or "", change.after or ""
         if max(map(len, texts)) > LARGE:
-            self.line("    (too large to be shown)")
+            self.line("    (too large for a diff)")
             return
         before, after = (text.splitlines() for text in texts)
         for row in list(difflib.unified_diff(before, after, "there", "wanted", "", "", 2, ""))[2:]:
             self.line(f"    {SECRETS.sub(MASKED, row[:WIDE])}")
 
     def shown(self, step: str, text: str) -> None:
-        """Show what a step found, such as versions."""
+        """Print what a step found, such as versions."""
         if text:
             self.line(f"  {step:<8} {text}")
 
     def end_host(self, done: int, items: int, seconds: float) -> None:
-        """Sum up."""
+        """Print the summary."""
         SINK.get().changed += done
         what = f"{count(done)} made" if done else "nothing to change"
-        self.line(f"{self.where}{what}, {count(items, 'item')} as wanted ({seconds:.1f} s)")
+        self.line(f"{self.where}{what}, {count(items, 'item')} up to date ({seconds:.1f} s)")
 
     def stop(self) -> None:
-        """Stop drawing."""
+        """Stop the spinner."""
 
 
 class Live(Report):
-    """The same lines, and under them what runs right now."""
+    """A report on a terminal, with a spinner for each step that runs."""
 
     def __init__(self, where: str):
         super().__init__(where)
@@ -202,10 +202,10 @@ class Live(Report):
 
 
 def count(number: int, what: str = "change") -> str:
-    """Say how many of them."""
+    """Return a number with its noun, such as `2 changes`."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def report(where: str) -> Report:
-    """Choose the way of telling by where the lines go."""
+    """Return the report that fits the output: a terminal, a pipe or a fleet."""
     return Live(where) if SINK.get().alone and sys.stdout.isatty() else Report(where)

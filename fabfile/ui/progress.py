@@ -1,4 +1,4 @@
-"""How much has come or gone: a bar on a terminal, a fleet's row, now and then a line in a pipe."""
+"""Progress of a transfer: one line on a terminal, a fleet's row, a line now and then in a pipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERY = 10  # seconds between two lines
 
 
 def size(count: float) -> str:
-    """Say a number of bytes as people do."""
+    """Return a number of bytes in units of 1000, such as `1.2 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000 or unit == "GB":
             return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
@@ -20,14 +20,14 @@ def size(count: float) -> str:
 
 
 class Meter:
-    """Counts bytes, and tells how far it is."""
+    """A counter of bytes that shows the progress."""
 
     def __init__(self, what: str):
         self.what, self.count, self.began = what, 0, time.monotonic()
         self.told = self.began
 
     def add(self, count: int) -> None:
-        """So many more."""
+        """Count more bytes; show the progress when the last time is long enough ago."""
         self.count += count
         now = time.monotonic()
         if now - self.told >= self.pause:
@@ -38,18 +38,18 @@ class Meter:
 
     @property
     def line(self) -> str:
-        """How far it is."""
+        """The progress as text: size and speed."""
         seconds = max(time.monotonic() - self.began, 0.001)
         return f"{self.what}: {size(self.count)}, {size(self.count / seconds)}/s"
 
     def show(self) -> None:
-        """Tell it."""
+        """Show the progress."""
         SINK.get().step(self.line)
         say(f"  {self.line}", routine=True)
 
 
 class Live(Meter):
-    """The same on a terminal, in a line that goes when it is done."""
+    """A meter on a terminal: one line, which is erased at the end."""
 
     pause = 0.2
 
@@ -60,7 +60,7 @@ class Live(Meter):
 
 @contextlib.contextmanager
 def meter(what: str):
-    """Give a Meter, as it fits where the lines go."""
+    """Yield the meter that fits the output."""
     live = SINK.get().alone and sys.stdout.isatty() and sys.stderr.isatty()
     made = (Live if live else Meter)(what)
     try:

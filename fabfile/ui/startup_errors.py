@@ -1,23 +1,23 @@
-"""Tell of a settings file that Fabric itself cannot read, in one line instead of a traceback."""
+"""Errors in settings that Fabric cannot read: one line instead of a traceback."""
 
 import sys
 import traceback
 
 
 def read_by_invoke(trace) -> bool:
-    """Whether the error arose while Invoke read or merged its settings files."""
+    """Check whether the error arose while Invoke read or merged its settings files."""
     readers = {"_load_file", "_merge_file", "load_project", "load_runtime", "load_shell_env"}
     return any(frame.name in readers for frame in traceback.extract_tb(trace))
 
 
 def within_connection(trace) -> bool:
-    """Whether Fabric failed to make a connection of what -H says."""
+    """Check whether Fabric could not make a connection from the value of -H."""
     frames = traceback.extract_tb(trace)
     return any(f.name == "__init__" and f.filename.endswith("connection.py") for f in frames)
 
 
 def tell(kind, problem, trace) -> None:
-    """Print the line; every other error goes the usual way."""
+    """Print one line about such an error; show any other one as usual."""
     if issubclass(kind, TypeError) and within_connection(trace):
         print("-H: not a host; write it as david@1.1.1.1", file=sys.stderr)
         return
@@ -25,15 +25,15 @@ def tell(kind, problem, trace) -> None:
         sys.__excepthook__(kind, problem, trace)
         return
     if kind.__name__ == "AmbiguousMergeError":
-        reason = "a group such as `lab:` needs indented settings below it, and a value none"
+        reason = "a group such as `lab:` needs indented lines below it, a value must have none"
     elif kind.__name__ == "UncastableEnvVar":
-        reason = "it has a list that the environment sets, too: keep one of them"
+        reason = "it and the environment set the same list: remove one of them"
     elif hasattr(problem, "problem_mark"):
         mark = problem.problem_mark
         reason = f"{mark.name}, line {mark.line + 1}: {problem.problem}"
     else:
         reason = str(problem).splitlines()[0]
-    print(f"fabric.yaml, or the file after -f, is not as expected: {reason}", file=sys.stderr)
+    print(f"fabric.yaml, or the file after -f, cannot be used: {reason}", file=sys.stderr)
 
 
 sys.excepthook = tell

@@ -1,1 +1,1 @@
-"""What leaves a server."""
+"""The removal of the project from a server."""

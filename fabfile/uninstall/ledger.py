@@ -1,4 +1,4 @@
-"""What the ledger of a server says, and who else needs what we brought there: values, no server."""
+"""The contents of a server's ledger, and which of our packages others need: no connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIX = re.compile(r"[\s(:\[<].*")  # a version, an architecture
 
 @dataclass(frozen=True, kw_only=True)
 class Seen(Item):
-    """Reads the inventory. :param known: what an older version made, without a ledger."""
+    """An item that reads the inventory. :param known: paths made by a version without a ledger."""
 
     known: tuple[str, ...]
     project: str
@@ -29,7 +29,7 @@ class Seen(Item):
 
 @dataclass(frozen=True)
 class Package:
-    """One that dpkg knows: the names of each `a | b` that it needs, or would like."""
+    """A package that dpkg knows; each dependency or recommendation is the names in `a | b`."""
 
     status: str
     depends: tuple[tuple[str, ...], ...] = ()
@@ -38,50 +38,50 @@ class Package:
 
     @property
     def installed(self) -> bool:
-        """Whether more is there than its configuration."""
+        """True if more than its configuration files is there."""
         return self.status not in ("not-installed", "config-files")
 
 
 @dataclass
 class Inventory:
-    """The lines of show_inventory, sorted."""
+    """The parsed lines of show_inventory and show_work."""
 
     ledger: bool = False
     made: list[tuple[str, str]] = field(default_factory=list)  # kind, value
     there: set[str] = field(default_factory=set)  # the paths that exist
-    written: list[str] = field(default_factory=list)  # those that say that `fab` wrote them
-    present: set[str] = field(default_factory=set)  # packages that were there before us
+    written: list[str] = field(default_factory=list)  # files that say that `fab` wrote them
+    present: set[str] = field(default_factory=set)  # packages that were there before
     uses: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     packages: dict[str, Package] = field(default_factory=dict)
-    others: list[str] = field(default_factory=list)  # who else has a JupyterLab of ours here
-    work: int = 0  # files in the project that are not of ours
+    others: list[str] = field(default_factory=list)  # further instances of the project here
+    work: int = 0  # files of the user in lab.project
 
     @property
     def older(self) -> bool:
-        """Whether a version without a ledger has been here."""
+        """True if a version without a ledger was used here."""
         return not self.ledger or ("older", "") in self.made
 
     def values(self, *kinds: str) -> list[str]:
-        """The values of such entries, each once."""
+        """Return the values of the entries of these kinds, each once."""
         return list(dict.fromkeys(value for kind, value in self.made if kind in kinds))
 
 
 def entry(kind: str, value: str) -> tuple[str, str]:
-    """An entry of the ledger, which root will act by: a place in it is a plain one.
+    """Return an entry of the ledger, after a check, for root will act on it.
 
-    :raises Exit: for one that no run of ours wrote.
+    :raises Exit: for an entry that this project never writes.
     """
     path = value.rsplit("|", 2)[0] if kind == "rights" else value
     names = path.split("/")
     odd = not path.startswith("/") or {"", ".", ".."} & set(names[1:])
     if not value.isprintable() or (kind in PLACES and odd):
-        raise Exit(f"the ledger on the server names {value!r}, which is no path that a run of ours "
-                   "made: remove that line there, after a look at who wrote it")  # fmt: skip
+        raise Exit(f"the ledger on the server lists {value!r}, a path that this project never "
+                   "makes: find out who wrote that line, and remove it")  # fmt: skip
     return kind, value
 
 
 def parse(lines: list[str]) -> Inventory:
-    """Sort the lines of show_inventory and show_work."""
+    """Parse the lines of show_inventory and show_work."""
     found = Inventory()
     for line in lines:
         kind, _, rest = line.partition(" ")
@@ -109,7 +109,7 @@ def parse(lines: list[str]) -> Inventory:
 
 
 def groups(text: str) -> tuple[tuple[str, ...], ...]:
-    """Read a field such as `libc6 (>= 2.36), awk | mawk` into names: Debian Policy 7.1."""
+    """Split a field such as `libc6 (>= 2.36), awk | mawk` into names (Debian Policy 7.1)."""
     wanted = (part.strip() for part in text.split(","))
     return tuple(
         tuple(SUFFIX.sub("", name.strip()) for name in part.split("|")) for part in wanted if part
@@ -117,10 +117,10 @@ def groups(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 def needed(found: Inventory, ours: list[str]) -> dict[str, str]:
-    """Say which of our packages others need, and why.
+    """Return those of our packages that others need, and why.
 
-    Others are those that were there before, or came later by somebody else's hand: of the latter
-    what they recommend counts, too. And a service that serves others, too, stays.
+    Others are packages that were there before, and those that somebody else installed later; of
+    the latter the recommendations count, too. A service that others use stays as well.
 
     :returns: the name of a package -> the reason.
     """
@@ -134,7 +134,7 @@ def needed(found: Inventory, ours: list[str]) -> dict[str, str]:
         name: f"{where[0]} needs it" for name, where in found.uses.items() if name in mine and where
     }
     asking = [name for name in installed if name not in mine] + list(reasons)
-    for name in asking:  # which grows on the way
+    for name in asking:  # the loop adds to this list
         package = installed[name]
         wanted = package.depends
         if name not in mine and name not in found.present:

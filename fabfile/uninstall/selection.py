@@ -1,4 +1,4 @@
-"""What goes when JupyterLab leaves a server, what stays, and why: pure."""
+"""The plan of an uninstall: what goes, what stays, and why. It needs no connection."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from ..settings import Settings
 from ..ui.console import count
 from .ledger import Inventory, needed
 
-PAGE = "/var/www"  # made by the package nginx-common, which forgets it
+PAGE = "/var/www"  # made by the package nginx-common, which does not remove it
 HOMES = ("/.jupyter", "/.ipython", "/.local/share/jupyter")
 UNIT = re.compile(r"/etc/systemd/system/([^/]+\.(?:service|socket|timer|path))")
 
 
 @dataclass
 class Leaving:
-    """A plan. Paths are pairs: a kind, as shell/lib/uninstall.sh knows it, and a path."""
+    """A plan. Paths are pairs: a kind (see templates/shell/lib/uninstall.sh) and a path."""
 
-    units: list[str] = field(default_factory=list)  # ours, to be stopped
+    units: list[str] = field(default_factory=list)  # our units, to be stopped
     goes: list[tuple[str, str]] = field(default_factory=list)
-    late: list[tuple[str, str]] = field(default_factory=list)  # after the packages
-    back: list[str] = field(default_factory=list)  # what stood there before us
+    late: list[tuple[str, str]] = field(default_factory=list)  # removed after the packages
+    back: list[str] = field(default_factory=list)  # former files to put back
     rights: list[list[str]] = field(default_factory=list)  # path, mode, owner
-    states: list[list[str]] = field(default_factory=list)  # others' units: name, enabled, active
+    states: list[list[str]] = field(default_factory=list)  # other units: name, enabled, active
     remove: list[str] = field(default_factory=list)  # packages
-    purge: list[str] = field(default_factory=list)  # those of them with all that they made
+    purge: list[str] = field(default_factory=list)  # those of them that are purged
     downloads: list[str] = field(default_factory=list)
     index: bool = False
-    heir: str = ""  # whose JupyterLab takes over what is not only ours, ...
-    handed: list[str] = field(default_factory=list)  # ... these entries of the ledger
-    stays: dict[str, str] = field(default_factory=dict)  # what -> why
+    heir: str = ""  # the instance that takes over ...
+    handed: list[str] = field(default_factory=list)  # ... these shared entries of the ledger
+    stays: dict[str, str] = field(default_factory=dict)  # path or package -> reason
 
 
 def known(settings: Settings, host: Host) -> list[tuple[str, str]]:
-    """What a version without a ledger made."""
+    """Return the paths that a version without a ledger made."""
     ours = settings.instance
     named = [
         ("path", settings.project),
@@ -62,7 +62,7 @@ def known(settings: Settings, host: Host) -> list[tuple[str, str]]:
 def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leaving:
     """Decide what goes.
 
-    :param purge: also the notebooks, and what a person left in the folders that we made.
+    :param purge: also the notebooks, and other files of the user in the folders that we made.
     """
     out = Leaving(index=bool(found.values("index")))
     backups = settings.instance.backups
@@ -88,7 +88,7 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
         if not ours and unit[1:] != ["enabled", "active"] and not found.uses.get(name):
             out.states.append(unit)
     out.units = [m[1] for path in paths if (m := UNIT.fullmatch(path)) and path in found.there]
-    for path in sorted(paths, reverse=True):  # what is in a folder before the folder
+    for path in sorted(paths, reverse=True):  # the contents of a folder before the folder
         if f"{path}/".startswith(f"{backups}/"):
             continue
         if path.startswith("/etc/letsencrypt/") and found.uses.get("certbot"):
@@ -99,9 +99,9 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
             out.late.append(("path", path))
         else:
             kind = "tree" if path.startswith("/run/") else paths[path]
-            work = f"{path}/venv" in paths or path.endswith(HOMES)  # where people leave theirs
+            work = f"{path}/venv" in paths or path.endswith(HOMES)  # users have files there
             out.goes.append(("tree" if purge and work else kind, path))
-            if path.endswith("/venv"):  # beside it are former ones, and those of further kernels
+            if path.endswith("/venv"):  # beside it: former venvs, and those of kernels
                 made = (f"{path[:-4]}{beside}" for beside in (".venvs", ".kernels"))
                 out.goes += [("tree", folder) for folder in made if folder in paths]
     stamps = (f"/var/lib/systemd/timers/stamp-{unit}" for unit in out.units)
@@ -109,15 +109,15 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
     out.goes.sort(key=lambda pair: pair[1], reverse=True)
     project = host.under(settings.project)
     if found.work and not (purge and project in paths):
-        why = "--purge takes them, too" if project in paths else "the folder was there before"
-        out.stays[project] = f"{count(found.work, 'file')} of yours in it; {why}"
+        why = "--purge removes them, too" if project in paths else "the folder was there before"
+        out.stays[project] = f"it has {count(found.work, 'file')} from you; {why}"
     return out
 
 
 def hand_on(found: Inventory, settings: Settings, host: Host) -> tuple[Inventory, list[str]]:
-    """Part what is ours alone from what others on this server need as well.
+    """Separate what only this instance needs from what others on the server need as well.
 
-    :returns: the inventory with the one, and the entries of the ledger with the other.
+    :returns: the inventory with the former, and the entries of the ledger with the latter.
     """
     called = re.escape(settings.instance.called)
     named = re.compile(rf"(?:zz-|00-|stamp-)?{called}(?:[.-].*)?")
@@ -134,11 +134,11 @@ def hand_on(found: Inventory, settings: Settings, host: Host) -> tuple[Inventory
 
 
 def plan_packages(out: Leaving, found: Inventory) -> None:
-    """Say which packages go: ours, but for those that others need."""
+    """Decide which packages go: ours, except those that others need."""
     ours = found.values("package", "remnant")
     why = needed(found, ours)
     out.stays |= dict(sorted(why.items()))
     there = [name for name in ours if name not in why and name in found.packages]
-    out.remove = there  # the server itself knows which of them are whole
+    out.remove = there  # the server leaves out those that are not installed
     out.purge = [name for name in there if name in found.values("package")]
     out.downloads = ours

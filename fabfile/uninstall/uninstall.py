@@ -1,6 +1,6 @@
-"""Everything that the project put on a server goes, and only that.
+"""The task `uninstall`: it removes all that the project put on a server, and only that.
 
-What that is stands in the server's own ledger, /var/lib/jupyterlab-fab/made.
+The server's own ledger, /var/lib/jupyterlab-fab/made, lists that.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from .selection import Leaving, known, plan
 
 @task
 def uninstall(c, purge=False, yes=False):
-    """Take away what this project put on a server, and only that.
+    """Remove what this project put on a server, and only that.
 
     Notebooks, backups, logs and the packages that others need stay. If it is cut off, run it again.
 
-    :param purge: the notebooks and backups, too; asks for the host's name first.
+    :param purge: remove the notebooks and backups, too; asks for the host's name first.
     :param yes: with --purge: do not ask.
     """
     settings, dry = load(c.config), c.config.run.dry
     if purge and not (yes or dry or console.may_ask()):
-        raise Exit("--purge removes notebooks for good: add --yes where nobody can be asked")
+        raise Exit("--purge removes notebooks for good: without a terminal, confirm with --yes")
     leave(c, settings, purge, yes or dry)
     if console.SINK.get().alone:
         hosts.take_out(c)
 
 
 def leave(c, settings: Settings, purge: bool = False, sure: bool = True) -> None:
-    """Take all away that the ledger of a host names; before JupyterLab, the workers of its cluster.
+    """Remove all that the ledger of a host lists, and before that the workers of its cluster.
 
     :param sure: do not ask.
     """
@@ -52,7 +52,7 @@ def leave(c, settings: Settings, purge: bool = False, sure: bool = True) -> None
         leaving = plan(found, settings, host, purge)
         tell(c, settings, host, found, leaving, purge)
         if not settings.archives.startswith(f"{settings.instance.backups}/"):
-            say(f"  stays  {settings.archives}: backups, if any, and in them the login")
+            say(f"  stays  {settings.archives}: backups, if any, with the login in them")
         if purge and not sure:
             confirm(c)
         if host.cluster:
@@ -65,11 +65,11 @@ def leave(c, settings: Settings, purge: bool = False, sure: bool = True) -> None
 def tell(
     c, settings: Settings, host: Host, found: Inventory, leaving: Leaving, purge: bool
 ) -> None:
-    """Say what goes and what stays."""
+    """Print what goes and what stays."""
     report = console.report(name_of(c))
-    report.line(f"{report.where}{host.name}; what this project put there")
+    report.line(f"{report.where}{host.name}; files and packages of this project")
     if found.older:
-        report.line("  note   an older version was here, which kept no record: packages stay")
+        report.line("  note   an older version without a ledger was used here: packages stay")
     for _, path in leaving.goes:
         if path in found.there and path not in leaving.stays:
             report.line(f"  goes   {path}")
@@ -82,16 +82,16 @@ def tell(
         report.line(f"  stays  {what}: {why}")
     if settings.instance.locations in found.there:
         report.line(
-            f"  stays  `{settings.instance.line}` in a site of yours, where it does nothing then"
+            f"  stays  `{settings.instance.line}` in your site, where it has no effect any more"
         )
     if not purge:
         report.line(
-            f"  stays  {settings.instance.backups}: all but former versions of our files, if any"
+            f"  stays  {settings.instance.backups}, if any, except former versions of our files"
         )
 
 
 def confirm(c) -> None:
-    """Have the host's name typed: what goes cannot be brought back."""
+    """Ask for the host's name, because notebooks cannot be recovered."""
     name = c.original_host
     if input(f"This removes the notebooks, too. Type {name} to go on: ").strip() != name:
         raise Exit("nothing was removed")
@@ -100,40 +100,40 @@ def confirm(c) -> None:
 def changes(
     found: Inventory, leaving: Leaving, settings: Settings, host: Host, purge: bool
 ) -> list[Change]:
-    """The steps, in order; the ledger goes last, so that a run that is cut off can be repeated."""
+    """Return the steps in order; the ledger goes last, so that a cut-off run can be repeated."""
     jail = settings.instance.jail in found.values("path") or settings.instance.jail in found.there
     lift = jail and "fail2ban" not in leaving.remove
     steps = [
         (f"stop {', '.join(leaving.units)}", [call("stop_units", *leaving.units)], leaving.units),
-        (f"hand on to {leaving.heir} what is not only ours",
+        (f"hand shared ledger entries over to {leaving.heir}",
          [call("hand_on", leaving.heir, text="\n".join(leaving.handed))], leaving.handed),
-        ("take its certificate from certbot", [call("delete_lineage")],
+        ("delete its certificate from certbot", [call("delete_lineage")],
          settings.instance.hook in found.there),
         (f"remove {count(sum(p in found.there for _, p in leaving.goes), 'path')}",
          [taking(leaving.goes)], leaving.goes),
-        ("put back what was there before",
+        ("put back former files and permissions",
          [call("give_back", *leaving.back), *(call("give_rights", *r) for r in leaving.rights)],
          leaving.back or leaving.rights),
-        ("reload what stays",
+        ("reload the remaining services",
          [call("reload_others"), call("lift_bans") * lift,
           *(call("give_unit", *unit) for unit in leaving.states)], True),
         (f"remove {count(len(leaving.remove), 'package')}",
          [call("remove_packages", *leaving.remove)], leaving.remove),
-        ("purge what they left behind", [call("purge_packages", *leaving.purge)], leaving.purge),
-        ("clear what apt downloaded",
+        ("purge the removed packages", [call("purge_packages", *leaving.purge)], leaving.purge),
+        ("clear apt's downloads",
          [call("clear_index")] * leaving.index
          + [call("clear_downloads", *leaving.downloads), taking(leaving.late)],
          leaving.downloads or leaving.late or leaving.index),
         ("remove the backups" if purge else "remove former versions of our files",
          [call("take_away", text=f"tree {settings.instance.backups}")] if purge
          else [call("clear_backups", *(path for _, path in known(settings, host)))], True),
-        ("close the ledger", [call("close_ledger")], True),
+        ("remove the ledger", [call("close_ledger")], True),
     ]  # fmt: skip
     wanted = [(what, calls) for what, calls, needed in steps if needed]
     return [Change(what, "\n".join(filter(None, calls))) for what, calls in wanted]
 
 
 def taking(paths: list[tuple[str, str]]) -> str:
-    """The call that takes these away; nothing for none."""
+    """Return the call that removes these paths; "" for none."""
     text = "\n".join(f"{kind} {path}" for kind, path in paths)
     return call("take_away", text=text) if paths else ""

@@ -1,4 +1,4 @@
-"""Wait until JupyterLab answers: exit 0 then, 1 when the time is up or the unit has given up.
+"""Wait until JupyterLab answers: exit 0 then, 1 when the time is up or the unit has failed.
 
 Usage: answers.py SOCKET-OR-PORT SECONDS UNIT     (runs on the server, needs no token)
 """
@@ -11,7 +11,7 @@ import time
 
 
 def answers(target: str) -> bool:
-    """Ask for /api, which needs no login; under another base path Jupyter does not know it."""
+    """Check whether /api, which needs no login, answers; with a path prefix Tornado answers 404."""
     local = target.startswith("/")
     with socket.socket(socket.AF_UNIX if local else socket.AF_INET) as wire:
         wire.settimeout(5)
@@ -22,13 +22,13 @@ def answers(target: str) -> bool:
 
 
 def restarts(unit: str) -> int:
-    """How often systemd had to start the unit again by itself."""
+    """Return how often systemd has restarted the unit by itself."""
     command = ["systemctl", "show", "-p", "NRestarts", "--value", unit]
     return int(subprocess.run(command, capture_output=True, text=True).stdout.strip() or 0)
 
 
 def main(target: str, seconds: str, unit: str) -> int:
-    """Try every 50 ms; look at the unit now and then."""
+    """Try every 50 ms, and check the unit after ten times."""
     end, before = time.monotonic() + int(seconds), restarts(unit)
     while time.monotonic() < end:
         for _ in range(10):

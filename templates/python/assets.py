@@ -1,8 +1,8 @@
-"""Compress what JupyterLab's pages are made of, once, so that Nginx can serve it from disk.
+"""Compress the static files of JupyterLab's pages once, so that Nginx can serve them from disk.
 
-Only files whose name carries the hash of what is in them: such a name is never another file's, so
-that none of them can be stale. Run as the user whose venv it is: what they cannot read, or what a
-link of theirs leads to, is read with their rights alone.
+Only files with a hash of their content in the name are taken, as these can never be out of date.
+It runs as the owner of the venv, so that a symbolic link there leads only to files that this user
+can read.
 """
 
 import contextlib
@@ -16,18 +16,18 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 HASHED = re.compile(r"([^/]+\.)?[0-9a-f]{16,64}\.(js|css|svg|png|jpg|gif|woff2?)")
-# what comes before the name in an address -> where a venv has it
+# folder in a URL -> folder in a venv
 FOLDERS = {
     "static/lab": "share/jupyter/lab/static",
     "static/notebook": "lib/python3*/site-packages/notebook/static",
     "lab/extensions/{}/static": "share/jupyter/labextensions/{}/static",
 }
 LARGEST = 32 * 1024 * 1024
-SECONDS = 60  # what is not done by then is JupyterLab's to answer
+SECONDS = 60  # JupyterLab serves the files that are not done by then
 
 
 def found(venv: str) -> dict[str, str]:
-    """Path in an address -> file."""
+    """Return the files to compress: path in a URL -> file."""
     files = {}
     for address, folder in FOLDERS.items():
         for extension in ("*", "@*/*") if "{}" in folder else ("",):
@@ -41,7 +41,7 @@ def found(venv: str) -> dict[str, str]:
 
 
 def unread(source: str, target: str) -> tuple[bytes, int]:
-    """Read a file that is not in the target yet, and when it was written; else nothing."""
+    """Return the content and time of a file that is not in the target yet, else nothing."""
     with contextlib.suppress(OSError):
         facts = os.stat(source)
         known = os.path.exists(target) and os.stat(target).st_mtime_ns == facts.st_mtime_ns
@@ -52,7 +52,7 @@ def unread(source: str, target: str) -> tuple[bytes, int]:
 
 
 def compress(source: str, target: str, end: float) -> None:
-    """Write it compressed and whole, with the time of the original, if it is not there already."""
+    """Write a compressed copy in one step, with the time of the original, if there is none yet."""
     text, written = unread(source, target)
     if not text or time.monotonic() > end:
         return
@@ -64,7 +64,7 @@ def compress(source: str, target: str, end: float) -> None:
 
 
 def prune(cache: str, kept: set[str]) -> None:
-    """Remove all else."""
+    """Remove all other files and empty folders."""
     for folder, folders, names in os.walk(cache, topdown=False):
         for name in names:
             if os.path.join(folder, name) not in kept:
@@ -78,12 +78,12 @@ def prune(cache: str, kept: set[str]) -> None:
 
 
 def main(cache: str, venv: str, previous: str) -> None:
-    """Fill the folder for one venv, and leave there what it has of the one before."""
+    """Fill the folder for one venv, and keep the files of the previous one there."""
     os.umask(0o022)
     end = time.monotonic() + SECONDS
     files = {f"{cache}/{address}.gz": source for address, source in found(venv).items()}
     prune(cache, {*files, *(f"{cache}/{address}.gz" for address in found(previous))})
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # zlib lets go of the interpreter's lock
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # zlib releases the interpreter's lock
         list(threads.map(lambda pair: compress(pair[1], pair[0], end), files.items()))
 
 

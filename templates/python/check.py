@@ -1,8 +1,8 @@
-"""Try a venv before anything is served from it: exit 1 and a line on what is wrong, else 0.
+"""Test a venv before JupyterLab runs from it: exit 0, or 1 with a line that says what is wrong.
 
 Usage: check.py KERNEL.PY CONFIG SECONDS NAME...     (on the server, as the user, with its python)
-The packages fit together, those NAMEd can be imported, a JupyterLab of it starts with the CONFIG on
-a socket of its own, and one of its kernels computes.
+The packages must fit together, the NAMEd ones be importable, its JupyterLab start with CONFIG on a
+socket of its own, and one of its kernels compute.
 """
 
 import http.client
@@ -19,30 +19,30 @@ from pathlib import Path
 
 
 def canonical(name: str) -> str:
-    """Write a name as the index compares it (PEP 503)."""
+    """Return a name as package indexes compare it (PEP 503)."""
     return name.lower().replace("_", "-").replace(".", "-")
 
 
 def refuse(what: str, words: str = "") -> None:
-    """End with what was tried, and what was said to it."""
+    """Print the output of a failed check, and exit with what is wrong."""
     print(words.strip()[-2000:])
     raise SystemExit(f"the new venv was refused: {what}")
 
 
 def tried(what: str, *command: str, seconds: float = 120) -> None:
-    """Run the venv's python, which must end well."""
+    """Run the venv's Python, and refuse the venv when that fails."""
     try:
         done = subprocess.run(
             [sys.executable, *command], capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
-        refuse(f"{what}: not done after {seconds:.0f} s")
+        refuse(f"{what}: no result after {seconds:.0f} s")
     if done.returncode:
         refuse(what, done.stdout + done.stderr)
 
 
 def modules(names: list[str]) -> list[str]:
-    """The modules that come with these distributions."""
+    """Return the modules that these distributions provide."""
     asked = {canonical(name) for name in names}
     found = packages_distributions().items()
     return sorted(
@@ -51,7 +51,7 @@ def modules(names: list[str]) -> list[str]:
 
 
 class Local(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
+    """An HTTP connection over a Unix socket."""
 
     def __init__(self, path: str):
         super().__init__("localhost", timeout=20)
@@ -64,7 +64,7 @@ class Local(http.client.HTTPConnection):
 
 
 def ask(path: str, token: str, method: str, place: str) -> tuple[int, bytes]:
-    """Ask the server on its socket: the status, and what it says."""
+    """Send a request to the server's socket, and return status and body."""
     wire = Local(path)
     wire.request(method, place, headers={"Authorization": f"token {token}"})
     answer = wire.getresponse()
@@ -72,7 +72,7 @@ def ask(path: str, token: str, method: str, place: str) -> tuple[int, bytes]:
 
 
 def served(server, path: str, token: str, kernel_py: str, seconds: int, log: Path) -> None:
-    """Wait until it answers; then start a kernel, and have it compute."""
+    """Wait until JupyterLab answers, then start a kernel and let it compute."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -99,17 +99,17 @@ def served(server, path: str, token: str, kernel_py: str, seconds: int, log: Pat
 
 
 def main(kernel_py: str, config: str, seconds: str, *names: str) -> int:
-    """Everything, the quick things first."""
-    os.environ["PYTHONSAFEPATH"] = "1"  # as for the service: no module of the home's
-    tried("its packages do not fit together", "-m", "pip", "check")
+    """Run all checks, the quick ones first."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # as in the service: import nothing from the home
+    tried("its packages do not fit together (pip check)", "-m", "pip", "check")
     imports = "\n".join(f"import {name}" for name in modules(list(names)))
-    tried("what is in it cannot be imported", "-c", imports)
+    tried("its packages cannot be imported", "-c", imports)
     with tempfile.TemporaryDirectory(prefix="jupyterlab-") as folder:
         place, token = Path(folder), secrets.token_hex(24)
         path, log = f"{folder}/s", place / "log"
         own = {"JUPYTER_TOKEN": token, "JUPYTER_RUNTIME_DIR": folder}
         theirs = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER_")}
-        # a port of the config's would not go with the socket; if this is killed, it ends by itself
+        # the config may set a port, which excludes a socket; it also ends if this program is killed
         options = [f"--config={config}", f"--ServerApp.sock={path}", "--ServerApp.port=8888"]
         options += ["--ServerApp.base_url=/", "--ServerApp.shutdown_no_activity_timeout=300"]
         with log.open("wb") as out:

@@ -1,8 +1,8 @@
-"""Ask the scheduler about its workers, as a client; a line of JSON.
+"""Ask the scheduler about its workers, as a client, and print a line of JSON.
 
-Usage: crew.py look | wait SECONDS NAME... | retire SECONDS NAME...     (on main, by its venv)
-`wait` is for workers that have been started, `retire` moves away what one holds, and waits for what
-it computes.
+Arguments: look | wait SECONDS NAME... | retire SECONDS NAME...     (on main, with its venv)
+`wait` waits for workers that have been started; `retire` moves the data of workers to others and
+waits for their tasks.
 """
 
 import importlib.metadata
@@ -16,7 +16,7 @@ from dask.distributed import Client
 
 
 def versions() -> dict[str, str]:
-    """Python's and those of all that is installed, by canonical name."""
+    """Return the versions of Python and of all installed packages, by canonical name."""
     import re
 
     found = {"python": platform.python_version()}
@@ -26,7 +26,7 @@ def versions() -> dict[str, str]:
 
 
 def differing(theirs: dict[str, str], ours: dict[str, str]) -> dict[str, list]:
-    """What is of another version there, or missing: name -> there, here."""
+    """Return the packages of another version there, or missing: name -> there, here."""
     tools = {"pip", "setuptools"}
     return {
         name: [theirs.get(name), version]
@@ -36,13 +36,13 @@ def differing(theirs: dict[str, str], ours: dict[str, str]) -> dict[str, list]:
 
 
 def workers(client) -> dict[str, dict]:
-    """What the scheduler knows of each: by address."""
-    # not client.scheduler_info(), in which an update of the client's own may leave no worker
+    """Return what the scheduler knows of each worker, by address."""
+    # not client.scheduler_info(), which may show no worker while the client updates it
     return client.sync(client.scheduler.identity, n_workers=-1)["workers"]
 
 
 def look(client) -> list[dict]:
-    """Each worker: its state, its size, what it holds, and which versions differ from ours."""
+    """Return each worker's state, size and memory, and the versions that differ from ours."""
     ours, told = versions(), client.run(versions, on_error="return")
     return [
         {
@@ -60,7 +60,7 @@ def look(client) -> list[dict]:
 
 
 def wait(client, seconds: str, *names: str) -> list[str]:
-    """Wait until those are there; give the ones that are not."""
+    """Wait until these workers are running; return those that are not."""
     end = time.monotonic() + float(seconds)
     while True:
         there = {str(one["name"]) for one in workers(client).values() if one["status"] == "running"}
@@ -71,9 +71,9 @@ def wait(client, seconds: str, *names: str) -> list[str]:
 
 
 def retire(client, seconds: str, *names: str) -> list[str]:
-    """Have what these hold moved to others, and wait for what they compute; give those that did."""
+    """Move the data of these workers to others and wait for their tasks; return those found."""
     known = {a: str(one["name"]) for a, one in workers(client).items() if str(one["name"]) in names}
-    if len(known) < len(workers(client)):  # the last ones have nobody to give it to
+    if len(known) < len(workers(client)):  # else no worker is left to take the data
         client.retire_workers(workers=list(known), close_workers=False, remove=False)
     end = time.monotonic() + float(seconds)
     while any(client.processing().get(one) for one in known) and time.monotonic() < end:
@@ -82,7 +82,7 @@ def retire(client, seconds: str, *names: str) -> list[str]:
 
 
 def main(what: str, *more: str) -> None:
-    """Do it, and print what came of it."""
+    """Run a command, and print its result as JSON."""
     logging.disable(logging.CRITICAL)
     with Client(timeout=20, set_as_default=False) as client:
         print(json.dumps({"look": look, "wait": wait, "retire": retire}[what](client, *more)))

@@ -1,4 +1,4 @@
-"""Let two paths change places, at once: whoever looks sees the one or the other, never neither.
+"""Exchange two paths in one step, so that both exist at any time.
 
 Usage: exchange.py PATH PATH     (runs on the server, as the user; renameat2(2), Linux 3.15)
 """
@@ -12,13 +12,13 @@ HERE, EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
 def main(one: str, other: str) -> int:
-    """Exchange; a file system that cannot does it in three steps."""
+    """Exchange them, in three steps if the file system cannot do it in one."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE):
         code = ctypes.get_errno()
         if code not in (errno.EINVAL, errno.ENOSYS):
             raise OSError(code, os.strerror(code), one)
-        print(f"{one}: {os.strerror(code)}; in three steps instead")
+        print(f"{one}: {os.strerror(code)}; exchanging in three steps instead")
         os.rename(one, f"{one}.leaving")
         os.rename(other, one)
         os.rename(f"{one}.leaving", other)

@@ -1,10 +1,10 @@
-"""A server for one audit: it answers everything with one word, and prints the port that it has."""
+"""Serve one word for every request, on a port that it prints: a test server of `fab audit`."""
 
 import http.server
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """The same to whoever asks for whatever."""
+    """A handler with one answer to every request."""
 
     def do_GET(self):
         self.send_response(200)
@@ -12,7 +12,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"impostor\n")
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:

@@ -1,9 +1,9 @@
-"""Install into a venv: with uv, told what this server's pip.conf says; with pip where uv cannot.
+"""Install into a venv: with uv by this server's pip.conf, or with pip where uv cannot be used.
 
 Usage: install.py VENV uv|pip REPAIR FLOORS REQUIREMENT...     (runs on the server, as the user)
-REPAIR is `again` to install anew what is there, `see` to only print what would come, `newer` the
-same with all that is newer than what will do, else `no`. FLOORS holds for whatever comes along.
-The line that begins with `note: uv` is shown to the operator.
+REPAIR is `again` to reinstall what is there, `see` to only print what would be installed, `newer`
+to do so with all upgrades, else `no`. FLOORS are minimum versions, for dependencies as well.
+The operator sees the line that begins with `note: uv`.
 """
 
 import glob
@@ -24,11 +24,11 @@ from subprocess import PIPE, STDOUT
 from urllib.parse import urljoin
 
 SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
-SECONDS = 15  # of silence, twice, until the network counts as dead: somebody waits for this
+SECONDS = 15  # without data, twice, until the network counts as down: the operator waits
 UV = Path.home() / ".cache/jupyterlab/uv"
 LOOK = "see", "newer"
 UNFIT = "No solution found", "ResolutionImpossible", "No matching distribution"
-# pip's option -> uv's variable, and how the words of a list are joined there.
+# pip's option -> uv's variable, and the separator of lists there.
 SAME = {
     "index-url": ("UV_DEFAULT_INDEX", " "),
     "extra-index-url": ("UV_INDEX", " "),
@@ -51,7 +51,7 @@ HARMLESS = {
 
 
 def pip_options() -> dict[str, str]:
-    """Ask pip itself what its files and variables say for `pip install`."""
+    """Ask pip itself for its options of `pip install`, from files and variables."""
     sys.path[:0] = glob.glob("/usr/share/python-wheels/pip-*.whl")
     from pip._internal.configuration import Configuration
 
@@ -59,7 +59,7 @@ def pip_options() -> dict[str, str]:
     configuration.load()
     found = dict(configuration.items())
     options = {}
-    for section in ("global.", "install.", ":env:."):  # the later wins, as in pip
+    for section in ("global.", "install.", ":env:."):  # the last one wins, as in pip
         for key, value in found.items():
             if key.startswith(section):
                 options[key[len(section) :]] = value
@@ -67,10 +67,10 @@ def pip_options() -> dict[str, str]:
 
 
 def uv_environment(options: dict[str, str]) -> dict[str, str]:
-    """Say the same to uv; refuse what it has no word for."""
+    """Return the same options for uv; refuse those that it does not support."""
     strange = sorted(set(options) - set(SAME) - HARMLESS)
     if strange:
-        raise LookupError(f"pip.conf sets {', '.join(strange)}, which uv has no word for")
+        raise LookupError(f"pip.conf sets {', '.join(strange)}, which uv does not support")
     told = {"SSL_CERT_FILE": SYSTEM_CAS} if Path(SYSTEM_CAS).exists() else {}
     for key, (variable, joiner) in SAME.items():
         if key in options:
@@ -79,7 +79,7 @@ def uv_environment(options: dict[str, str]) -> dict[str, str]:
 
 
 def fetch(url: str, cas: str | None, **headers) -> bytes:
-    """Read a URL, trusting the CAs that pip trusts here."""
+    """Return the body of a URL, trusting the CAs that pip trusts here."""
     request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip", **headers})
     context = ssl.create_default_context(cafile=cas)
     with urllib.request.urlopen(request, timeout=SECONDS, context=context) as answer:
@@ -88,7 +88,7 @@ def fetch(url: str, cas: str | None, **headers) -> bytes:
 
 
 def fetch_uv(options: dict[str, str]) -> None:
-    """Put the newest uv of the server's own index into the user's cache, checked by its hash."""
+    """Download the newest uv of the server's package index into the user's cache, by its hash."""
     from pip._internal.models.index import PyPI
     from pip._vendor.packaging.tags import sys_tags
     from pip._vendor.packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -106,10 +106,10 @@ def fetch_uv(options: dict[str, str]) -> None:
         if usable and (newest is None or version > newest[0]):
             newest = version, file
     if newest is None:
-        raise LookupError("the index has no uv for this machine")
+        raise LookupError("the package index has no uv for this machine")
     wheel = fetch(urljoin(page, newest[1]["url"]), cas)
     if hashlib.sha256(wheel).hexdigest() != newest[1]["hashes"]["sha256"]:
-        raise ValueError("the uv that was fetched is not the one that the index names")
+        raise ValueError("the downloaded uv has another hash than the package index says")
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         (member,) = [n for n in archive.namelist() if n.endswith(".data/scripts/uv")]
         UV.parent.mkdir(parents=True, exist_ok=True)
@@ -120,17 +120,17 @@ def fetch_uv(options: dict[str, str]) -> None:
 
 
 def with_uv(venv: str, repair: str, floors: str, requirements: list[str]) -> None:
-    """Install with uv; any failure to get or to run it is an exception."""
+    """Install with uv; raise an exception when it cannot be downloaded or fails."""
     options = pip_options()
     patience = {"UV_HTTP_TIMEOUT": str(SECONDS), "UV_HTTP_RETRIES": "1"}
     environment = {**patience, **os.environ, **uv_environment(options)}
     environment["UV_CONSTRAINT"] = f"{environment.get('UV_CONSTRAINT', '')} {floors}".strip()
     if not UV.exists():
         if repair in LOOK:
-            raise LookupError("uv is not here yet")
+            raise LookupError("uv is not installed yet")
         fetch_uv(options)
     command = [str(UV), "pip", "install", "--no-progress", "--python", f"{venv}/bin/python"]
-    command += ["--index-strategy", "unsafe-best-match"]  # as pip: the best of all indexes
+    command += ["--index-strategy", "unsafe-best-match"]  # as pip: the best version of all indexes
     command += ["--reinstall"] if repair == "again" else []
     command += ["--dry-run", "--no-cache"] if repair in LOOK else []
     command += ["--upgrade"] if repair == "newer" else []
@@ -138,7 +138,7 @@ def with_uv(venv: str, repair: str, floors: str, requirements: list[str]) -> Non
 
 
 def with_pip(venv: str, repair: str, floors: str, requirements: list[str]) -> None:
-    """Install with the venv's own pip, put there by Python when it has none."""
+    """Install with the venv's own pip, which ensurepip adds when it is missing."""
     python = f"{venv}/bin/python"
     if repair not in LOOK:
         subprocess.run([python, "-m", "ensurepip", "--default-pip"], check=True)
@@ -151,11 +151,11 @@ def with_pip(venv: str, repair: str, floors: str, requirements: list[str]) -> No
 
 
 def run(command: list[str], repair: str, start: str, coming: str, **options) -> None:
-    """Run the installer; to look, print `name version` of what it says would come.
+    """Run the installer; in a dry run print `name version` of what it would install.
 
-    :param start: how the lines begin that say so.
+    :param start: how the lines begin that name packages.
     :param coming: the pattern of a name and a version in them.
-    :raises SystemExit: with 3 when no versions fit together, which no other installer would mend.
+    :raises SystemExit: with 3 when no versions fit together: another installer would not help.
     """
     done = subprocess.run(command, stdout=PIPE, stderr=STDOUT, text=True, **options)
     if repair not in LOOK:
@@ -169,7 +169,7 @@ def run(command: list[str], repair: str, start: str, coming: str, **options) -> 
 
 
 def main(venv: str, installer: str, repair: str, floors: str, *requirements: str) -> int:
-    """Install, falling back from uv to pip with a word on why."""
+    """Install; when uv fails, use pip and print why."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(f"{floors}\n")
         file.flush()
@@ -177,12 +177,12 @@ def main(venv: str, installer: str, repair: str, floors: str, *requirements: str
 
 
 def install(venv: str, installer: str, repair: str, floors: str, requirements: list[str]) -> int:
-    """The same, with the floors in a file."""
+    """Install, with the minimum versions in a file."""
     try:
         if installer == "uv":
             try:
                 return with_uv(venv, repair, floors, requirements) or 0
-            except Exception as problem:  # whatever it is, pip is the answer
+            except Exception as problem:  # use pip, whatever it is
                 words = getattr(problem, "output", None) or f"{problem}"
                 reason = re.sub("[^/@ ']*@", "***@", words.strip().split("\n")[-1].strip())[:200]
                 if repair not in LOOK:

@@ -1,7 +1,7 @@
-"""Have a kernel compute 6*7, or what is in $COMPUTE, over its websocket: prints `42 SECONDS`.
+"""Let a kernel compute 6*7, or $COMPUTE, over its WebSocket, and print `42 SECONDS`.
 
 Usage: kernel.py SITE KERNEL TOKEN-FILE CERTIFICATE [SOCKET]     (SITE is SCHEME://DOMAIN:PORT/BASE)
-It asks Nginx on this machine, or JupyterLab itself on its socket.
+It connects to Nginx on this machine, or to JupyterLab itself on its SOCKET.
 """
 
 import json
@@ -29,8 +29,8 @@ else:
     carrier = socket.create_connection(("127.0.0.1", place.port), patience)
 if place.scheme == "https":
     context = ssl.create_default_context(cafile=certificate or None)
-    context.verify_flags |= 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: this very certificate is enough
-    if not certificate:  # that of somebody else's site, on this very machine
+    context.verify_flags |= 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: trust this certificate itself
+    if not certificate:  # that of another site, on this same machine
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     carrier = context.wrap_socket(carrier, server_hostname=place.hostname)
 wire = websocket.create_connection(

@@ -12,7 +12,7 @@ print("Python " + sys.version.split()[0] + " in " + sys.prefix + ", %d packages"
 
 
 def what(spec: dict, folder: str) -> str:
-    """Say what a kernel runs with; for one of Python, ask its Python."""
+    """Return what a kernel runs with, for a Python kernel by asking its Python."""
     command = spec["argv"][0]
     if spec.get("language") != "python":
         return f"{spec.get('language')}, by {command}, registered in {folder}"
@@ -24,7 +24,7 @@ def what(spec: dict, folder: str) -> str:
             asked, capture_output=True, text=True, timeout=20, check=True
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return f"does not start: mend {command}, or remove {folder}"
+        return f"does not start: fix {command}, or remove {folder}"
 
 
 for name, found in sorted(KernelSpecManager().get_all_specs().items()):

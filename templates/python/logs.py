@@ -1,9 +1,9 @@
-"""The last lines of JupyterLab's journal and of Nginx's logs, in the order of time; then new ones.
+"""Print the last lines of JupyterLab's journal and of Nginx's logs by time, then new ones.
 
 Usage: logs.py UNIT ACCESS-LOG LINES SINCE follow|no WHAT...     (runs on the server, as root)
-SINCE is what systemd takes for a moment, or nothing; WHAT is jupyter, nginx or both.
-Prints `at MOMENT WHAT TEXT`, MOMENT being seconds since 1970, or `unclear SINCE`. It ends when its
-input does, or has been silent for too long: whoever asked is gone then.
+SINCE is a time that systemd understands, or empty; WHAT is jupyter, nginx or both.
+It prints `at MOMENT WHAT TEXT`, MOMENT in seconds since 1970, or `unclear SINCE`. It ends when its
+input ends or is silent for too long: the operator is gone then.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ from datetime import datetime
 from pathlib import Path
 
 SILENCE = 15  # seconds; a sign of life comes every five
-PAUSE = 0.3  # seconds between two looks at a file
+PAUSE = 0.3  # seconds between two reads of a file
 ACCESS = re.compile(r"^(\S+) \[(\d{4}-\d\d-\d\dT[^]]+)\] ")  # our log_format
 ERROR = re.compile(r"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) ")  # Nginx's own
-UNSEEN = re.compile(r"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]")  # but tabs and colours
-LARGEST, LONGEST = 1 << 20, 1 << 16  # of an entry of the journal, and of a line that is shown
+UNSEEN = re.compile(r"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]")  # all controls but tab, escape
+LARGEST, LONGEST = 1 << 20, 1 << 16  # bytes of a journal entry, characters of a printed line
 TELLING = threading.Lock()
 
 
 def watch() -> None:
-    """End everything when nobody listens any more."""
+    """Exit when nobody reads the output any more."""
     with contextlib.suppress(OSError):
         while select.select([0], [], [], SILENCE)[0] and os.read(0, 4096):
             pass
@@ -41,7 +41,7 @@ def watch() -> None:
 
 def tell(when: float, what: str, text: str) -> None:
     """Print one line."""
-    # one line, and not a long one, whatever it is
+    # whatever is logged must stay one line of limited length
     text = UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], text[:LONGEST].rstrip("\n"))
     try:
         with TELLING:
@@ -51,7 +51,7 @@ def tell(when: float, what: str, text: str) -> None:
 
 
 def moment(text: str) -> float:
-    """Seconds since 1970 of what systemd understands, such as `1 hour ago`."""
+    """Return a time that systemd understands, such as `1 hour ago`, in seconds since 1970."""
     command = ["systemd-analyze", "timestamp", "--", text]
     told = subprocess.run(command, capture_output=True, text=True)
     found = re.search(r"UNIX seconds: @([0-9.]+)", told.stdout)
@@ -62,7 +62,7 @@ def moment(text: str) -> float:
 
 
 def journal(unit: str, *options: str) -> subprocess.Popen:
-    """Begin to read the journal of a unit; it ends with us, however we end."""
+    """Start to read the journal of a unit; the reader ends with this process in any case."""
     reading = ["setpriv", "--pdeathsig", "KILL", "journalctl", "-q", "--all", "--no-pager"]
     reading += ["-o", "json"]
     return subprocess.Popen(
@@ -71,33 +71,33 @@ def journal(unit: str, *options: str) -> subprocess.Popen:
 
 
 def entries(reading: subprocess.Popen):
-    """What comes from the journal: moment, text and place of each entry."""
+    """Yield time, text and cursor of each entry of the journal."""
     for line in iter(lambda: reading.stdout.readline(LARGEST), b""):
         try:
             told = json.loads(line)
             when, place = int(told["__REALTIME_TIMESTAMP"]) / 1e6, told["__CURSOR"]
         except (ValueError, TypeError, KeyError, RecursionError):
-            continue  # a piece of one that is too large
+            continue  # a part of an entry that is too large
         text = told.get("MESSAGE") or ""
-        if isinstance(text, list) and all(isinstance(one, int) for one in text):  # no text
+        if isinstance(text, list) and all(isinstance(one, int) for one in text):  # bytes
             text = bytes(one & 255 for one in text).decode(errors="replace")
-        text = " ".join(map(str, text)) if isinstance(text, list) else str(text)  # or several
+        text = " ".join(map(str, text)) if isinstance(text, list) else str(text)  # several
         yield when, text, place
 
 
 class Log:
-    """A log of Nginx's, with those before it, and what is added to it from then on."""
+    """A log of Nginx with its rotated files, and the lines that are added to it."""
 
     def __init__(self, path: Path):
         self.path, self.file, self.rest, self.when = path, None, "", 0.0
 
     def before(self, since: float, lines: int):
-        """Moment and text of what is there: since then, or the last lines."""
+        """Return time and text of the lines since then, or of the last ones."""
         found = (row for row in self.whole(since) if row[0] >= since)
         return found if since else deque(found, lines)
 
     def whole(self, since: float):
-        """What is there; of older files those that were written since then, or the last."""
+        """Yield all lines; of rotated files those written since then, or the newest."""
         older = [one for one in self.path.parent.glob(f"{self.path.name}.*") if one.is_file()]
         older = sorted(older, key=lambda one: one.stat().st_mtime)
         for one in [o for o in older if o.stat().st_mtime >= since] if since else older[-1:]:
@@ -106,7 +106,7 @@ class Log:
         yield from self.new()
 
     def new(self):
-        """What was added since; one that was rotated is followed by its successor."""
+        """Yield lines that were added since the last call, also by a new file after rotation."""
         yield from self.added()
         with contextlib.suppress(OSError):
             there = self.path.stat()
@@ -117,12 +117,12 @@ class Log:
         yield from self.added()
 
     def close(self) -> None:
-        """Be done with the file."""
+        """Close the file."""
         if self.file:
             self.file.close()
 
     def added(self):
-        """Whole lines that are in the file and were not told yet."""
+        """Yield complete lines of the file that were not read yet."""
         for line in self.file or ():
             self.rest += line
             if line.endswith("\n"):
@@ -130,7 +130,7 @@ class Log:
                 self.rest = ""
 
     def stamped(self, line: str) -> tuple[float, str]:
-        """Moment of a line, and its text without; a line with none has that of the one before."""
+        """Return a line's time, or that of the line before, and its text without the time."""
         line = line.rstrip("\n")
         with contextlib.suppress(ValueError):
             if found := ACCESS.match(line):
@@ -143,7 +143,7 @@ class Log:
 
 
 def main(unit: str, access: str, lines: str, since: str, follow: str, *what: str) -> None:
-    """Print what is there; then, to follow, what comes."""
+    """Print the lines that exist; then, to follow, the new ones."""
     for one in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(one, lambda *_: os._exit(0))
     threading.Thread(target=watch, daemon=True).start()

@@ -1,15 +1,15 @@
-"""What may be in a backup: read in one way here and on the server, so that both refuse the same.
+"""Check the members of a backup, on the operator's machine and on the server by the same rules.
 
-It reads a tar as backup.sh has GNU tar write it, and nothing that another program could take for
-something else. Root's part comes out as values that were checked one by one; certbot's settings are
-written anew from those that are known. What is written into a backup goes through here, too: so a
-restore refuses nothing of it, and no byte of the user's can pass for one of root's members.
+It reads a tar as backup.sh has GNU tar write it, and refuses anything that another program could
+read differently. The values in root's part are checked one by one; certbot's settings are rewritten
+from the known ones. New backups pass through here, too, so that a restore refuses nothing in them
+and no file of the user can pass for a member in root's part.
 
 Usage, on the server, as root:
-members.py INSTANCE SERVER FOLDER <tar     look through a backup, write root's part into a folder
-members.py roots <tar >tar                 root's part, as far as a restore takes it
-members.py theirs NAME MUST <tar >tar      the same of the user's NAME/...; MUST is `whole` where
-                                           NAME itself may not be missing
+members.py INSTANCE SERVER FOLDER <tar     check a backup, write root's part into a folder
+members.py roots <tar >tar                 copy root's part without what a restore would refuse
+members.py theirs NAME MUST <tar >tar      do the same with the user's NAME/...; MUST is `whole`
+                                           where NAME itself must not be missing
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from dataclasses import dataclass, field
 
 BLOCK = 512
 PIECE = 1 << 20
-NAME_SIZE = 1 << 12  # of a path, with the zero behind it: the kernel's limit
-DEEPEST = 1 << 20  # of one that is not taken, but read
-FILE_SIZE = 1 << 20  # of one of root's files
+NAME_SIZE = 1 << 12  # bytes of a path with its final zero: PATH_MAX of Linux
+DEEPEST = 1 << 20  # bytes of a path that is read and left out
+FILE_SIZE = 1 << 20  # bytes of a file in root's part
 ROOT_FILES = 1000
 ROOT_SIZE = 1 << 24
-NOTES = 20  # about what was left out
-MOST_GONE = 10000  # things that are left out
+NOTES = 20  # at most, on what was left out
+MOST_GONE = 10000  # files that are left out, at most
 FORMAT = "1"
 MAGICS = b"ustar\x0000", b"ustar  \x00"
 KINDS = {b"0": "file", b"1": "hard link", b"2": "link", b"5": "folder", b"6": "pipe"}
-DEVICES = dict.fromkeys((b"3", b"4"), "device")  # are read, and never taken
+DEVICES = dict.fromkeys((b"3", b"4"), "device")  # read, but never accepted
 LONG = {b"L": "name", b"K": "target"}
 USERS = re.compile(r"(project|jupyter|kernels)(/.*)?|cookie_secret", re.DOTALL)
 LINEAGE = r"(?P<lineage>jupyterlab[a-z0-9-]*)-fab"
@@ -50,15 +50,15 @@ HOOKS = re.compile(r".*hook.*", re.IGNORECASE | re.DOTALL)
 
 
 class Refused(ValueError):
-    """No backup of ours, and why."""
+    """The reason why a file is not a valid backup."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One thing in a tar.
+    """A member of a tar.
 
     :param at: the block where it begins.
-    :param head: its headers, as they are.
+    :param head: its raw headers.
     """
 
     name: str
@@ -69,9 +69,9 @@ class Member:
     head: bytes
 
     def fault(self) -> str:
-        """Say why no backup has it; nothing of one that may be there."""
+        """Return why no backup can hold this member, or an empty string."""
         if self.kind == "device":
-            return "is no file, folder or link"
+            return "is not a file, folder or link"
         if max(len(os.fsencode(text)) for text in (self.name, self.target)) >= NAME_SIZE:
             return "has a name that is too long"
         return ""
@@ -79,7 +79,7 @@ class Member:
 
 @dataclass
 class Found:
-    """What is in a backup. :param files: root's part; :param block: where the user's begins."""
+    """The content of a backup. :param files: root's part; :param block: where the user's begins."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -88,17 +88,17 @@ class Found:
 
 
 class Tar:
-    """A tar that is read once, from its beginning.
+    """A tar that is read once, from the beginning.
 
-    :param read: gives at most so many bytes.
-    :param longest: the size of a name at most.
+    :param read: returns at most the given number of bytes.
+    :param longest: the size limit of a name, in bytes.
     """
 
     def __init__(self, read: Callable[[int], bytes], longest: int = NAME_SIZE):
         self.source, self.block, self.left, self.longest = read, 0, 0, longest
 
     def exactly(self, size: int) -> bytes:
-        """So many bytes."""
+        """Return exactly this number of bytes."""
         taken = b""
         while len(taken) < size:
             piece = self.source(size - len(taken))
@@ -108,22 +108,22 @@ class Tar:
         return taken
 
     def padded(self, size: int) -> bytes:
-        """A content, without what fills its last block."""
+        """Return a content of this size, without the padding of its last block."""
         blocks = -(-size // BLOCK)
         self.block += blocks
         return self.exactly(blocks * BLOCK)[:size]
 
     def content(self, member: Member, limit: int) -> bytes:
-        """That of the member that was read last."""
+        """Return the content of the member that was read last."""
         if member.size > limit:
             raise Refused(f"{member.name} is larger than {limit} bytes")
         self.left = 0
         return self.padded(member.size)
 
     def skip(self, write: Callable[[bytes], object] = len) -> None:
-        """Go on behind the member that was read last.
+        """Skip the content of the member that was read last.
 
-        :param write: takes its content, with what fills the last block.
+        :param write: gets the content, with the padding of the last block.
         """
         blocks = -(-self.left // BLOCK)
         self.block += blocks
@@ -134,7 +134,7 @@ class Tar:
             write(piece)
 
     def members(self) -> Iterator[Member]:
-        """All of them, up to its end, behind which nothing may be."""
+        """Yield all members up to the end of the tar, which nothing may follow."""
         long: dict[str, str] = {}
         at, head = 0, b""
         while True:
@@ -157,60 +157,60 @@ class Tar:
             name = long.get("name") or name_of(header)
             called = (KINDS | DEVICES).get(kind)
             if not called:
-                raise Refused(f"{name} is no file, folder or link")
+                raise Refused(f"{name} is not a file, folder or link")
             if size and kind != b"0":
-                raise Refused(f"{name} is a {called} with a content")
+                raise Refused(f"{name} is a {called} with content")
             target = long.get("target") or text(header[157:257])
             self.left, long = size, {}
             yield Member(name, called, size, at, target, head)
 
     def end(self, unfinished: bool) -> None:
-        """See that only zeros follow."""
+        """Check that only zeros follow."""
         count = 0
         while piece := self.source(PIECE):
             count += len(piece)
             if piece.strip(b"\0") or count > PIECE:
-                raise Refused("something follows its end")
+                raise Refused("data follows its end")
         if unfinished or not count:
             raise Refused("its end is missing")
 
 
 def checked(header: bytes) -> tuple[bytes, int]:
-    """The kind and the size of a member, from a header that is whole."""
+    """Check a header, and return the kind and the size of its member."""
     total = sum(header) - sum(header[148:156]) + 8 * ord(" ")
     if header[257:265] not in MAGICS or number(header[148:156]) != total:
-        raise Refused("it is no tar, or a damaged one")
+        raise Refused("it is not a tar, or it is damaged")
     return header[156:157], number(header[124:136])
 
 
 def number(raw: bytes) -> int:
-    """A number in a header: octal digits, or what GNU tar writes where these are too few."""
+    """Return a number of a header: in octal, or in GNU tar's form for larger numbers."""
     if raw[0] == 0x80:
         return int.from_bytes(raw[1:], "big")
     digits = raw.strip(b" \0")
     if not re.fullmatch(rb"[0-7]+", digits):
-        raise Refused("it is no tar, or a damaged one")
+        raise Refused("it is not a tar, or it is damaged")
     return int(digits, 8)
 
 
 def text(raw: bytes) -> str:
-    """A text that ends with a zero, or with its field."""
+    """Return the text in a field, which ends with a zero or with the field."""
     return raw.partition(b"\0")[0].decode(errors="surrogateescape")
 
 
 def name_of(header: bytes) -> str:
-    """The name in a header; POSIX has the folders in a second field."""
+    """Return the name in a header; POSIX has the folders in a second field."""
     above = text(header[345:500]) if header[257:265] == MAGICS[0] else ""
     return f"{above}/{text(header[:100])}" if above else text(header[:100])
 
 
 def examine(read: Callable[[int], bytes], instance: str, server: str) -> Found:
-    """Look through the whole of a backup.
+    """Check a whole backup.
 
-    :param read: gives at most so many bytes of the tar.
-    :param instance: what the JupyterLab is called into whose place it goes.
-    :param server: the URL of the ACME server of the settings.
-    :raises Refused: when it holds what no backup of ours does.
+    :param read: returns at most the given number of bytes of the tar.
+    :param instance: name of the JupyterLab that it replaces.
+    :param server: URL of the ACME server in the settings.
+    :raises Refused: when it holds something that no backup has.
     """
     tar, found, users = Tar(read), Found(), False
     for member in tar.members():
@@ -233,42 +233,42 @@ def examine(read: Callable[[int], bytes], instance: str, server: str) -> Found:
 
 
 def filled(raw: bytes) -> bytes:
-    """Fill up the last block, as a tar has it."""
+    """Fill up the last block with zeros, as in a tar."""
     return raw.ljust(-(-len(raw) // BLOCK) * BLOCK, b"\0")
 
 
 def plain(member: Member) -> str:
-    """The name of a member, which leads nowhere else."""
+    """Return the name of a member; refuse a path that leads out of the backup."""
     name = member.name.rstrip("/") if member.kind == "folder" else member.name
     if name.startswith("/") or ".." in name.split("/"):
-        raise Refused(f"it names {name}")
+        raise Refused(f"it has the unsafe path {name}")
     return name
 
 
 def take(found: Found, member: Member, tar: Tar) -> None:
-    """Take one of root's files, if a backup may have it."""
+    """Take a file into root's part; refuse one that no backup has."""
     name = member.name
     if member.kind != "file" or not ROOTS.fullmatch(name) or name in found.files:
         raise Refused(f"{name} does not belong there")
     taken = sum(map(len, found.files.values())) + member.size
     if len(found.files) >= ROOT_FILES or taken > ROOT_SIZE:
-        raise Refused("its first part is too large")
+        raise Refused("root's part is too large")
     found.files[name] = tar.content(member, FILE_SIZE)
 
 
 def judge(found: Found) -> None:
-    """Refuse a root's part without what each has, or of another format."""
+    """Refuse root's part without a manifest or lock.txt, or of another format."""
     for name in ("manifest", "lock.txt"):
         if name not in found.files:
             raise Refused(f"it has no {name}")
     written = facts(found.files["manifest"]).get("format")
     if written != FORMAT:
-        raise Refused(f"it is of format {written}, and this program reads {FORMAT}: use the "
+        raise Refused(f"it is of format {written}, but this program reads {FORMAT}: use the "
                       "version that made it")  # fmt: skip
 
 
 def roots(read: Callable[[int], bytes], write: Callable[[bytes], object]) -> list[str]:
-    """Pass on root's part, without its end, as far as a restore takes it.
+    """Copy root's part, without its end and without what a restore would refuse.
 
     :returns: notes about what was left out.
     """
@@ -278,8 +278,8 @@ def roots(read: Callable[[int], bytes], write: Callable[[bytes], object]) -> lis
         heads[member.name] = member.head
     judge(found)
     if problem := fault_of_lineage(found):
-        found.notes.append(f"certbot's part is left out, for a restore would refuse it ({problem}):"
-                           " a restore asks for a new certificate")  # fmt: skip
+        found.notes.append(f"certbot's part is left out, as a restore would refuse it ({problem}):"
+                           " a restore requests a new certificate")  # fmt: skip
     for name, head in heads.items():
         content = found.files[name]
         if not (problem and name.startswith("letsencrypt/")):
@@ -290,10 +290,10 @@ def roots(read: Callable[[int], bytes], write: Callable[[bytes], object]) -> lis
 def theirs(
     read: Callable[[int], bytes], write: Callable[[bytes], object], whose: str, must: str
 ) -> list[str]:
-    """Pass on what is the user's, without its end, and without what a restore would refuse.
+    """Copy the user's part, without its end and without what a restore would refuse.
 
-    :param whose: NAME, where all of it is: NAME itself, and NAME/...
-    :param must: `whole` where NAME itself may not be missing.
+    :param whose: NAME; only NAME itself and NAME/... may be there.
+    :param must: `whole` where NAME itself must not be missing.
     :returns: notes about what was left out.
     """
     tar, gone, notes, there = Tar(read, DEEPEST), set(), [], False
@@ -303,7 +303,7 @@ def theirs(
             raise Refused(f"{name} does not belong there")
         why = member.fault()
         if member.kind == "hard link" and member.target in gone:
-            why = "is a link to what is left out"
+            why = "is a hard link to a file that is left out"
         if not why:
             there = there or (name == whose and member.kind == "folder")
             write(member.head)
@@ -312,35 +312,35 @@ def theirs(
         if len(notes) < NOTES:
             notes.append(f"left out: {name[:200]} {why}")
         if len(gone) >= MOST_GONE:
-            raise Refused(f"there are more than {MOST_GONE} things in {whose} that no backup has")
+            raise Refused(f"{whose} has more than {MOST_GONE} files that no backup can hold")
         if len(name) < NAME_SIZE:
             gone.add(name)
     if must == "whole" and not there:
-        raise Refused(f"there is no {whose} any more")
+        raise Refused(f"{whose} no longer exists")
     return notes
 
 
 def facts(manifest: bytes) -> dict[str, str]:
-    """The lines of a manifest, as key and value: known keys, and no control characters."""
+    """Return a manifest's keys and values; refuse unknown keys and control characters."""
     lines = manifest.decode(errors="replace").removesuffix("\n").split("\n")
     told: dict[str, str] = {}
     for line in lines:
         key, equals, value = line.partition("=")
         if key not in FACTS or key in told or not equals or not value.isprintable():
-            raise Refused("its manifest is not as backup writes it")
+            raise Refused("its manifest is not one that `fab backup` writes")
         told[key] = value
     return told
 
 
 def take_lineage(found: Found, instance: str, server: str) -> None:
-    """Leave certbot's part in when it is of this JupyterLab and this server, else none of it."""
+    """Keep certbot's part only if it is of this JupyterLab and this ACME server."""
     whose, given = lineage(found)
     if not given:
         return
     if whose != instance or given["server"] != server:
-        what = "another name on its server" if whose != instance else f"{given['server']}"
+        what = "for another name on its server" if whose != instance else f"from {given['server']}"
         found.notes.append(
-            f"its certificate of an ACME server was of {what}: a new one is asked for"
+            f"its ACME certificate is left out, as it is {what}: a new one is requested"
         )
         for name in certbots(found):
             del found.files[name]
@@ -349,12 +349,12 @@ def take_lineage(found: Found, instance: str, server: str) -> None:
 
 
 def certbots(found: Found) -> list[str]:
-    """The names of certbot's files."""
+    """Return the names of certbot's files."""
     return [name for name in found.files if name.startswith("letsencrypt/")]
 
 
 def lineage(found: Found) -> tuple[str, dict[str, object] | None]:
-    """Check certbot's part; return which JupyterLab it is of, and its settings. Nothing of none."""
+    """Check certbot's part; return the name of its JupyterLab, and its settings if any."""
     names = certbots(found)
     if not names:
         return "", None
@@ -375,7 +375,7 @@ def lineage(found: Found) -> tuple[str, dict[str, object] | None]:
 
 
 def fault_of_lineage(found: Found) -> str:
-    """Why a restore would refuse certbot's part; nothing when it would not."""
+    """Return why a restore would refuse certbot's part, or an empty string."""
     try:
         lineage(found)
     except Refused as problem:
@@ -384,9 +384,9 @@ def fault_of_lineage(found: Found) -> str:
 
 
 def settings(raw: bytes, name: str, whose: str) -> dict[str, object]:
-    """Certbot's settings of a certificate, each known and checked.
+    """Return certbot's settings of a certificate; refuse unknown and wrong ones.
 
-    :param whose: the JupyterLab that it is called after.
+    :param whose: name of the JupyterLab that it belongs to.
     """
     place, webroot = "/etc/letsencrypt", f"/var/lib/{whose}-acme"
     called = f"{whose}-fab"
@@ -430,12 +430,12 @@ def settings(raw: bytes, name: str, whose: str) -> dict[str, object]:
         else:
             raise Refused(f"{name}: {key} does not belong there")
     if "server" not in told:
-        raise Refused(f"{name}: it names no server")
+        raise Refused(f"{name} names no server")
     return told
 
 
 def renewal(told: dict[str, object], instance: str) -> bytes:
-    """Write certbot's settings of our certificate, as certbot does."""
+    """Return the text of certbot's settings of our certificate, as certbot writes it."""
     place, webroot = "/etc/letsencrypt", f"/var/lib/{instance}-acme"
     called = f"{instance}-fab"
     first = {"version": told.get("version"), "archive_dir": f"{place}/archive/{called}"}
@@ -461,12 +461,12 @@ def renewal(told: dict[str, object], instance: str) -> bytes:
 
 
 def shown(words: object) -> str:
-    """A text without what would steer a terminal."""
+    """Return a text without characters that control a terminal."""
     return "".join(c if c.isprintable() else "?" for c in str(words))
 
 
 def look(instance: str, server: str, folder: str) -> None:
-    """Write root's part into a folder; print where the user's begins, and how many bytes it has."""
+    """Write root's part into a folder; print start and size of the user's part."""
     found = examine(sys.stdin.buffer.read, instance, server)
     for name, content in found.files.items():
         path = os.path.join(folder, name)
@@ -479,7 +479,7 @@ def look(instance: str, server: str, folder: str) -> None:
 
 
 def main(*words: str) -> int:
-    """Do what is asked for; what a backup is made of goes on, and words about it to stderr."""
+    """Run a command; notes go to stderr when the tar goes to stdout."""
     part = {"roots": roots, "theirs": theirs}.get(words[0])
     told = sys.stderr if part else sys.stdout
     try:
@@ -491,7 +491,7 @@ def main(*words: str) -> int:
             for note in notes:
                 print(f"note: {shown(note)}", file=told)
     except BrokenPipeError:
-        os._exit(1)  # whoever reads it has said why
+        os._exit(1)  # the reader has said why
     except Refused as problem:
         print(f"refused: {shown(problem)}", file=told)
         return 1

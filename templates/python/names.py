@@ -1,4 +1,4 @@
-"""In a kernel: have every worker say where it is. `verify` adds the call `answers(NUMBER)`."""
+"""Ask every worker for its host name, in a kernel. `verify` adds the call `answers(NUMBER)`."""
 
 import contextlib
 import socket
@@ -8,12 +8,12 @@ from dask.distributed import Client, wait
 
 
 def where() -> str:
-    """Compute the name of the host that computes this."""
+    """Return the name of the host that computes this."""
     return socket.gethostname()
 
 
 def answers(number: int, seconds: float = 30) -> str:
-    """The names, once so many have answered or the time is up: some may just have been started."""
+    """Return the names once `number` workers answer, or the time is up: some may be starting."""
     with Client(timeout=20) as client:
         end = time.monotonic() + seconds
         while True:

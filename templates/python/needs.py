@@ -1,8 +1,8 @@
-"""Who needs whom in a venv.
+"""Find out which packages of a venv need which, and uninstall packages.
 
-Usage: needs.py roots              print `root NAME` for what was installed by name and is needed by
-                                   nothing else, `elsewhere NAME` for what came from no index
-       needs.py remove NAME...     uninstall, unless something that stays needs one: a line each
+Usage: needs.py roots              print `root NAME` for packages that were installed by name and
+                                   that no other needs, `elsewhere NAME` for those of no index
+       needs.py remove NAME...     uninstall, or print a line for each that another package needs
 (runs on the server, as the user, with the python of the venv; exit 3 says that nothing was changed)
 """
 
@@ -16,13 +16,13 @@ NAME = re.compile(r"\+?\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 def canonical(text: str) -> str:
-    """The name that a requirement or a record begins with, as the index compares it (PEP 503)."""
+    """Return the name that a requirement or record begins with, as indexes compare it (PEP 503)."""
     found = NAME.match(text)
     return re.sub("[-_.]+", "-", found[1]).lower() if found else ""
 
 
 def needs() -> set[tuple[str, str]]:
-    """Pairs of names: the first needs the second here, also for an extra that somebody needs."""
+    """Return pairs of names: the first needs the second here, also for an extra that is in use."""
     from pip._vendor.packaging.requirements import Requirement
 
     pairs = [
@@ -30,7 +30,7 @@ def needs() -> set[tuple[str, str]]:
         for one in distributions()
         for text in one.requires or ()
     ]
-    asked: dict[str, set[str]] = {}  # name -> its extras that somebody here needs
+    asked: dict[str, set[str]] = {}  # name -> its extras that are in use here
     while True:
         held = [
             (one, wanted)
@@ -47,7 +47,7 @@ def needs() -> set[tuple[str, str]]:
 
 
 def roots() -> int:
-    """Print what was installed by name (REQUESTED, PEP 376), and what from elsewhere (PEP 610)."""
+    """Print packages installed by name (REQUESTED, PEP 376) and from elsewhere (PEP 610)."""
     needed = {name for one, name in needs() if one != name}
     for one in distributions():
         name = canonical(one.metadata["Name"])
@@ -59,7 +59,7 @@ def roots() -> int:
 
 
 def remove(*names: str) -> int:
-    """Look, uninstall, and take the names out of what the last run has written down."""
+    """Uninstall packages that no other needs, and remove them from the record of the last run."""
     going = set(map(canonical, names))
     who = sorted((one, name) for one, name in needs() if name in going and one not in going)
     if who:

@@ -1,4 +1,4 @@
-"""Print the ports of this machine at which a ZeroMQ publisher answers to anybody.
+"""Print the ports of this machine at which a ZeroMQ publisher answers anyone.
 
 Usage: publishers.py PORT...     (RFC 23, ZMTP 3.0, without security)
 """
@@ -13,7 +13,7 @@ SUBSCRIBER = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB"
 
 
 def publishes(port: int) -> bool:
-    """Greet as a subscriber; a publisher answers that it is one."""
+    """Check whether a publisher answers the greeting of a subscriber."""
     answer, end = b"", time.monotonic() + 2
     try:
         with socket.create_connection(("127.0.0.1", port), 2) as wire:
@@ -26,7 +26,7 @@ def publishes(port: int) -> bool:
     return b"PUB" in answer[64:]
 
 
-with ThreadPoolExecutor(64) as pool:  # each may keep us waiting
+with ThreadPoolExecutor(64) as pool:  # each may take seconds
     ports = sys.argv[1:]
     found = pool.map(publishes, map(int, ports))
     for number, open_to_all in zip(ports, found, strict=True):

@@ -1,9 +1,9 @@
-"""Carry whoever comes to a socket of root's to one of a user's, as that user, until input ends.
+"""Relay connections from a socket of root to a user's SOCKET, as that user, until the input ends.
 
-Usage: relay.py USER SOCKET     (root runs it on the server; it says where its own socket is)
+Usage: relay.py USER SOCKET     (root runs it on the server; it prints the path of its own socket)
 
-Root by itself would follow a link of the user's to any socket. Who was carried through gets a `+`
-first.
+Root itself would follow the user's symbolic link to any socket. A connection that was relayed gets
+a `+` first.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ user, target = sys.argv[1:]
 
 
 async def pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Pass on what comes until its end, and tell the end."""
+    """Copy a stream until its end, and pass the end on."""
     with contextlib.suppress(OSError):
         while chunk := await source.read(65536):
             sink.write(chunk)
@@ -28,7 +28,7 @@ async def pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
 
 
 async def carry(near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-    """Carry one connection in both directions."""
+    """Relay one connection in both directions."""
     with contextlib.suppress(OSError):
         far, there = await asyncio.open_unix_connection(target)
         back.write(b"+")
@@ -38,7 +38,7 @@ async def carry(near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
 
 
 async def serve(door: socket.socket) -> None:
-    """Carry all who come, until standard input ends."""
+    """Relay all connections until standard input ends."""
     async with await asyncio.start_unix_server(carry, sock=door):
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
 
@@ -48,7 +48,7 @@ door = socket.socket(socket.AF_UNIX)
 door.bind(f"{folder}/door")
 door.listen(128)
 child = os.fork()
-if child:  # root's part: to tidy up
+if child:  # root only cleans up
     os.waitpid(child, 0)
     shutil.rmtree(folder)
     sys.exit()

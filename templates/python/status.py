@@ -1,4 +1,4 @@
-"""How JupyterLab is doing right now, as one line of JSON. Changes nothing, needs no root.
+"""Print the present state of JupyterLab as a line of JSON; change nothing, and need no root.
 
 Usage: status.py SOCKET-OR-PORT UNIT TOKEN-FILE VENV newest|no     (runs on the server, as the user)
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
 LARGEST = 1 << 22  # bytes of an answer
-SECONDS = 30  # for all of it: whoever asked waits
-SAMPLE = 0.5  # seconds over which the use of a processor is measured
+SECONDS = 30  # for all of it: the operator waits
+SAMPLE = 0.5  # seconds over which processor use is measured
 PATIENCE = 5  # seconds that a package index may take
 INDEX = ["--disable-pip-version-check", "--no-cache-dir", "--no-input"]  # it writes nothing
 INDEX += ["--retries", "0", "--timeout", "4"]
@@ -26,7 +26,7 @@ ASKED = ("jupyterlab", "jupyter_server")
 
 
 class Local(http.client.HTTPConnection):
-    """HTTP to JupyterLab itself: by its socket, or its port on this machine."""
+    """An HTTP connection to JupyterLab itself, on its socket or its local port."""
 
     def __init__(self, target: str):
         super().__init__("localhost", None if target.startswith("/") else int(target), timeout=3)
@@ -41,7 +41,7 @@ class Local(http.client.HTTPConnection):
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a regular file, which is small; a pipe, or none, is an OSError."""
+    """Return the text of a small regular file; a pipe or a missing file is an OSError."""
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise FileNotFoundError(path)
@@ -49,10 +49,8 @@ def text_of(path: Path) -> str:
 
 
 def base_of(server: int, unit: str) -> str:
-    """Under which path it answers, by what it has itself written down; nothing where it did not."""
-    short = Path(
-        "/run", unit.partition(".")[0], "runtime"
-    )  # where the usual one has too long a name
+    """Return the path prefix that JupyterLab has written down, or an empty string."""
+    short = Path("/run", unit.partition(".")[0], "runtime")  # where the usual path is too long
     for folder in (Path("~/.local/share/jupyter/runtime").expanduser(), short):
         with contextlib.suppress(OSError, ValueError, KeyError):
             told = json.loads(text_of(folder / f"jpserver-{server}.json"))
@@ -61,7 +59,7 @@ def base_of(server: int, unit: str) -> str:
 
 
 def ask(target: str, token: str, path: str):
-    """The answer of its REST interface; None when there is none. It does not count as activity."""
+    """Return an answer of the REST API, or None; the request does not count as activity."""
     wire = Local(target)
     try:
         headers = {"Authorization": f"token {token}"}
@@ -75,19 +73,19 @@ def ask(target: str, token: str, path: str):
 
 
 def shown(unit: str) -> dict[str, str]:
-    """What systemd counts of a unit."""
+    """Return what systemd counts for a unit."""
     names = "MainPID,MemoryCurrent,MemoryMax,TasksCurrent"
     told = subprocess.run(["systemctl", "show", "-p", names, unit], capture_output=True, text=True)
     return dict(line.split("=", 1) for line in told.stdout.splitlines() if "=" in line)
 
 
 def number(text: str) -> int | None:
-    """A count of systemd's; None where it counts nothing, or sets no limit."""
+    """Return a count of systemd, None where it counts nothing or sets no limit."""
     return int(text) if text.isdigit() and int(text) < 2**63 else None
 
 
 class Process:
-    """One process of the unit, as /proc has it: children that have ended count as its own time."""
+    """A process of the unit, as in /proc; its time includes children that have ended."""
 
     def __init__(self, folder: Path):
         self.pid = int(folder.name)
@@ -97,7 +95,7 @@ class Process:
         self.command = (folder / "cmdline").read_bytes().decode(errors="replace")
 
     def memory(self) -> int:
-        """Bytes: of what it shares with others, its part (PSS), where we may see it."""
+        """Return its memory in bytes; of shared memory its part (PSS), where that can be read."""
         with contextlib.suppress(OSError, ValueError, StopIteration):
             rows = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
             return next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) * 1024
@@ -108,17 +106,17 @@ class Process:
 
 
 def processes(unit: str) -> dict[int, Process]:
-    """All processes of a unit."""
+    """Return all processes of a unit, by id."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError, IndexError):  # gone meanwhile
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
             if f"/{unit}\n" in (folder / "cgroup").read_text():
                 found[int(folder.name)] = Process(folder)
     return found
 
 
 def below(pid: int, there: dict[int, Process]) -> set[int]:
-    """A process and all that it started."""
+    """Return a process and all its descendants."""
     family, more = set(), {pid}
     while more:
         family |= more
@@ -127,14 +125,14 @@ def below(pid: int, there: dict[int, Process]) -> set[int]:
 
 
 def use(family: set[int], before: dict, after: dict, seconds: float) -> dict:
-    """Memory in bytes, and percent of one processor, of some processes."""
+    """Return the memory in bytes and the percentage of one processor that processes use."""
     spent = sum(after[p].seconds - before[p].seconds for p in family if p in before and p in after)
     memory = sum(after[p].memory() for p in family if p in after)
     return {"memory": memory, "cpu": round(max(spent, 0) / seconds * 100, 1)}
 
 
 def asking(venv: str) -> dict:
-    """Begin to ask the package index for the newest versions, as pip.conf says."""
+    """Start asking the package index of pip.conf for the newest versions."""
     own = f"{venv}/bin/python"
     has_pip = any(Path(venv).glob("lib/python3*/site-packages/pip"))
     python = own if has_pip else "python3"
@@ -149,7 +147,7 @@ def asking(venv: str) -> dict:
 
 
 def told(running: dict, deadline: float) -> dict[str, str | None]:
-    """The newest versions; None for one that was not told in time."""
+    """Return the newest versions, None for one that did not arrive in time."""
     newest = {}
     for name, process in running.items():
         try:
@@ -163,7 +161,7 @@ def told(running: dict, deadline: float) -> dict[str, str | None]:
 
 
 def main(target: str, unit: str, token_file: str, venv: str, newest: str) -> None:
-    """Ask the index, JupyterLab, systemd and /proc; print it all."""
+    """Ask the index, JupyterLab, systemd and /proc, and print the answers."""
     signal.alarm(SECONDS)
     began = time.monotonic()
     running = asking(venv) if newest == "newest" else {}

@@ -115,8 +115,8 @@ def audited(site, harms: dict[str, str], end: str, **settings) -> list[str]:
 def test_a_server_by_default_is_sound(site):
     out = well(site.fab("audit"))
     assert opened(out) == []
-    assert "16 of 18 threats closed, 2 open as chosen" in out
-    assert "as lab.tls: off says" in out and "as lab.sandbox: standard says" in out
+    assert "16 of 18 threats closed, 2 allowed by your settings" in out
+    assert "allowed by lab.tls: off" in out and "allowed by lab.sandbox: standard" in out
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_port_is_open_as_chosen(site, strict):
     port = {**strict, "FABRIC_LAB_PORT": "8899"}
     well(site.fab("full", "--no-verify", env=port))
     out = well(site.fab("audit", env=port))
-    assert out.count("as lab.port: 8899 says") == 2
+    assert out.count("allowed by lab.port: 8899") == 2
     well(site.fab("full", "--no-verify"))
 
 

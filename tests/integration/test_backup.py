@@ -151,7 +151,7 @@ def test_one_that_is_cut_off_leaves_nothing_on_either_side(site, backed, tmp_pat
         client.kill()
         site.host.exec(f"rm {PROJECT}/huge")
     assert client.returncode and "Traceback" not in out + errors
-    assert len(errors.strip().splitlines()) == 1 and "nothing half-written" in errors, errors
+    assert len(errors.strip().splitlines()) == 1 and "no partial backup" in errors, errors
     assert list(tmp_path.glob("*/*")) == []
     ended = f'n=100; until [ -z "$({WORKING})" ] || [ $n = 0 ]; do sleep 0.1; n=$((n-1)); done'
     assert site.host.exec(f"{ended}; {WORKING}") == ""
@@ -267,7 +267,7 @@ def test_one_that_is_killed_is_old_or_completed(bare, rescued, backed, command, 
         bare.host.exec(f"rm {PROJECT}/later")
         return
     out = well(bare.fab("full", "--no-verify"))  # whoever comes next
-    assert "a restore was cut off half-way: it is completed first" in out
+    assert "a restore was interrupted: this run completes it first" in out
     assert bare.host.exec(LEFT) == ""
     assert bare.host.exec(f"ls {PROJECT}.before-*/later {PROJECT}/later 2>/dev/null || true")
     assert not bare.infra.file(f"{PROJECT}/later").exists
@@ -324,7 +324,7 @@ def test_what_does_not_belong_there_is_refused_there(site, backed):
     before = site.host.exec(NOTEBOOKS)
     done = site.fab("restore", name, "--there")
     site.host.exec(f"rm {ARCHIVES}/{name}*")
-    refused(done, "could not check", "it names /etc/cron.d/lock.txt: nothing was touched")
+    refused(done, "could not check", "unsafe path /etc/cron.d/lock.txt: nothing was touched")
     assert site.host.exec(NOTEBOOKS) == before
     assert not site.infra.file("/etc/cron.d/lock.txt").exists
 
@@ -333,7 +333,7 @@ def test_root_restores_it_for_its_user(site, server, backed):
     root = server("backed", "root", home="/root", sudo="none")
     env = FOR_DAVID | PACKAGES
     out = well(root.fab("restore", "latest", "--there", env=env))
-    assert f"what was there is now {PROJECT}.before-" in out
+    assert f"is kept as {PROJECT}.before-" in out
     owners = site.host.exec(f"find {PROJECT} -maxdepth 1 -printf '%u\\n' | sort -u")
     assert owners == "david\n"
 

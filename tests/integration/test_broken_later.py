@@ -106,24 +106,24 @@ def test_a_token_that_everybody_can_read(broken):
 BREAK = {
     "jupyter stopped": (
         "systemctl stop jupyterlab",
-        ("JupyterLab itself", "JupyterLab does not run", "start"),
+        ("JupyterLab itself", "JupyterLab is not running", "start"),
     ),
     "nginx stopped": (
         "systemctl stop nginx",
-        ("Nginx on the server", "Nginx does not run", "nginx"),
+        ("Nginx on the server", "Nginx is not running", "nginx"),
     ),
     "upgrade stripped": (
         f"sed -i '/Upgrade/d' {SITE}; nginx -s reload; sleep 1",
-        ("Nginx on the server", "websocket", "upgrade headers do not reach JupyterLab", "nginx"),
+        ("Nginx on the server", "websocket", "Upgrade headers do not reach JupyterLab", "nginx"),
     ),
     "site removed": (
         f"rm {ENABLED}; nginx -s reload; sleep 1",
-        ("Nginx on the server", "Nginx does not run, or on another port", "nginx"),
+        ("Nginx on the server", "Nginx is not running, or listens on another port", "nginx"),
     ),
     "another site in its place": (
         f"rm {ENABLED}; ln -s ../sites-available/default /etc/nginx/sites-enabled/\n"
         "nginx -s reload; sleep 1",
-        ("Nginx on the server", "another site of this server answers", "nginx"),
+        ("Nginx on the server", "another site on this server answers", "nginx"),
     ),
     "token changed": (
         "printf another >/home/david/.jupyter/jupyterlab_token",
@@ -131,7 +131,7 @@ BREAK = {
     ),
     "socket closed": (
         "chmod 0700 /run/jupyterlab",
-        ("Nginx on the server", "Nginx may not open JupyterLab's socket", "systemd"),
+        ("Nginx on the server", "Nginx has no permission to open JupyterLab's socket", "systemd"),
     ),
     "kernel missing": (
         f"mv {VENV}/lib/python3*/site-packages/ipykernel /root/",

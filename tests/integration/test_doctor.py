@@ -56,10 +56,10 @@ class Patient:
         whole = done.stdout + done.stderr
         assert "Traceback" not in whole, whole
         told = [line for line in done.stdout.splitlines() if line.startswith("  ")]
-        ill = [line for line in told if line.startswith("  ILL")]
+        ill = [line for line in told if line.startswith("  FAIL")]
         assert (done.returncode, len(ill)) == (1, 1), whole
         assert len(told) - len(ill) == warnings, whole
-        assert re.match(rf"  ILL   {re.escape(cause)}: .+; remedy: \S", ill[0]), whole
+        assert re.match(rf"  FAIL  {re.escape(cause)}: .+; remedy: \S", ill[0]), whole
         assert [word for word in words if word not in ill[0]] == [], whole
         assert done.stderr.strip() == f"{self.server.target}: 1 cause found"
         return ill[0]
@@ -103,7 +103,7 @@ def patient(servers, tmp_path_factory):
 
 def test_a_host_that_was_never_set_up(servers, tmp_path):
     bare = Patient(*servers("bare"), tmp_path)
-    bare.ill("JupyterLab was never set up there", f"fab -H {bare.server.target} full")
+    bare.ill("JupyterLab is not set up on this server", f"fab -H {bare.server.target} full")
 
 
 def test_a_healthy_one_is_left_untouched(patient):
@@ -157,9 +157,9 @@ def test_a_clock_that_is_off(patient):
 
 def test_a_service_that_was_stopped(patient):
     well(patient.fab("stop"))
-    patient.ill("JupyterLab does not run", "inactive", f"fab -H {patient.server.target} start")
+    patient.ill("JupyterLab is not running", "inactive", f"fab -H {patient.server.target} start")
     verified = patient.fab("verify")
-    assert "likely JupyterLab does not run: fab -H" in verified.stderr
+    assert "likely JupyterLab is not running: fab -H" in verified.stderr
     assert verified.stderr.strip().endswith(f"fab -H {patient.server.target} doctor")
     patient.mended("start")
 
@@ -177,13 +177,13 @@ def test_a_service_that_ends_again_and_again(patient):
     how = f"cp -a {config} /root/config; echo 'raise SystemExit(\"no such option\")' >>{config}\n"
     mend = f"cp -a /root/config {config}; {START}"
     with broken(patient.host, f"{how}systemctl restart jupyterlab; sleep 2.5", mend):
-        patient.ill("JupyterLab fails, and says why", "no such option", "is started again")
+        patient.ill("JupyterLab exits with an error", "no such option", "is restarted")
 
 
 def test_a_venv_that_is_gone(patient):
     how = f"mv {VENV} {VENV}.away; systemctl restart jupyterlab || true; sleep 0.5"
     with broken(patient.host, how, f"mv {VENV}.away {VENV}; {START}"):
-        patient.ill("the venv is damaged or gone", VENV, "jupyter --anew")
+        patient.ill("the venv is damaged or missing", VENV, "jupyter --anew")
 
 
 def test_a_kernel_that_dies_at_its_start(patient):
@@ -195,12 +195,13 @@ def test_a_kernel_that_dies_at_its_start(patient):
 @pytest.mark.parametrize(
     "how, mend, cause, proof, task",
     [
-        (f"chmod 0600 {SOCKET}", f"chmod 0660 {SOCKET}", "Nginx may not open JupyterLab's socket",
-         "srw------- david:www-data", "restart"),
+        (f"chmod 0600 {SOCKET}", f"chmod 0660 {SOCKET}",
+         "Nginx has no permission to open JupyterLab's socket", "srw------- david:www-data",
+         "restart"),
         (f"chgrp david {SOCKET}", f"chgrp www-data {SOCKET}",
-         "Nginx may not open JupyterLab's socket", "david:david", "restart"),
+         "Nginx has no permission to open JupyterLab's socket", "david:david", "restart"),
         ("chmod 0700 /run/jupyterlab", "chmod 2750 /run/jupyterlab",
-         "Nginx cannot enter the folder of JupyterLab's socket", "drwx", "systemd"),
+         "Nginx has no permission to enter the folder of JupyterLab's socket", "drwx", "systemd"),
     ],
     ids=["mode", "group", "folder"],
 )  # fmt: skip
@@ -212,11 +213,12 @@ def test_wrong_rights_of_the_socket(patient, how, mend, cause, proof, task):
 # --- Nginx -----------------------------------------------------------------------------------
 
 EDITS = {
-    "upgrade": ("/Upgrade $http_upgrade/d", "the upgrade headers do not reach JupyterLab",
+    "upgrade": ("/Upgrade $http_upgrade/d", "the Upgrade headers do not reach JupyterLab",
                 "no proxy_set_header Upgrade"),
-    "version": ("/proxy_http_version/d", "the upgrade headers do not reach JupyterLab",
+    "version": ("/proxy_http_version/d", "the Upgrade headers do not reach JupyterLab",
                 "no proxy_http_version 1.1"),
-    "body": ("/client_max_body_size/d", "Nginx takes no bodies of that size", "1048576 bytes"),
+    "body": ("/client_max_body_size/d", "Nginx rejects request bodies of that size",
+             "1048576 bytes"),
     "timeout": ("/proxy_read_timeout/d", "Nginx does not wait long enough for an answer", "60 s"),
 }  # fmt: skip
 
@@ -232,7 +234,7 @@ def test_a_limit_that_the_settings_chose(patient):
     patient.settings = {"FABRIC_LAB_UPLOAD_LIMIT": "1m"}
     try:
         well(patient.fab("nginx"))
-        patient.ill("the settings take no bodies of that size", "lab.upload_limit: 1m", "64m")
+        patient.ill("the upload limit in the settings is too low", "lab.upload_limit: 1m", "64m")
     finally:
         patient.settings = {}
         patient.mended("nginx")
@@ -244,7 +246,7 @@ def test_a_host_without_its_port(patient):
         well(patient.fab("nginx"))
         patient.healthy()
         with broken(patient.host, *edited("s/Host $jupyterlab_host/Host $host/")):
-            patient.ill("Nginx tells JupyterLab a name without the port", f"{DOMAIN}:8080")
+            patient.ill("Nginx passes the host name on without the port", f"{DOMAIN}:8080")
     finally:
         patient.settings = {}
         patient.mended("nginx")
@@ -254,17 +256,15 @@ def test_a_configuration_that_nginx_rejects(patient):
     with broken(
         patient.host, "echo bogus >/etc/nginx/conf.d/b.conf", "rm /etc/nginx/conf.d/b.conf"
     ):
-        patient.ill(
-            "Nginx's configuration is invalid", "/etc/nginx/conf.d/b.conf:", "mend the line"
-        )
+        patient.ill("Nginx's configuration is invalid", "/etc/nginx/conf.d/b.conf:", "fix the line")
 
 
 def test_nginx_down_masked_or_out_of_its_port(patient):
     host = patient.host
     with broken(host, "systemctl stop nginx", "systemctl start nginx"):
-        patient.ill("Nginx does not run, or on another port", "inactive", " nginx")
+        patient.ill("Nginx is not running, or listens on another port", "inactive", " nginx")
         with listener(host, 80):
-            patient.ill("another program has the port of Nginx", "systemd-socket", "at port 80")
+            patient.ill("another program listens on Nginx's port", "systemd-socket", "on port 80")
         with broken(host, "systemctl mask nginx 2>&1", "systemctl unmask nginx"):
             patient.ill("Nginx's unit is masked", "sudo systemctl unmask nginx.service")
 
@@ -276,8 +276,8 @@ def test_a_site_that_is_gone_or_not_the_first(patient):
         patient.ill("JupyterLab's site is not enabled in Nginx", DOMAIN, " nginx")
     other = f"server {{ listen 80; server_name {DOMAIN}; return 200 other; }}"
     with nginx_with(patient.host, "/etc/nginx/conf.d/other.conf", other):
-        told = patient.ill("another site of this server answers to the name", "conf.d/other.conf")
-    assert f"take {DOMAIN} out of it" in told
+        told = patient.ill("another site on this server answers for the name", "conf.d/other.conf")
+    assert f"remove {DOMAIN} from that site" in told
 
 
 # --- the way there ---------------------------------------------------------------------------
@@ -292,7 +292,9 @@ def test_a_firewall(patient, how, word):
     )
     shut = f"{NFT} nft add rule inet t i iifname eth0 tcp dport 80 {how}"
     with broken(patient.host, shut, "nft delete table inet t"):
-        told = patient.ill("the server's firewall is closed", word, "tcp dport 80", "open port 80")
+        told = patient.ill(
+            "the server's firewall blocks the port", word, "tcp dport 80", "open port 80"
+        )
     assert ("dropped" in told) == (how == "drop")
 
 
@@ -307,8 +309,8 @@ def front(servers, patient):
 
 def test_a_name_that_leads_to_another_machine(patient, front):
     patient.lead(front.address)
-    told = patient.ill("the name points to another machine", f"{DOMAIN} is {front.address}")
-    assert f"lead {DOMAIN} to {patient.host.address}" in told
+    told = patient.ill("the name points to another machine", f"{DOMAIN} points to {front.address}")
+    assert f"point {DOMAIN} to {patient.host.address}" in told
     assert f"fab -H {patient.server.target} hosts" in told
 
 
@@ -331,19 +333,20 @@ def proxying(patient, front, *lines: str, location: str = "/"):
 
 def test_a_proxy_in_front_that_does_all_well_is_named(patient, front):
     with proxying(patient, front, PASS, HOST, WIRE, BODY):
-        patient.healthy(f"another proxy stands in front: {front.address} (nginx")
+        patient.healthy(f"a reverse proxy stands in front: {front.address} (nginx")
 
 
 @pytest.mark.parametrize(
     "lines, cause, proof, remedy",
     [
-        ((HOST, BODY), "a proxy in front takes the upgrade headers away", "plain request",
+        ((HOST, BODY), "a reverse proxy in front removes the Upgrade headers", "plain request",
          "proxy_set_header Upgrade $http_upgrade;"),
         ((f"proxy_set_header Host {DOMAIN}:81;", WIRE, BODY),
-         "a proxy in front gives us another name",
-         f"calls us {DOMAIN}:81, browsers say {DOMAIN}", HOST),
-        ((HOST, WIRE), "a proxy in front takes no bodies of that size", "answers 413", BODY),
-        ((WIRE, BODY), "a proxy in front does not get through to this server", "answers 502", HOST),
+         "a reverse proxy in front changes the host name",
+         f"passes the host {DOMAIN}:81 on, browsers send {DOMAIN}", HOST),
+        ((HOST, WIRE), "a reverse proxy in front rejects request bodies of that size",
+         "answers 413", BODY),
+        ((WIRE, BODY), "a reverse proxy in front cannot reach this server", "answers 502", HOST),
     ],
     ids=["upgrade", "host", "body", "no host"],
 )  # fmt: skip
@@ -355,7 +358,7 @@ def test_a_proxy_in_front_that_does_something_wrong(patient, front, lines, cause
 def test_a_proxy_that_has_us_under_a_path_of_its_own(patient, front):
     with proxying(patient, front, PASS.replace(";", "/;"), HOST, WIRE, BODY, location="/jupyter/"):
         told = patient.ill(
-            "a proxy in front has JupyterLab under a path of its own",
+            "a reverse proxy in front serves JupyterLab under another path",
             "under /jupyter, which arrives as /",
             "set lab.base_path: /jupyter",
             f"location /jupyter/ {{ proxy_pass http://{patient.host.address}; }}",
@@ -364,8 +367,8 @@ def test_a_proxy_that_has_us_under_a_path_of_its_own(patient, front):
     lines = PASS.replace(";", "/;"), HOST, WIRE, BODY
     with proxying(patient, front, *lines, location="/odd/place/"):
         url = f"http://{DOMAIN}/odd/place"
-        patient.ill("a proxy in front has JupyterLab under a path of its own", "under /odd/place",
-                    options=("--url", url))  # fmt: skip
+        patient.ill("a reverse proxy in front serves JupyterLab under another path",
+                    "under /odd/place", options=("--url", url))  # fmt: skip
 
 
 # --- certificates ----------------------------------------------------------------------------
@@ -419,7 +422,7 @@ def test_certificates_that_are_wrong(secured):
             -90,
             -1,
             "the certificate has expired",
-            f"it ended on {now - timedelta(1):%Y-%m-%d}",
+            f"it expired on {now - timedelta(1):%Y-%m-%d}",
         ),
         (DOMAIN, 2, 90, "the certificate is not valid yet", "it is valid from"),
         ("other.example.org", -1, 90, "the certificate is for another name", "other.example.org"),
@@ -427,7 +430,7 @@ def test_certificates_that_are_wrong(secured):
         with serving(patient, *lasting(ca, name, now + timedelta(begin), now + timedelta(end))):
             patient.ill(cause, proof, f"fab -H {patient.server.target} tls")
     with serving(patient, *lasting(ca, DOMAIN, now - timedelta(90), now + timedelta(5))):
-        patient.healthy("the certificate ends soon: 4 days left")
+        patient.healthy("the certificate expires soon: 4 days left")
 
 
 def test_json_is_one_line_for_programs(patient):

@@ -22,9 +22,9 @@ BACK = "cp -a /root/aside {}"
 DRIFTS = {
     "the site": (f"printf '# x\n' >>{SITE}", BACK.format(SITE), f"would replace {SITE}"),
     "the unit": (f"sed -i s/Restart=/#Restart=/ {UNIT}", BACK.format(UNIT), f"replace {UNIT}"),
-    "a mode": (f"chmod 0664 {UNIT}", f"chmod 0644 {UNIT}", f"would set rights of {UNIT}"),
+    "a mode": (f"chmod 0664 {UNIT}", f"chmod 0644 {UNIT}", f"would set permissions of {UNIT}"),
     "an unreadable file": (f"chmod 0600 {UNIT}", f"chmod 0644 {UNIT}", UNIT),
-    "an owner": (f"chown david {SITE}", f"chown root {SITE}", f"would set rights of {SITE}"),
+    "an owner": (f"chown david {SITE}", f"chown root {SITE}", f"would set permissions of {SITE}"),
     "no link": (f"rm {LINK}", f"ln -s {SITE} {LINK}; touch -h -d yesterday {LINK}", "would link"),
     "a stopped service": (
         "systemctl stop jupyterlab",
@@ -68,7 +68,7 @@ def test_a_hand_edit_is_shown_and_kept_byte_by_byte(site):
     assert f"will  replace {SITE}" in out
     assert "-# Müller, by hand: $host 100% \\n" in out
     assert out.index("by hand") < out.index("done"), "not shown before it was replaced"
-    folder = re.search(r"what was replaced is kept in (\S+)", out)[1]
+    folder = re.search(r"the replaced files are kept in (\S+)", out)[1]
     assert site.infra.file(folder + SITE).sha256sum == edited
     assert site.infra.file("/var/backups/jupyterlab").mode == 0o700
     nothing_to_change(site.fab("full", "--no-verify"))
@@ -91,7 +91,7 @@ def test_without_the_flag_it_only_tells(site):
     site.host.exec(f"chmod 0664 {UNIT}")
     out = well(site.fab("status"))
     site.host.exec(f"chmod 0644 {UNIT}")
-    assert f"would set rights of {UNIT}" in out
+    assert f"would set permissions of {UNIT}" in out
 
 
 def test_all_of_that_put_right_is_no_drift_again(site):

@@ -174,7 +174,7 @@ def test_what_they_make_to_spoil_a_backup_is_left_out_and_told(host, root, as_da
     )
     out = well(root("backup", "--there"))
     host.exec(f"umount {ram}")
-    assert "left out: project/ram/spoiled is no file, folder or link" in out
+    assert "left out: project/ram/spoiled is not a file, folder or link" in out
     assert "has a name that is too long" in out
     well(root("restore", "latest", "--there"))
     assert as_david("cat 'project/colon: x'; ls project/ram") == "x"

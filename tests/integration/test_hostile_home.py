@@ -200,7 +200,7 @@ def test_no_program_of_the_users_keeps_the_next_run_waiting(site, fab):
         fab("packages", "--remove", "six")
         assert time.monotonic() - began < 60  # whoever holds the other end of a pipe
         assert site.host.exec("pgrep -u david -x sleep")  # it did start
-        assert "another run is at work" not in well(fab("restart", "--yes"))
+        assert "another run holds the lock" not in well(fab("restart", "--yes"))
     lab.wait_up(site)
 
 

@@ -202,7 +202,7 @@ def run_again(server, stopped: bool, env=None) -> None:
     done = server.fab("full", env=env)
     assert "6*7 over the websocket is 42" in well(done)
     if stopped:
-        assert "the last run did not end well" in done.stdout
+        assert "the last run did not finish" in done.stdout
     nothing_to_change(server.fab("full", "--no-verify", env=env))
 
 

@@ -79,7 +79,7 @@ def test_on_a_bare_server_it_says_what_is_not_there_and_what_to_run(server):
     text, data = site.fab("status"), site.fab("status", "--json")
     out = well(text)
     assert out.count(f"fab -H {site.target} full") == 3, out
-    assert "not there yet" in out and "not installed" in out and "GB free" in out
+    assert "not set up yet" in out and "not installed" in out and "GB free" in out
     told = json.loads(well(data))
     assert told["service"]["state"] == told["nginx"]["state"] == "absent"
     assert told["kernels"] is None and told["drift"] and told["disk"]["free"] > 0
@@ -129,7 +129,7 @@ def test_an_older_version_and_a_hole_are_told(ready):
         f"mv jupyter_server-2.19.0.dist-info {there['jupyter_server']}"
     )
     assert re.search(r"newer +jupyterlab 4\.\d+\.\d+, jupyter-server 2\.", out), out
-    assert re.search(r"hole +jupyter-server 2\.19\.0 has a known hole", out), out
+    assert re.search(r"insecure +jupyter-server 2\.19\.0 has a vulnerability", out), out
     assert told["newest"]["jupyterlab"] > "4.0.0" and len(told["holes"]) == 1
 
 
@@ -323,7 +323,7 @@ def test_one_that_is_killed_before_the_restart_is_finished_by_full(ready, sessio
     ready.host.exec("umount /usr/bin/systemd-analyze")
     refused(done, "run again")
     out = well(ready.fab("full"))
-    assert "the last run did not end well" in out and "is newer than what runs" in out
+    assert "the last run did not finish" in out and "is newer than the running process" in out
     assert not by_token.is_in() and not by_password.is_in()
     new = ready.host.exec(f"cat {TOKEN}").strip()
     assert new != old and accepted(ready, new) and not accepted(ready, old)

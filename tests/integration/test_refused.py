@@ -215,7 +215,7 @@ def test_at_a_terminal_anything_but_yes_is_no(bare, known, answer):
     with heard_by(bare) as heard:
         done = at_a_terminal(bare, known, {"(yes/no)?": answer})
     assert done.returncode == 1, done.stderr
-    assert done.stderr.strip().splitlines()[-1] == "not trusted; nothing was sent to it"
+    assert done.stderr.strip().splitlines()[-1] == "the host key is not trusted; nothing was sent"
     assert known.read_text() == ""
     assert "david" not in "".join(heard)
 
@@ -249,8 +249,8 @@ def test_a_bad_setting_in_the_environment(operator, name, value, words):
 
 FILES = {
     "a misspelt name": ("lab: {domian: x}", "lab.domian", "did you mean domain?"),
-    "a text for a list": ("lab: {packages: {a: b}}", "as expected", "a value"),
-    "a list at the top": ("- lab", "as expected"),
+    "a text for a list": ("lab: {packages: {a: b}}", "cannot be used", "a value"),
+    "a list at the top": ("- lab", "cannot be used"),
     "no YAML": ("lab: {domain: [}", "line 1", "expected"),
     "a tab": ("lab:\n\tdomain: x", "line 2", "character"),
 }
@@ -297,7 +297,7 @@ def test_a_bad_setting_in_the_projects_fabric_yaml(operator, project, case):
 
 HOSTS = {
     "a number": ("hosts: [5]", "hosts: 5", "[david@1.1.1.1]"),
-    "a group": ("hosts: {a: b}", "as expected", "a value"),
+    "a group": ("hosts: {a: b}", "cannot be used", "a value"),
     "nothing": ("hosts: []", "no host given", "fab -H"),
 }
 

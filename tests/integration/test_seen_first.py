@@ -136,7 +136,7 @@ def drifted(site, ran):
 def test_a_dry_run_of_a_drifted_host_shows_the_differences_and_writes_nothing(drifted):
     assert f"would replace {SITE}" in drifted and "-# by hand" in drifted
     assert re.search(r"^    @@ -\d+.* @@$", drifted, re.MULTILINE)
-    assert f"would set rights of {UNIT}" in drifted
+    assert f"would set permissions of {UNIT}" in drifted
     assert "would install nodejs" in drifted and re.search(r"^    nodejs \d", drifted, re.M)
     assert "would start jupyterlab.service" in drifted
 

@@ -107,7 +107,7 @@ def test_an_option_of_pip_that_uv_has_no_word_for(site, done):
         ">~/.config/pip/pip.conf'"
     )
     out = well(site.fab("jupyter", env={"FABRIC_LAB_PACKAGES": "jupyter cowsay"}))
-    assert "pip.conf sets no-compile, which uv has no word for" in out and "using pip" in out
+    assert "pip.conf sets no-compile, which uv does not support" in out and "using pip" in out
     assert site.host.exec(f"cat {VENV}/lib/python3*/site-packages/cowsay-*/INSTALLER") == "pip\n"
 
 

@@ -175,7 +175,7 @@ def test_full_shows_what_drifted_repairs_it_and_keeps_what_it_replaced(site, ngi
     out = well(site.fab("--dry", "full"))
     assert f"would replace {SITE}" in out and "-# by hand" in out
     assert f"would link {LINK}" in out and "would start jupyterlab.service" in out
-    assert f"would set rights of {UNIT}" in out
+    assert f"would set permissions of {UNIT}" in out
     assert state(site) == before
     assert (operator.home / "hosts").read_bytes() == own
     assert "6*7 over the websocket is 42" in well(site.fab("full"))
@@ -192,7 +192,7 @@ def test_full_shows_what_drifted_repairs_it_and_keeps_what_it_replaced(site, ngi
 def test_a_service_older_than_its_file_is_restarted_once(site, nginx):
     before = started(site)
     site.host.exec(f"touch {CONFIG}")
-    assert "is newer than what runs" in well(site.fab("full"))
+    assert "is newer than the running process" in well(site.fab("full"))
     after = started(site)
     assert after != before
     nothing_to_change(site.fab("full", "--no-verify"))

@@ -145,7 +145,7 @@ def test_the_root_of_our_own_name_leads_there(site, own):
 
 def test_without_the_line_nothing_is_changed_and_the_line_is_told(site, own, before):
     files = theirs(site)
-    words = "nothing was changed", f"add the line `{LINE}` to the server block of {NAME}", FILE
+    words = "nothing was changed", f"add `{LINE}` to the server block of {NAME}", FILE
     refused(site.fab("full", env=SHOP), *words)
     write(site, SITE.replace("#LINE", f"# {LINE}"))  # a comment is none
     refused(site.fab("full", env=SHOP), f"in {FILE}; then run again")
@@ -196,9 +196,10 @@ def test_logins_are_limited_there_too_and_other_names_led_away(site, included):
 
 
 def test_audit_and_status_know_the_way(site, included):
-    assert "16 of 18 threats closed, 2 open as chosen" in well(site.fab("audit", env=SHOP))
+    told = well(site.fab("audit", env=SHOP))
+    assert "16 of 18 threats closed, 2 allowed by your settings" in told
     status = well(site.fab("status", "--drift", env=SHOP))
-    assert f"http://{NAME}{BASE}/lab" in status and "kernel   none runs" in status
+    assert f"http://{NAME}{BASE}/lab" in status and "kernel   none running" in status
     nothing_to_change(site.fab("--dry", "full", env=SHOP))
 
 
@@ -207,7 +208,7 @@ def test_a_line_that_went_away_is_told(site, included):
     try:
         words = "/lab leads to the login page: failed", "that of shop.example.org needs our line"
         refused(site.fab("verify", env=SHOP), *words)
-        refused(site.fab("nginx", env=SHOP), f"add the line `{LINE}`", FILE)
+        refused(site.fab("nginx", env=SHOP), f"add `{LINE}`", FILE)
     finally:
         write(site, SITE.replace("#LINE", LINE))
 

@@ -76,8 +76,8 @@ def issued(site, first):
 @pytest.mark.debian
 def test_the_certificate_is_issued_and_served(site, first):
     assert "done" in first and f"obtain a certificate for {DOMAIN}" in first
-    assert "plain HTTP is led to HTTPS" in first and "6*7 over the websocket is 42" in first
-    assert f"https://{DOMAIN}/lab" in first and "travels in clear" not in first
+    assert "plain HTTP redirects to HTTPS" in first and "6*7 over the websocket is 42" in first
+    assert f"https://{DOMAIN}/lab" in first and "sent unencrypted" not in first
     assert "Pebble" in issuer(site.served())
     assert site.plain().headers["Location"] == f"https://{DOMAIN}/lab"
 
@@ -174,7 +174,7 @@ def test_a_switch_from(site, before, after):
     assert "6*7 over the websocket is 42" in out
     assert site.serves_by_http() == (after == "off")
     if after == "off":
-        assert "travels in clear" in out
+        assert "sent unencrypted" in out
         with pytest.raises(OSError):
             site.served()
     else:
@@ -327,19 +327,19 @@ def with_passphrase(key: str) -> str:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        pytest.param(lambda c, k, f: (c + c[:200], k), "no PEM certificate", id="a torn chain"),
+        pytest.param(lambda c, k, f: (c + c[:200], k), "not a PEM certificate", id="a torn chain"),
         pytest.param(lambda c, k, f: authority.make(f).issue("x.org"), "not for lab.", id="name"),
         pytest.param(
             lambda c, k, f: ending(authority.make(f), DOMAIN, timedelta(-1)),
-            "it ended on",
+            "it expired on",
             id="ended",
         ),
         pytest.param(
             lambda c, k, f: (c, authority.make(f).issue(DOMAIN)[1]), "not the key", id="key"
         ),
         pytest.param(lambda c, k, f: (c, with_passphrase(k)), "passphrase", id="passphrase"),
-        pytest.param(lambda c, k, f: ("nonsense", k), "no PEM certificate", id="nonsense"),
-        pytest.param(lambda c, k, f: (c, "nonsense"), "no PEM key", id="no key"),
+        pytest.param(lambda c, k, f: ("nonsense", k), "not a PEM certificate", id="nonsense"),
+        pytest.param(lambda c, k, f: (c, "nonsense"), "not a PEM key", id="no key"),
     ],
 )
 def test_a_file_that_would_not_do_is_refused_before_anything_is_changed(site, spoil, told):

@@ -142,7 +142,7 @@ def test_a_stopped_one_is_told_at_once_or_by_the_page(site, browser):
         well(site.fab("stop"))
         page = httpx.get(f"http://127.0.0.1:{port}/lab", trust_env=False)
         assert page.status_code == 502 and "fab -H" in page.text
-        refused(site.fab("open", "--tunnel", env=browser[0]), "nobody answers", "start")
+        refused(site.fab("open", "--tunnel", env=browser[0]), "nothing answers", "start")
         well(site.fab("start"))
         with kernel(port, token) as mine:
             assert mine.run("6*7") == "42\ntext/plain"

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.lifecycle, pytest.mark.core]
 
 LOCK = "/run/jupyterlab-fab.lock"
 TURN = "/run/jupyterlab-fab.turn"
-BUSY = r"another run is at work here: \w+@\S+, since 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+BUSY = r"another run holds the lock: \w+@\S+, since 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_lock_of_a_dead_run_does_not_block(site, both):
     site.host.exec("systemctl stop jupyterlab")
     out = well(site.fab("full", "--no-verify"))
     assert "1 change made" in out and "another run" not in out
-    assert "the last run did not end well (eve@gone, since 2020-01-01 00:00:00 UTC" in out
+    assert "the last run did not finish (eve@gone, since 2020-01-01 00:00:00 UTC" in out
     assert "eve@gone" not in site.host.exec(f"cat {TURN}")
 
 
@@ -63,7 +63,7 @@ def test_a_run_that_holds_the_lock_is_waited_for(site, both):
         f"systemd-run -q --collect flock {LOCK} sleep 4"
     )
     out = well(site.fab("full", "--no-verify"))
-    assert "another run is at work here: eve@here, since 2020-01-01 00:00:00 UTC" in out
+    assert "another run holds the lock: eve@here, since 2020-01-01 00:00:00 UTC" in out
     assert "1 change made" in out
 
 
@@ -97,13 +97,13 @@ def test_a_script_run_by_hand_waits_for_its_turn_too(site, both):
         f"timeout 5 sh -c 'while flock -n {LOCK} true; do sleep 0.05; done'"
     )
     out = site.host.exec("sh /root/script.sh")
-    assert "another run is at work here" in out and "end 0 0" in out
+    assert "another run holds the lock" in out and "end 0 0" in out
     assert site.infra.service("jupyterlab").is_running
 
 
 def test_a_run_that_was_cut_off_after_its_last_step_is_settled_by_the_next(site, both):
     site.host.exec(f"echo 'eve@gone, since 2020-01-01 00:00:00 UTC, process 1' >{TURN}")
     out = well(site.fab("full", "--no-verify"))
-    assert "nothing to change" in out and "the last run did not end well (eve@gone" in out
+    assert "nothing to change" in out and "the last run did not finish (eve@gone" in out
     out = well(site.fab("full", "--no-verify"))
-    assert "did not end well" not in out
+    assert "did not finish" not in out

@@ -90,7 +90,7 @@ def test_dry_tells_and_changes_nothing(left, bare, used):
     before = state(left)
     out = well(left.fab("--dry", "uninstall"))
     assert re.search(r"would remove \d\d packages", out) and "jupyterlab.service" in out
-    assert "/home/david/project: 1 file of yours in it; --purge takes them, too" in out
+    assert "/home/david/project: it has 1 file from you; --purge removes them, too" in out
     assert state(left) == before
 
 
@@ -99,7 +99,7 @@ def test_killed_half_way_the_next_goes_on_and_leaves_the_notebook_alone(
 ):
     kill_during(left, ["uninstall"], "! test -e /usr/bin/node")
     out = well(left.fab("uninstall"))
-    assert "the last run did not end well" in out
+    assert "the last run did not finish" in out
     mine = r"path \./home/david/project (d .*)?", rf"(path|content) \.{NOTEBOOK} .*"
     checkpoint = r"(path|content) \./home/david/project/\.ipynb_checkpoints.*"
     assert differences(bare, census(left), *mine, checkpoint) == []

@@ -213,7 +213,7 @@ def test_any_json_in_place_of_the_password_is_a_line(shape, around, password):
 @pytest.mark.parametrize("around", ["{0}", '{{"metadata": {0}}}', SPEC])
 def test_any_json_in_place_of_a_kernel_is_nobodys(shape, around):
     spec = Kernelspec(path="/x", name="r", home="/h", python="/p", content="{}\n", **MINE)
-    with pytest.raises(Exit, match="was not made by this"):
+    with pytest.raises(Exit, match="was not made by fab"):
         spec.compare(packed(around.format(shape)), set())
     assert offered(around.format(shape)) is None
 

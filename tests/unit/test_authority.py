@@ -91,7 +91,7 @@ def test_what_it_issues_is_for_one_name_and_no_ca(folder):
         (lambda f: (f / "ca.key").write_text("nonsense"), "is damaged: restore it"),
         (lambda f: (f / "ca.pem").write_text("nonsense"), "is damaged: restore it"),
         (lambda f: (f / "ca.key").chmod(0o644), "others may read"),
-        (lambda f: (f / "ca.pem").write_text(authority.make(f).pem), "is not the one of ca.pem"),
+        (lambda f: (f / "ca.pem").write_text(authority.make(f).pem), "does not belong to ca.pem"),
     ],
     ids=[
         "no key",
@@ -164,8 +164,8 @@ def test_the_key_is_never_read():
     "domain, server, why",
     [
         (DOMAIN, "https://acme", ""),
-        ("other.example.org", "https://acme", f"the present one is for {DOMAIN}"),
-        (DOMAIN, "https://staging", "the present one is of https://acme"),
+        ("other.example.org", "https://acme", f"the current one is for {DOMAIN}"),
+        (DOMAIN, "https://staging", "the current one is of https://acme"),
     ],
 )
 def test_when_a_certificate_of_an_acme_server_is_due(pair, domain, server, why):

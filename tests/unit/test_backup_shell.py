@@ -258,8 +258,8 @@ def test_what_changes_while_it_is_read_is_read_again(place):
         ("tar() { command tar \"$@\"; echo 'tar: -: Read error' >&2; return 2; }", "Read error"),
         ("zstd() { head -c 100; return 1; }", "could not be written"),
         ("tar() { return 137; }", "could not be written"),
-        ("project=/nowhere", "there is no /nowhere here"),
-        ("patience=0; exec 7>>$lock; flock -x 7", "a run on this server is still at work"),
+        ("project=/nowhere", "there is no /nowhere on this server"),
+        ("patience=0; exec 7>>$lock; flock -x 7", "another run on this server is in progress"),
     ],
     ids=["unreadable", "zstd fails", "tar is killed", "no project", "somebody is at work"],
 )  # fmt: skip
@@ -391,7 +391,7 @@ def test_what_no_restore_takes_is_left_out_and_told(place, bare):
     subprocess.run(["sh", "-c", deep, deep, "d" * 200, "25"], cwd=place.project, check=True)
     done = place.backup("store")
     assert done.returncode == 0, done
-    for words in (b"whiteout is no file", b"zz is ", b"has a name that is too long"):
+    for words in (b"whiteout is not a file", b"zz is ", b"has a name that is too long"):
         assert b"note: left out: project/" in done.stdout and words in done.stdout, done.stdout
     assert bare.restore(archives.found(place.backups)[0]).returncode == 0
     assert bare.whole()
@@ -405,7 +405,7 @@ def test_no_name_of_a_file_has_another_one_read(place):
     with subprocess.Popen(["sh", "-c", loop, odd]) as touching:
         done = place.backup("store")
         touching.kill()
-    assert b"note: it was written all the while: project/x\\ntar: /etc" in done.stdout, done.stdout
+    assert b"note: it kept changing while read: project/x\\ntar: /etc" in done.stdout, done.stdout
     validate.examine(archives.found(place.backups)[0])
     assert "etc/hostname" not in names(archives.found(place.backups)[0])
 
@@ -541,7 +541,7 @@ def test_a_damaged_one_is_refused_on_the_server(place, bare, act):
     assert not bare.project.exists()
 
 
-@pytest.mark.parametrize("size, why", [(5, b"received"), (4, b"did not arrive whole")])
+@pytest.mark.parametrize("size, why", [(5, b"received"), (4, b"did not arrive completely")])
 def test_what_is_sent_arrives_whole_or_not_at_all(bare, size, why):
     digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # of hello
     done = dash(bare.script(call("receive", size, digest, "name")), input=b"hello and more")

@@ -253,7 +253,7 @@ def test_the_key_of_another_ca_is_refused_when_it_is_opened(settings, locked, mo
     other = authority.make(locked.folder)
     (locked.folder / "ca.pem").write_text(other.pem)
     monkeypatch.setenv("LAB_CA_PASSPHRASE", "made by the test")
-    with pytest.raises(Exit, match=r"is not the one of ca\.pem"):
+    with pytest.raises(Exit, match=r"does not belong to ca\.pem"):
         again(settings).issue(DOMAIN)
 
 

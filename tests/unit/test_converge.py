@@ -134,7 +134,7 @@ RUNNING = ["ActiveState=active", "SubState=running", "UnitFileState=enabled"]
 @pytest.mark.parametrize(
     "first, changes",
     [
-        ("directory", ["make the folder /x", "restart u: what it reads is new"]),
+        ("directory", ["make the folder /x", "restart u: its files have changed"]),
         ("service", ["make the folder /x"]),
     ],
 )

@@ -186,7 +186,7 @@ def test_the_other_keys_stay_and_the_older_names_of_this_one_go():
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "5", '{"IdentityProvider": "x"}', "\ufffd"])
 def test_a_file_that_is_no_json_object_is_refused(text):
-    with pytest.raises(Exit, match=r"^/login\.json is not valid JSON: mend it or move it away"):
+    with pytest.raises(Exit, match=r"^/login\.json is not valid JSON: correct it or move it away"):
         compare(text)
 
 

@@ -111,13 +111,13 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
          {"jupyterlab__service": NONE, "proof": "", "site": "", "nginx__service": NONE}),
         (["sudo"], "sudo refuses",
          {"refused": "sudo refuses", "site": "", "socket": "", "nginx": ""}),
-        (["full"], "/ has 0 MB free of 19073; most: 4882 MB in /var/log",
+        (["full"], "/ has 0 MB free of 19073 MB; largest: 4882 MB in /var/log",
          {"disks": "20000000000 0 1000000 900000 /", "biggest": "5000000 / /var/log\n9 /run /run/x",
           "jupyterlab__service": AGAIN, "proof": DEAD, "body": "502"}),
         (["inodes"], "/ has 0 of 1000000 inodes", {"disks": "20000000000 9000000000 1000000 0 /",
                                                    "jupyterlab__service": AGAIN, "proof": DEAD}),
         (["low"], "/ has 95 MB", {"disks": "20000000000 100000000 1000000 900000 /"}),
-        (["clock"], "2 h behind this machine's; it asks no time server",
+        (["clock"], "2 h behind this machine's; the server uses no NTP",
          {"offset": -7200.2, "ntp": "NTP=no\nNTPSynchronized=no"}),
         (["masked"], "is masked",
          {"jupyterlab__service": unit(LoadState="masked", ActiveState="inactive"), "proof": DEAD}),
@@ -127,10 +127,10 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
         (["stopped"], "disabled and inactive",
          {"jupyterlab__service": unit(ActiveState="inactive", UnitFileState="disabled"),
           "proof": DEAD}),
-        (["crash"], "is started again: KeyError: 'x'",
+        (["crash"], "is restarted: KeyError: 'x'",
          {"jupyterlab__service": AGAIN, "proof": DEAD, "body": "502",
           "journal": "KeyError: 'x'\njupyterlab.service: Main process exited, code=exited\n"}),
-        (["crash"], "is started again: no such option",
+        (["crash"], "is restarted: no such option",
          {"jupyterlab__service": unit(NRestarts="3"), "journal": "no such option",
           "proof": row("answers on its socket", "curl: (7)"), "body": "502"}),
         ([], "", {"jupyterlab__service": unit(NRestarts="3")}),
@@ -141,7 +141,7 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
         (["no-venv"], "No such file",
          {"jupyterlab__service": f"{AGAIN}\nExecMainStatus=203", "proof": DEAD,
           "journal": "jupyterlab.service: Failed at step EXEC: No such file"}),
-        (["killed"], "killed by the kernel",
+        (["killed"], "killed by the Linux kernel",
          {"jupyterlab__service": unit(ActiveState="failed", Result="oom-kill"), "proof": DEAD}),
         (["killed-lately"], "OOM killer", {"memory": "2026-11-24 systemd[1]: by the OOM killer."}),
         (["socket"], "srw------- david:david", {
@@ -155,7 +155,7 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
         (["config"], "unknown directive",
          {"nginx": 'nginx: [emerg] unknown directive "bogus" in /x:1', "site": "", "listening": "",
           "nginx__service": unit(ActiveState="failed"), "proof": NO_LAB}),
-        (["taken"], "apache2 listens at port 80",
+        (["taken"], "apache2 listens on port 80",
          {"listening": 'LISTEN 0 5 *:80 *:* users:(("apache2",pid=1,fd=6))', "proof": NO_LAB,
           "nginx__service": unit(ActiveState="failed")}),
         (["nginx-masked"], "masked",
@@ -177,7 +177,7 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
           "proof": row("6*7 over the websocket is 42", "Connection to remote host was lost")}),
         (["upgrade"], "a websocket upgrade answers 101: 400",
          {"site": "", "proof": row("a websocket upgrade answers 101", "400")}),
-        (["host"], "browsers say " + DOMAIN + ":8080",
+        (["host"], "browsers send " + DOMAIN + ":8080",
          {"settings": PORT, "listening": LISTENS, "site": AT_8080.replace("$http_host", "$host"),
           "proof": row("a websocket upgrade answers 101", "403")}),
         ([], "", {"settings": PORT, "listening": LISTENS, "site": AT_8080}),
@@ -193,10 +193,11 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
         (["no-kernel"], "500", {"proof": row("a kernel starts", "500")}),
         (["unlike"], "/lab opens: 500", {"proof": row("/lab opens", "500")}),
         (["unknown-name"], DOMAIN, {"doors": [Door(0, SERVER, False)]}),
-        (["elsewhere"], f"{DOMAIN} is {FRONT} (nginx) here, which answers 302", {"doors": [THERE]}),
+        (["elsewhere"], f"{DOMAIN} points to {FRONT} (nginx), which answers 302",
+         {"doors": [THERE]}),
         (["elsewhere"], "which no answer", {"doors": [Door(0, FRONT, closed="no answer")]}),
         (["front-lost"], "answers 502", {"doors": [Door(0, FRONT, status=502, lab=502)]}),
-        (["firewall"], "dropped; there: nft tcp dport 80 drop",
+        (["firewall"], "dropped; rule: nft tcp dport 80 drop",
          {"doors": [Door(0, SERVER, closed="dropped")],
           "firewall": "nft x drop\nnft tcp dport 80 drop"}),
         (["ufw"], "ufw is active", {"doors": [Door(0, SERVER, closed="dropped")],
@@ -209,7 +210,7 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
          {"doors": [THERE], "arrived": f'{CAME} "{DOMAIN}" "websocket"'}),
         (["front"], FRONT, {"doors": [THERE], "arrived": CAME}),
         (["front-upgrade"], "plain", {"doors": [THERE], "arrived": f'{CAME} "{DOMAIN}" "-"'}),
-        (["front-host"], "calls us x.org",
+        (["front-host"], "passes the host x.org on",
          {"doors": [THERE], "arrived": f'{CAME} "x.org" "websocket"'}),
         (["front-body"], "413", {"doors": [Door(**{**vars(THERE), "large": 413})],
                                  "arrived": f'{CAME} "{DOMAIN}" "websocket"'}),
@@ -232,10 +233,10 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
             + f"# configuration file /etc/nginx/conf.d/a.conf:\nserver {{ server_name {DOMAIN};"
             "location / { proxy_pass http://x; } }", "body": "413",
             "proof": row("the login page is there", "404")}),
-        (["no-certificate"], "Nginx shows none at port 443", {
+        (["no-certificate"], "Nginx serves none on port 443", {
             "settings": {"tls": "self-signed"}, "site": site("listen 80", "listen 443"),
             "listening": LISTENS.replace("8080", "443"), "doors": [UNTRUSTED],
-            "proof": row("plain HTTP is led to HTTPS", "302")}),
+            "proof": row("plain HTTP redirects to HTTPS", "302")}),
         (["untrusted"], "1.1.1.1: unable", {"doors": [UNTRUSTED]}),
         (["elsewhere"], FRONT, {"doors": [Door(**{**vars(UNTRUSTED), "address": FRONT})]}),
         (["beside"], "/lab answers 200", {"doors": [Door(0, SERVER, status=200, lab=200)]}),
@@ -277,7 +278,7 @@ def test_a_certificate_is_judged_by_both_clocks(expected, name, begin, end, offs
     ports = 'LISTEN 0 511 *:443 *:* users:(("nginx",pid=1,fd=6))'
     served = certificate(name, begin, end)
     doors = [HERE if {*expected} <= {"soon", "clock"} else UNTRUSTED]
-    proof = OK if {*expected} <= {"soon", "clock"} else row("plain HTTP is led to HTTPS", "")
+    proof = OK if {*expected} <= {"soon", "clock"} else row("plain HTTP redirects to HTTPS", "")
     e = seen(**https, listening=ports, certificate=served, offset=offset, doors=doors, proof=proof)
     assert names(e) == expected
 
@@ -308,7 +309,7 @@ def test_the_table_for_people_has_a_row_for_each_symptom():
     rows = table().splitlines()[2:]
     assert len(rows) == sum(bool(one.symptom) for one in AILMENTS)
     assert all(row.count(" | ") == 2 and "{fab}" not in row for row in rows)
-    assert f"JupyterLab does not run | {FAB} start |" in table()
+    assert f"JupyterLab is not running | {FAB} start |" in table()
 
 
 @pytest.mark.parametrize(

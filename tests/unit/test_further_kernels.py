@@ -73,10 +73,10 @@ def test_kernels_are_plain_values():
             "data.title: 'a\\nb' is not accepted; give up to",
         ),
         ({"data": {"title": ""}}, "data.title: '' is not accepted; give up to 60"),
-        ({"data": None}, "data: None is not accepted; give a group, as {packages: [pandas]}"),
+        ({"data": None}, "data: None is not accepted; give a group such as {packages: [pandas]}"),
         ({"data": ["pandas"]}, "data: ['pandas'] is not accepted; give a group"),
-        ({"data": {"venv": "~/x", "packages": ["y"]}}, "data: venv is one of your own"),
-        ({"data": {"venv": "~/x", "python": "/usr/bin/python3"}}, "data: venv is one of your own"),
+        ({"data": {"venv": "~/x", "packages": ["y"]}}, "data: your own venv is never"),
+        ({"data": {"venv": "~/x", "python": "/usr/bin/python3"}}, "data: your own venv is never"),
     ],
 )
 def test_a_bad_kernel_is_refused_with_its_path(given, told):
@@ -85,7 +85,7 @@ def test_a_bad_kernel_is_refused_with_its_path(given, told):
 
 @pytest.mark.parametrize("name", ["python3", "Data", "a b", "../x", "x\n", "-x", "", "x" * 65, 3])
 def test_a_name_that_is_none_is_refused(name):
-    told = f"lab.kernels: {name!r} is not a kernel's name; give small letters"
+    told = f"lab.kernels: {name!r} is not a kernel name; give lower-case letters"
     assert refusal(load, {name: {}}).startswith(told)
 
 
@@ -93,7 +93,7 @@ def test_a_name_that_is_none_is_refused(name):
 def test_the_environment_cannot_give_kernels(monkeypatch, variable):
     monkeypatch.setenv(variable, "data")
     told = refusal(load, {})
-    assert told.startswith("FABRIC_LAB_KERNELS: kernels cannot come from the environment: put them")
+    assert told.startswith("FABRIC_LAB_KERNELS: kernels cannot be set in the environment: put")
 
 
 # --- items -------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_a_kernel_of_ours_is_registered(lines, said):
 )
 def test_a_kernel_of_the_users_own_is_never_replaced(text):
     told = refusal(SPEC.compare, shown(text), set())
-    assert told.startswith("lab.kernels.data: /k/data/kernel.json was not made by this: choose")
+    assert told.startswith("lab.kernels.data: /k/data/kernel.json was not made by fab: choose")
 
 
 @pytest.mark.parametrize("there", [["absent"], shown('{"metadata": {"jupyterlab_fab": "data"}}')])
@@ -228,7 +228,7 @@ def test_another_python_means_another_venv():
         return venv.compare([record, "ipykernel-6"], set())
 
     assert change("/usr/bin/python3.9") is None
-    assert change("/usr/bin/python3.11").say == "install ipykernel into /v (uv, anew)"
+    assert change("/usr/bin/python3.11").say == "install ipykernel into /v (uv, from scratch)"
     assert "fill_venv /v d /h /usr/bin/python3.11 anew uv " in change("/usr/bin/python3.11").shell
 
 

@@ -137,7 +137,7 @@ def test_a_project_leads_through_nothing_that_a_stranger_planted(base, run, way,
         os.lchown(base / name, pwd.getpwnam(user).pw_uid, -1)
     done = run(call("put_directory", base / way, *THEM, "0700"))
     assert (done.returncode != 0) == planted, done
-    assert (b"is daemon's, who could put programs there" in done.stdout) == planted
+    assert (b"belongs to daemon, who could put programs there" in done.stdout) == planted
 
 
 def test_links_in_a_circle_are_no_place(base, run):
@@ -152,7 +152,7 @@ def test_nothing_with_a_control_character_gets_into_the_ledger(base, run, tmp_pa
     (path.parent).mkdir(exist_ok=True)
     for act in ("intend path", "remember", "keep"):
         done = run(f"{act} {call('', path).strip()}")
-        assert done.returncode != 0 and b"line end or a control character" in done.stdout
+        assert done.returncode != 0 and b"line break or control character" in done.stdout
     assert all(
         line.endswith(str(base / "home")) or not line for line in ledger(tmp_path).split("\n")
     )
@@ -267,7 +267,7 @@ def test_a_wrong_group_is_mended_by_its_owner(base, run):
 def test_no_folder_of_roots_in_a_users_is_given_away(base, run, group):
     (base / "home/d").mkdir(mode=0o700)
     done = run(call("put_directory", base / "home/d", "nobody", group, "0700"))
-    assert done.returncode != 0 and b"mend it by hand" in done.stdout
+    assert done.returncode != 0 and b"fix it by hand" in done.stdout
     assert ((base / "home/d").owner(), (base / "home/d").group()) == ("root", "root")
 
 
@@ -295,7 +295,7 @@ def test_rights_come_back_as_far_as_the_user_may(base, run):
     (base / "home/d").mkdir()
     shutil.chown(base / "home/d", *THEM)
     given = call("give_rights", base / "home/x", "777", "a:b")
-    assert b"the rights of" in run(f'{given}\ncat "$run/own/notes"').stdout
+    assert b"the permissions of" in run(f'{given}\ncat "$run/own/notes"').stdout
     assert stat.S_IMODE((base / "roots").stat().st_mode) == 0o755
     well(run(call("give_rights", base / "home/d", "750", "nobody:nogroup")))
     assert stat.S_IMODE((base / "home/d").stat().st_mode) == 0o750

@@ -73,7 +73,7 @@ def test_a_block_that_somebody_moved_down_is_found(data):
 @pytest.mark.parametrize("address", ["10.0.0.1", None])
 @pytest.mark.parametrize("text", [BLOCK.splitlines(keepends=True)[0], BLOCK.rpartition("#")[0]])
 def test_a_block_without_end_is_refused(text, address):
-    with pytest.raises(Exit, match="has no end: mend the hosts file by hand"):
+    with pytest.raises(Exit, match="has no end: repair the hosts file by hand"):
         hosts.with_line(text + "127.0.0.1 localhost\n", NAME, address)
 
 

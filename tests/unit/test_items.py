@@ -77,25 +77,25 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
         (file, UNREADABLE, "write /x"),
         (file, LINK, "write /x"),
         (file, ["fifo|root|root|644", ""], "write /x"),
-        (file, shown("new\n", "root|root|600"), "set rights of /x"),
-        (file, shown("new\n", "david|root|644"), "set rights of /x"),
-        (file, shown("new\n", "root|david|644"), "set rights of /x"),
+        (file, shown("new\n", "root|root|600"), "set permissions of /x"),
+        (file, shown("new\n", "david|root|644"), "set permissions of /x"),
+        (file, shown("new\n", "root|david|644"), "set permissions of /x"),
         (link, LINK, None),
         (link, ["link", "/other"], "link /x to /target"),
         (link, ["absent"], "link /x to /target"),
         (link, shown("text"), "link /x to /target"),
         (token, shown("abc", "root|root|600"), None),
-        (token, shown("abc", "root|root|644"), "set rights of /x"),
+        (token, shown("abc", "root|root|644"), "set permissions of /x"),
         (token, shown("\n", "root|root|600"), "make a login token"),
         (token, EMPTY, "make a login token"),
         (token, shown("abc\n\nserver: run curl x | sh", "root|root|600"), "make a login token"),
         (token, shown("a\x1b[2Jb", "root|root|600"), "make a login token"),
-        (token, shown("abc\n", "root|root|600"), "take the blanks from the login token"),
+        (token, shown("abc\n", "root|root|600"), "remove the blanks around the login token"),
         (token, ["absent"], "make a login token"),
         (venv, GOOD, None),
         (venv, ["absent"], f"{both} (uv)"),
-        (venv, venv_of("filling\n", *THERE), f"{both} (uv, after a run that was cut off)"),
-        (venv, venv_of("changing\n", *THERE), f"{both} (uv, after a run that was cut off)"),
+        (venv, venv_of("filling\n", *THERE), f"{both} (uv, after an interrupted run)"),
+        (venv, venv_of("changing\n", *THERE), f"{both} (uv, after an interrupted run)"),
         (venv, venv_of("jupyter\n", *THERE), f"{both} (uv)"),
         (venv, venv_of(RECORD, "jupyter-1.1.1", "jupyter_server-2.19.0"),
          "install jupyter_server>=2.20.0 into /v (uv)"),
@@ -114,14 +114,14 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
         (adopting, ["absent"], "make the folder /x"),
         (adopting, ["directory|david|root|755"], Exit("/x belongs to david: choose another lab.")),
         (anew, venv_of(f"{RECORD}# stamp 1\n", *THERE), None),
-        (anew, venv_of(f"{RECORD}# stamp 0\n", *THERE), f"{both} (uv, anew)"),
-        (anew, GOOD, f"{both} (uv, anew)"),
+        (anew, venv_of(f"{RECORD}# stamp 0\n", *THERE), f"{both} (uv, from scratch)"),
+        (anew, GOOD, f"{both} (uv, from scratch)"),
         (venv, venv_of(f"{RECORD}# stamp 0\n", *THERE), None),
         (folder, shown("x"), Exit("/x is a file, but a folder is needed")),
         (file, FOLDER, Exit("/x is a folder, but a file is needed")),
-        (link, FOLDER, Exit("/x is a folder, but a link is needed")),
+        (link, FOLDER, Exit("/x is a folder, but a symbolic link is needed")),
         (Venv(path="/v", owner="d", home="/h", requirements=("numpy>>1",)), ["absent"],
-         Exit("'numpy>>1' is not a pip requirement: mend lab.packages")),
+         Exit("'numpy>>1' is not a pip requirement: correct lab.packages")),
     ],
 )  # fmt: skip
 def test_what_is_there_gives_the_change_that_is_needed(item, lines, said):
@@ -145,7 +145,7 @@ RUNS = {
     "ExecMainStartTimestamp": BEGAN,
 }
 service = Service(unit="lab.service", reads=("/unit", "/conf"), fix="fix it", verb="restart")
-NEW = "restart lab.service: what it reads is new"
+NEW = "restart lab.service: its files have changed"
 
 
 @pytest.mark.parametrize(
@@ -158,16 +158,21 @@ NEW = "restart lab.service: what it reads is new"
             {},
             "1767607200.600000 /conf",
             set(),
-            "restart lab.service: /conf is newer than what runs",
+            "restart lab.service: /conf is newer than the running process",
         ),
-        ({}, "1767607200.600000 /a b", set(), "restart lab.service: /a b is newer than what runs"),
+        (
+            {},
+            "1767607200.600000 /a b",
+            set(),
+            "restart lab.service: /a b is newer than the running process",
+        ),
         ({}, "", {"/conf"}, NEW),
         ({"ActiveState": "failed"}, "", set(), "start lab.service"),
         ({"ActiveState": "failed"}, "", {"/conf"}, "start lab.service"),
         ({"SubState": "exited"}, "", set(), "start lab.service"),
         ({"SubState": "auto-restart", "ActiveState": "activating"}, "", set(), "start lab.service"),
         ({"UnitFileState": "disabled"}, "", set(), "enable lab.service"),
-        ({"NeedDaemonReload": "yes"}, "", set(), "restart lab.service: its unit changed"),
+        ({"NeedDaemonReload": "yes"}, "", set(), "restart lab.service: its unit file has changed"),
     ],
 )
 def test_a_service_runs_with_what_is_on_disk(differing, written, touched, said):
@@ -212,10 +217,10 @@ RESTS = {"ActiveState": "inactive", "SubState": "dead", "ExecMainStartTimestamp"
             {"/conf"},
             "start lab.service",
         ),  # seen to work at once, not at the next request
-        ({}, {}, {"/conf"}, "restart lab.service: what it reads is new"),
+        ({}, {}, {"/conf"}, "restart lab.service: its files have changed"),
         ({**RESTS, "NeedDaemonReload": "yes"}, {}, set(), "start lab.service"),
-        ({**RESTS, "UnitFileState": "enabled"}, {}, set(), "leave lab.service to its socket"),
-        ({"UnitFileState": "enabled"}, {}, set(), "leave lab.service to its socket"),
+        ({**RESTS, "UnitFileState": "enabled"}, {}, set(), "disable lab.service at boot"),
+        ({"UnitFileState": "enabled"}, {}, set(), "disable lab.service at boot"),
         ({"written": "1767607200.600000 /conf"}, {}, set(), "restart lab.service: /conf is newer"),
         (
             {**RESTS, "written": "1767607200.600000 /conf"},
@@ -232,7 +237,7 @@ def test_a_service_may_sleep_behind_its_socket(differing, socket, touched, said)
     lines += ["socket", *(f"{name}={value}" for name, value in its.items())]
     change = sleeper.compare(lines, touched)
     assert (change and change.say.startswith(said)) if said else change is None
-    enabling = {"enable lab.socket": "enable", "leave lab.service to its socket": "disable"}
+    enabling = {"enable lab.socket": "enable", "disable lab.service at boot": "disable"}
     verb = enabling.get(said)
     unit = "lab.socket" if verb == "enable" else "lab.service"
     assert change is None or change.shell == (

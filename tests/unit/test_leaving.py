@@ -162,7 +162,7 @@ def test_a_folder_that_was_there_before_stays_even_with_purge():
     beside = {f"{PROJECT}/{name}" for name in ("venv", ".venvs")}
     assert {path for _, path in out.goes} == beside
     assert ("tree", PROJECT) not in out.goes and ("path", PROJECT) not in out.goes
-    assert out.stays == {PROJECT: "2 files of yours in it; the folder was there before"}
+    assert out.stays == {PROJECT: "it has 2 files from you; the folder was there before"}
 
 
 def test_backups_are_not_among_the_paths_and_run_is_nobodys_work():

@@ -393,9 +393,9 @@ def test_a_device_a_link_to_it_and_a_path_without_end_are_left_out():
     ]
     assert [len(name) for name in names] == [len("project/"), 4095, len("project/link")]
     assert [members.shown(note) for note in notes[:3]] == [
-        "left out: project/device is no file, folder or link",
-        "left out: project/disk? is no file, folder or link",
-        "left out: project/zz is a link to what is left out",
+        "left out: project/device is not a file, folder or link",
+        "left out: project/disk? is not a file, folder or link",
+        "left out: project/zz is a hard link to a file that is left out",
     ]
     assert [note[-27:] for note in notes[3:]] == [" has a name that is too long"[-27:]] * 2
     assert looked(backup_with(written.getvalue()))
@@ -405,7 +405,7 @@ def test_notebooks_that_went_meanwhile_are_no_backup():
     gone = {"jupyter/x": "x"}
     assert passed(bytes(1024), "jupyter", "some")[0].getvalue() == b""
     for data in (bytes(1024), tar({"project/x": "x"})):
-        with pytest.raises(members.Refused, match="there is no project any more"):
+        with pytest.raises(members.Refused, match="project no longer exists"):
             passed(data, "project", "whole")
     with pytest.raises(members.Refused, match="does not belong"):
         passed(tar(gone), "project", "whole")

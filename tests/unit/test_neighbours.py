@@ -67,7 +67,7 @@ def test_what_each_has_written_down_is_read():
     "user, chosen, why",
     [
         ("anna", {}, "jupyterlab is david's on this server: .* such as lab.name: anna"),
-        ("david", {"name": "two"}, "david has jupyterlab on this server, and a user has one"),
+        ("david", {"name": "two"}, "david has jupyterlab on this server, and each user only one"),
         ("anna", {"name": "anna"}, "lab.example.org is david's jupyterlab on this server"),
         ("anna", {"name": "anna", "domain": "LAB.example.org"}, "is david's jupyterlab"),
         ("anna", {"name": "anna", "base_path": "/anna"}, "lab.site: include for lab.example.org/a"),

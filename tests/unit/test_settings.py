@@ -254,7 +254,7 @@ def test_a_bad_word_from_the_environment_is_refused_by_its_setting(monkeypatch):
         ({"lab": {"domian": "x"}}, "lab.domian: no such setting; did you mean domain?"),
         ({"lab": {"package": []}}, "lab.package: no such setting; did you mean packages?"),
         ({"lab": {"zzz": 1}}, "lab.zzz: no such setting; known: acme_server, "),
-        ({"lab": {"password": "s3cret"}}, "lab.password: a password is not for a file"),
+        ({"lab": {"password": "s3cret"}}, "lab.password: a password does not belong in a file"),
     ],
 )
 def test_an_unknown_key_is_refused(given, told):
@@ -265,17 +265,17 @@ def test_an_unknown_key_is_refused(given, told):
     "chosen, told",
     [
         ({"tls": "files"}, "lab.tls: files needs lab.tls_certificate and lab.tls_key"),
-        ({"tls": "letsencrypt", "http_port": 8080}, "lab.http_port: 8080: Let's Encrypt asks at"),
+        ({"tls": "letsencrypt", "http_port": 8080}, "lab.http_port: 8080: Let's Encrypt connects"),
         ({"tls": "letsencrypt", "domain": "lab"}, "lab.domain: Let's Encrypt gives no certificate"),
         ({"cull_busy": True}, "lab.cull_busy: no kernel is ended without lab.cull_after"),
         ({"cull_connected": True}, "lab.cull_connected: no kernel is ended without"),
-        ({"port": 8888, "sleep_after": 600}, "lab.port: 8888: what sleeps is woken by its unix"),
-        ({"site": "include"}, "lab.site: include needs lab.base_path, the folder of that site"),
+        ({"port": 8888, "sleep_after": 600}, "lab.port: 8888: only a unix socket can wake"),
+        ({"site": "include"}, "lab.site: include needs lab.base_path, the path prefix of"),
         (
             {"site": "include", "base_path": "/jupyter", "tls": "letsencrypt"},
-            "lab.tls: letsencrypt: with lab.site: include the certificate is that of the site",
+            "lab.tls: letsencrypt: with lab.site: include the existing site has the certificate",
         ),
-        ({"tls": "theirs"}, "lab.tls: theirs goes with lab.site: include"),
+        ({"tls": "theirs"}, "lab.tls: theirs needs lab.site: include"),
         ({"tls": "self-signed", "http_port": 443}, "lab.https_port: 443 is lab.http_port already"),
     ],
 )

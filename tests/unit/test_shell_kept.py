@@ -126,7 +126,7 @@ def test_the_next_run_says_that_the_last_did_not_end_well(etc, tmp_path):
 
     assert "note" not in turn(put(etc / "x", "new\n"))
     told = turn("settle")
-    assert "note the last run did not end well (tester, since " in told
+    assert "note the last run did not finish (tester, since " in told
     assert "note" not in turn()
 
 

@@ -161,7 +161,7 @@ def test_the_whole_of_a_run_tells_steps_and_then_what_is_there(tmp_path):
 def test_nothing_is_begun_for_a_user_group_or_home_that_the_system_does_not_know(tmp_path, told):
     lines = whole(tmp_path, replace(OURS, **told))
     assert len(lines) == 1
-    assert lines[0].startswith("refused the user, group or home that was told is not that of ")
+    assert lines[0].startswith("refused the user ID, group or home that was read is not that of ")
 
 
 # --- one run at a time -------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_a_run_that_comes_in_between_waits_and_reads_again(tmp_path):
     with subprocess.Popen(["sh", "-c", held], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         lines = take_turn(tmp_path, "they")
-    assert lines == ["note another run is at work here: they; waiting for it", "again"]
+    assert lines == ["note another run holds the lock: they; waiting for it", "again"]
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path):

@@ -102,7 +102,7 @@ def test_what_is_typed_is_split_as_a_shell_does():
     assert packages.given("pandas>=2,<3") == ["pandas>=2,<3"]
     for bad in ("--upgrade", "http://x", "a'"):
         assert refusal(packages.given, bad).startswith("packages: ")
-    assert "known hole" in refusal(packages.given, "jupyter_lsp==1.0")
+    assert "has a vulnerability" in refusal(packages.given, "jupyter_lsp==1.0")
     assert "at least one" in refusal(packages.given, " ")
 
 

@@ -22,22 +22,22 @@ SITE = "/lab leads to the login page"
 @pytest.mark.parametrize(
     "hop, check, detail, cause, task",
     [
-        ("jupyter", "answers on its socket", "curl: (7) Failed", "does not run", "start"),
+        ("jupyter", "answers on its socket", "curl: (7) Failed", "is not running", "start"),
         ("jupyter", "answers on its socket", "curl: (28) Operation", "does not start", "full"),
         ("jupyter", "answers on its socket", "403 0.1", "not as configured", "full"),
-        ("jupyter", "curl", "curl is not installed", "packages are incomplete", "deps"),
-        ("nginx", SITE, "curl: (7) Failed to connect", "Nginx does not run", "nginx"),
+        ("jupyter", "curl", "curl is not installed", "packages are missing", "deps"),
+        ("nginx", SITE, "curl: (7) Failed to connect", "Nginx is not running", "nginx"),
         ("nginx", SITE, "curl: (60) SSL", "another certificate", "tls"),
         ("nginx", SITE, "curl: (60) certificate has expired", "has expired", "tls"),
         ("nginx", SITE, "curl: (77) error", "no certificate yet", "tls"),
-        ("nginx", SITE, "502  0.1", "may not open JupyterLab's socket", "restart"),
+        ("nginx", SITE, "502  0.1", "no permission to open JupyterLab's socket", "restart"),
         ("nginx", SITE, "200  0.1", "another site", "nginx"),
         ("nginx", "a wrong password is refused", "302", "another configuration", "full"),
         ("nginx", "the password is accepted", "401", "is not the password that is set", "password"),
         ("nginx", "the token is accepted", "401", "another token", "systemd"),
         ("nginx", "a kernel starts", "500", "the venv is damaged", "jupyter --anew"),
         ("nginx", "a websocket upgrade answers 101", "none 0", "no kernel", "jupyter --anew"),
-        ("nginx", "a websocket upgrade answers 101", "400", "upgrade headers", "nginx"),
+        ("nginx", "a websocket upgrade answers 101", "400", "Upgrade headers", "nginx"),
         ("nginx", "a websocket upgrade answers 101", "403", "without the port", "nginx"),
         ("nginx", "6*7 over the websocket is 42", "", "kernel does not answer", "jupyter --anew"),
         ("nginx", "/lab opens", "500", "not as it was set up", "full"),
@@ -59,7 +59,7 @@ def test_an_answer_that_did_not_come_has_no_numbers():
     told = verify.explain(
         Connection("david@1.1.1.1"), Settings(), "jupyter", "answers on its socket", detail
     )
-    assert "failed (curl: (7) Failed to connect); likely JupyterLab does not run" in told
+    assert "failed (curl: (7) Failed to connect); likely JupyterLab is not running" in told
 
 
 def test_where_several_causes_could_be_doctor_tells_them_apart():
@@ -143,4 +143,4 @@ def test_a_closed_port_is_a_failure():
 
 def test_a_name_that_nobody_knows_here_is_left_out():
     _, found, _, told = verify.from_here(Settings(domain="no-such-host.invalid"), "")
-    assert (found, told) == ("skip", "no name no-such-host.invalid here: add it with `fab hosts`")
+    assert (found, told) == ("skip", "unknown name no-such-host.invalid: add it with `fab hosts`")

@@ -1,25 +1,25 @@
 # Back up a JupyterLab: notebooks, configuration, login, certificates and the venv's lock, as one
-# tar through zstd. Runs as root, but what is the user's is read as that user, whom a link could not
-# lead anywhere else. Before it stand the values of: instance account home project venv cookie domain
-# folder (of the archives here) keep (how many of them).
+# tar through zstd. Runs as root, but reads the user's files as that user, so that no link leads
+# root elsewhere. The caller sets: instance account home project venv cookie domain folder (of the
+# archives on this server) keep (how many of them).
 set -u
 umask 077
 export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-lock=/run/jupyterlab-fab.lock # of whoever changes this server
-patience=600                  # seconds that they, or another backup, may take
+lock=/run/jupyterlab-fab.lock # held by a run that changes this server
+patience=600                  # seconds to wait for such a run, or for another backup
 longest=21600                 # seconds that reading the notebooks may take
-short=120                     # seconds for all that is read while whoever changes this server waits
-packages=2000                 # lines of a lock
-kernels=200                   # that have a lock
-locked=8388608                # bytes of all their locks
-largest=8388608               # bytes that are heard of a program of theirs
+short=120                     # seconds for all that is read while such a run has to wait
+packages=2000                 # packages in a lock, at most
+kernels=200                   # kernels with a lock, at most
+locked=8388608                # bytes of all kernels' locks
+largest=8388608               # bytes that are kept of a user's program's output
 room='make room (df /run), then back up again'
 
-# begin_backup: one at a time, in a folder of its own that goes with it.
+# begin_backup: wait for another backup, then create a work folder that is removed at the end.
 begin_backup() {
     exec 8>>"/run/$instance-backup.lock"
-    flock -w "$patience" 8 || stop 'another backup is still at work'
-    rm -rf "/run/$instance-backup".?????? # of one that was killed
+    flock -w "$patience" 8 || stop 'another backup is still running'
+    rm -rf "/run/$instance-backup".?????? # left by a killed backup
     work=$(mktemp -d "/run/$instance-backup.XXXXXX") || stop "there is no room in /run: $room"
     summing=
     trap 'kill $summing 2>/dev/null; rm -rf -- "$work" ${part:+"$part"}' EXIT
@@ -30,60 +30,60 @@ begin_backup() {
     allow "$short"
 }
 
-# stop WORDS: say why there is no backup.
+# stop WORDS: say why there is no backup, and exit.
 stop() {
     printf '%s\n' "$1" >&2
     exit 1
 }
 
-# allow SECONDS: how long, from now on, what is the user's may be looked at in all.
+# allow SECONDS: set the time that the user's programs may take from now on, together.
 allow() {
     read -r now _ </proc/uptime
     deadline=$((${now%.*} + $1))
 }
 
-# left: seconds that remain of that.
+# left: print the seconds that remain of it.
 left() {
     read -r now _ </proc/uptime
     now=$((deadline - ${now%.*}))
     [ "$now" -gt 0 ] && echo "$now" || echo 0
 }
 
-# in_time: stop where nothing remains.
+# in_time: stop if none remain.
 in_time() {
     [ "$(left)" -gt 0 ] || stop "reading $home/.jupyter, its kernels and the venvs takes $account more than $short s, \
-while others wait: see what is large or slow there, then back up again"
+while other runs wait: check what is large or slow there, then back up again"
 }
 
-# as_them COMMAND...: as the one whose JupyterLab it is.
+# as_them COMMAND...: run COMMAND as JupyterLab's user.
 as_them() {
     if [ "$account" = "$(id -un)" ]; then
         "$@"
-    else # with nothing of root's: no lock that they could keep, no endless log, no terminal
+    else # without root's locks, environment and terminal, and with a limit on output
         seconds=$(left)
         [ "$seconds" -gt 0 ] || return 124
         (
-            cd / && ulimit -f 16384 # blocks of 512 bytes: what it says is kept in /run
+            cd / && ulimit -f 16384 # blocks of 512 bytes: its output is kept in /run
             exec timeout -k 10 "$seconds" setsid -w runuser -u "$account" -- \
                 env -i "PATH=$PATH" "LC_ALL=$LC_ALL" "HOME=$home" "$@" 8>&- 9>&-
         )
     fi
 }
 
-# kept NAME: of what their program wrote into NAME.theirs so much, as NAME: they may hold that file and make
-# it endless.
+# kept NAME: copy the beginning of NAME.theirs, which a user's program wrote, to NAME: that program
+# may still write to its file.
 kept() {
     head -c "$largest" -- "$work/$1.theirs" >"$work/$1"
 }
 
-# passed PART ARGUMENT...: a tar as far as a restore takes it, without its end, so that another may follow.
-# Fails when it is not whole, whatever tar has said.
+# passed PART ARGUMENT...: pass on the members of a tar that a restore accepts, without the tar's
+# end, so that another may follow. Fails if the tar is incomplete, whatever tar reported.
 passed() {
     timeout -k 10 "$(($(left) + 10))" /usr/bin/python3 -I "$work/members.py" "$@" 2>>"$work/heard"
 }
 
-# theirs FOLDER NAME OPTION...: what is in a folder of the user's, as NAME/... What changed while it
-# was read is read again: of two members with one name the later counts.
+# theirs FOLDER NAME OPTION...: archive one of the user's folders as NAME/... Files that change
+# while they are read are read again: of two members with the same name the later one counts.
 theirs() {
     from=$1 name=$2
     shift 2
@@ -107,30 +107,30 @@ theirs() {
             "$work/said" | sed 's/\\:/:/g' >"$work/names"
         [ -s "$work/names" ] || return 0
         must=some
-        set -- --no-recursion -T - # each as tar has told it: with \n for a line end
+        set -- --no-recursion -T - # as tar printed the names, with \n for a line break
     done
-    head -n 20 -- "$work/names" | sed "s,^\\.,note: it was written all the while: $name," >>"$work/notes"
+    head -n 20 -- "$work/names" | sed "s,^\\.,note: it kept changing while read: $name," >>"$work/notes"
 }
 
-# heed STATUS: what tar said, as notes and faults, a few of each. What came and went meanwhile is no fault.
+# heed STATUS: record what tar reported, as notes and errors, a few of each, and return STATUS.
 heed() {
     faults | sed -n 's/^tar: \(.*\): Cannot [^:]*: Permission denied$/note: '"$account"' may not read it, so it is left out: \1/p' \
         | head -n 20 >>"$work/notes"
     faults | grep -v ': Permission denied$' | head -n 20 >>"$work/stopped"
     if [ "$(stat -c %s -- "$work/said")" -ge "$largest" ]; then
-        echo "tar has more to complain of than can be kept: see what $account may not read in $from" >>"$work/stopped"
+        echo "tar reported more errors than can be kept: check what $account may not read in $from" >>"$work/stopped"
     fi
-    [ -e "$work/said" ] && echo end >>"$work/said" && return "$1" # where that cannot be kept, the rest was not
+    [ -e "$work/said" ] && echo end >>"$work/said" && return "$1" # if this cannot be written, the rest was not
 }
 
-# faults: what of it may be one.
+# faults: print tar's reports but for those of files that changed, came or went meanwhile.
 faults() {
     grep -a '^tar: ' "$work/said" | sort -u | grep -a -v -e ': socket ignored$' \
         -e ': file changed as we read it$' -e ': File shrank by ' -e ': File removed before we read it$' \
         -e ': Cannot [^:]*: No such file or directory$' -e ': Exiting with failure status'
 }
 
-# roots: what is root's: the manifest, the locks, and the certificates.
+# roots: archive root's part: the manifest, the locks and the certificates.
 roots() {
     place=/etc/nginx/$instance certbot=/etc/letsencrypt lineage=$instance-fab from=/
     : >"$work/said"
@@ -142,12 +142,12 @@ roots() {
     } | {
         tar -b1 -c --no-recursion --hard-dereference --owner=root:0 --group=root:0 -C / --transform "s,^\\.$work/,,S" \
             --transform "s,^\\.$place/,nginx/,S" --transform "s,^\\.$certbot/,letsencrypt/,S" \
-            --verbatim-files-from -T - 2>>"$work/said" || [ $? = 1 ] || echo # no tar has that behind its end
+            --verbatim-files-from -T - 2>>"$work/said" || [ $? = 1 ] || echo # no valid tar ends like that
     } | passed roots
     heed $?
 }
 
-# certbots: the paths of what certbot needs to go on renewing ours; of its versions the newest hundred.
+# certbots: print the paths that certbot needs to renew our certificate; its newest 100 versions.
 certbots() {
     conf=$certbot/renewal/$lineage.conf
     as=$(sed -n 's/^account = \([0-9a-f]*\)$/\1/p' "$conf")
@@ -162,8 +162,8 @@ certbots() {
     done
 }
 
-# lock VENV FILE: the exact version of all that is in it; what came from elsewhere than an index cannot
-# come from there again, and is only named.
+# lock VENV FILE: write the exact version of each package in a venv; one that came from no index
+# cannot be installed from there again, and becomes a comment.
 lock() {
     as_them sh -c '
         for info in "$1"/lib/python3*/site-packages/*.dist-info; do
@@ -174,14 +174,14 @@ lock() {
         done' sh "$1" >"$work/look.theirs" 2>/dev/null </dev/null
     kept look
     word='[A-Za-z0-9_.+!-]*'
-    grep -a -x -e "\(# \)\{0,1\}[A-Za-z0-9]$word==${word}[A-Za-z0-9_.+!]" "$work/look" >"$work/lines" # no other line
+    grep -a -x -e "\(# \)\{0,1\}[A-Za-z0-9]$word==${word}[A-Za-z0-9_.+!]" "$work/look" >"$work/lines" # drop other lines
     head -n "$packages" -- "$work/lines" >"$2"
     if [ "$(wc -l <"$work/lines")" -gt "$packages" ]; then
         echo "note: only the first $packages packages of $1 are in its lock" >>"$work/notes"
     fi
 }
 
-# locks: that of JupyterLab's venv, and of each kernel that has one.
+# locks: write the lock of JupyterLab's venv, and of each kernel's venv.
 locks() {
     mkdir -- "$work/locks"
     lock "$venv" "$work/lock.txt"
@@ -196,24 +196,24 @@ locks() {
     done
     in_time
     if [ "$(ls -- "$work/locks" | wc -l)" -lt "$(wc -l <"$work/kernels")" ]; then
-        echo "note: only the locks of the first kernels in $project/.kernels are in it: there are too many" >>"$work/notes"
+        echo "note: only the locks of the first kernels in $project/.kernels are included: there are too many" >>"$work/notes"
     fi
 }
 
-# manifest: what this is a backup of.
+# manifest: print what this is a backup of.
 manifest() {
     printf '%s\n' format=1 "made=$(date -u +%Y-%m-%dT%H:%M:%SZ)" "host=$(uname -n)" "user=$account" \
         "home=$home" "project=$project" "domain=$domain" "by=$by" \
         "jupyterlab=$(sed -n 's/^jupyterlab==//p' "$work/lock.txt" | head -n 1)"
 }
 
-# small_parts: what is root's, then what is the user's but for the notebooks.
+# small_parts: archive root's part, then the user's part without the notebooks.
 small_parts() {
     locks
     manifest >"$work/manifest" && roots && theirs "$home/.jupyter" jupyter --exclude=./cookie_secret \
         && theirs "$home/.local/share/jupyter/kernels" kernels || return
     as_them test -f "$cookie" </dev/null >/dev/null 2>&1 || return 0
-    from=${cookie%/*} # the sessions of browsers live on
+    from=${cookie%/*} # browsers' sessions survive a restore
     as_them tar -b1 -c --no-recursion -C "$from" --transform "s,.*,cookie_secret,S" "./${cookie##*/}" \
         </dev/null 2>"$work/said.theirs" | passed theirs cookie_secret some
     code=$?
@@ -221,12 +221,12 @@ small_parts() {
     heed "$code"
 }
 
-# write_archive: to the standard output. Who changes the server waits while the small parts are read,
-# and is waited for; the notebooks are not theirs.
+# write_archive: write the archive to the standard output. The lock is held while the small parts
+# are read, because a run may change them; runs do not change notebooks.
 write_archive() {
-    as_them test -d "$project" </dev/null >/dev/null 2>&1 || stop "there is no $project here: nothing to back up"
+    as_them test -d "$project" </dev/null >/dev/null 2>&1 || stop "there is no $project on this server: nothing to back up"
     (
-        flock -s -w "$patience" 9 || stop 'a run on this server is still at work'
+        flock -s -w "$patience" 9 || stop 'another run on this server is in progress'
         allow "$short"
         small_parts || { in_time; exit 1; }
         in_time
@@ -237,28 +237,28 @@ write_archive() {
     head -c 1024 /dev/zero
 }
 
-# compressed: the whole of it.
+# compressed: write the archive, compressed.
 compressed() {
     { write_archive 2>>"$work/stopped" && echo whole >>"$work/status"; } \
         | { zstd -q -T0 -3 2>>"$work/stopped" && echo whole >>"$work/status"; }
 }
 
-# judge: whether it is a backup, and what to know about it: only what is known to be whole is one.
+# judge: print the notes, and check that the backup is complete, or print why not.
 judge() {
     sed -n '/^note: /p' "$work/heard" 2>/dev/null | sort -u -- - "$work/notes" 2>/dev/null | head -n 20
     if [ -s "$work/stopped" ]; then
         tail -n 3 -- "$work/stopped"
     elif [ "$(grep -c whole "$work/status" 2>/dev/null)" != 2 ]; then
         why=$(sed -n 's/^refused: //p' "$work/heard" 2>/dev/null | head -n 1)
-        echo "a part of it could not be written: ${why:-see that there is room in /run, and memory, then back up again}"
+        echo "a part of it could not be written: ${why:-make sure that there is room in /run, and memory, then back up again}"
     else
         return 0
     fi
     return 1
 }
 
-# stream: the archive to the standard output, behind it notes and a last line with how it ended, its
-# checksum, and the size of the notes: who reads it knows whether it came whole.
+# stream: write the archive to the standard output, then the notes and a last line with the status,
+# the checksum and the size of the notes, by which the reader knows whether it is complete.
 stream() {
     by=fab
     begin_backup
@@ -270,11 +270,11 @@ stream() {
     summing='' ended=0 sum=''
     told=$(judge) || ended=1
     read -r sum _ <"$work/sum" || ended=1
-    told=$(printf '%s' "$told" | tail -c 8000; echo .) # its last line says why
+    told=$(printf '%s' "$told" | tail -c 8000; echo .) # the last line says why it failed
     printf '%s\n@end %s %s %s\n' "${told%.}" "$ended" "${sum:-$(printf %064d 0)}" "$(printf %s "${told%.}" | wc -c)"
 }
 
-# store: the archive into the folder of this server, whole or not at all; then those too many go.
+# store: write the archive to this server's folder, whole or not at all; then remove the oldest.
 store() {
     by=${1:-fab}
     begin_backup
@@ -298,26 +298,26 @@ store() {
     printf 'made %s %s\n' "$(stat -c %s -- "$folder/$name")" "$folder/$name"
 }
 
-# roots_folder: stop where somebody else could put archives, or links, or take them away.
+# roots_folder: stop if another user could place or remove archives or links there.
 roots_folder() {
     if ! only_roots "$folder/x" >/dev/null; then
         [ "$way_hand" = root ] && stop "$folder: others may write in $way_shared: choose another lab.backup_folder"
-        stop "$folder is not root's alone, but $way_hand's: choose another lab.backup_folder"
+        stop "$folder: a folder on the way belongs to $way_hand: choose another lab.backup_folder"
     fi
 }
 
-# archives: the names of those here, the newest first.
+# archives: print the names of the archives here, the newest first.
 archives() {
     (cd -- "$folder" 2>/dev/null && ls | grep -x "jupyterlab-$dated.tar.zst" | sort -r)
 }
 dated='[0-9]\{4\}-[0-9][0-9]-[0-9][0-9]T[0-9]\{6\}Z'
 
-# sound NAME: whether it is what was written.
+# sound NAME: check an archive against its checksum.
 sound() {
     (cd -- "$folder" && [ -f "$1" ] && sha256sum -c --status -- "$1.sha256" 2>/dev/null)
 }
 
-# prune: the newest that are sound stay, so many as to keep; what is older goes.
+# prune: keep the newest sound archives, `keep` of them, and remove older ones.
 prune() {
     there=0
     for name_of in $(archives); do
@@ -329,14 +329,14 @@ prune() {
     done
 }
 
-# show NAME: the manifest and the lock of one that is sound.
+# show NAME: print the manifest and the lock of a sound archive.
 show() {
     roots_folder
-    sound "$1" || stop "refused: $folder/$1 is damaged, or not there"
+    sound "$1" || stop "refused: $folder/$1 is damaged or missing"
     zstd -dcq -- "$folder/$1" 2>/dev/null | tar -xO --occurrence=1 manifest lock.txt
 }
 
-# list: name, size, version of JupyterLab and soundness of each; how the timer is doing.
+# list: print name, size, version of JupyterLab and soundness of each, then the timer's state.
 list() {
     [ ! -e "$folder" ] || roots_folder
     for name in $(archives); do

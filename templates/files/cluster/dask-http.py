@@ -1,7 +1,7 @@
 # Written by `fab cluster`; changes made here are replaced by its next run.
-"""What the scheduler and the workers show by HTTP is on no port, where every user could read it.
+"""Serve HTTP of the scheduler and the workers on no TCP port, where every user could read it.
 
-Dask loads this before it would open one. Where systemd hands on a socket, it is on that:
+Dask loads this before it opens the port. If systemd passes a socket, HTTP is served there:
 sd_listen_fds(3).
 """
 
@@ -14,7 +14,7 @@ from tornado.httpserver import HTTPServer
 
 
 def start_http_server(self, routes, dashboard_address, default_port=0, ssl_options=None):
-    """Take the place of the method of this name, which listens on a TCP port."""
+    """Replace the method of this name, which listens on a TCP port."""
     self.http_application = RoutingApplication(routes)
     self.http_server = HTTPServer(self.http_application)
     self.http_server.port = 0
@@ -23,7 +23,7 @@ def start_http_server(self, routes, dashboard_address, default_port=0, ssl_optio
         held.setblocking(False)
         held.set_inheritable(False)
         self.http_server.add_socket(held)
-        self.services["dashboard"] = self.http_server  # a client then shows the link to it
+        self.services["dashboard"] = self.http_server  # clients then show the link to it
 
 
 ServerNode.start_http_server = start_http_server

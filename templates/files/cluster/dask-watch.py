@@ -1,7 +1,7 @@
 # Written by `fab cluster`; changes made here are replaced by its next run.
-"""A watcher without a worker ends, and systemd starts both: it may have failed to start another.
+"""End a nanny that failed to start another worker, so that systemd restarts both.
 
-Dask loads this into the process that watches over the one that computes.
+Dask loads this into the nanny, the process that watches the worker.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ SECONDS, TIMES = 5, 6
 
 
 async def watch(nanny) -> None:
-    """Look now and then; to start another worker takes some seconds."""
+    """Exit after 30 seconds without a worker; starting another takes some seconds."""
     missing = 0
     while missing < TIMES:
         await asyncio.sleep(SECONDS)
@@ -20,5 +20,5 @@ async def watch(nanny) -> None:
 
 
 async def dask_setup(nanny) -> None:
-    """Begin; it lives as long as what it watches."""
+    """Start to watch; the attribute keeps the task alive."""
     nanny.watched = asyncio.create_task(watch(nanny))

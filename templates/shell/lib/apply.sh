@@ -1,40 +1,41 @@
-# Make it so. Every change is a step_N; steps are announced as they begin and end. Runs as root.
+# Apply the changes: each is a function step_N, announced as it begins and ends. Runs as root.
 set -u
 umask 022
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-kept=/var/backups/$instance # what stood in our place: `now` until it is known to work
+kept=/var/backups/$instance # replaced files; in `now` until the new ones are known to work
 lock=/run/jupyterlab-fab.lock
-turn=/run/jupyterlab-fab.turn # who holds the lock, or held it last, and how that ended
-told_late=0                  # how often a program of the user's was, as far as it was said
-lock_wait=600                # seconds that another run, apt or dpkg may take
+turn=/run/jupyterlab-fab.turn # who holds the lock, or held it last, and whether that run finished
+told_late=0                  # how many late programs were reported so far
+lock_wait=600                # seconds to wait for another run, apt or dpkg
 
-# take_turn OPERATOR SEEN: one run at a time. The lock goes with its processes, however they end;
-# what its last holder wrote down tells whether the server changed since it was read (SEEN).
+# take_turn OPERATOR SEEN: take the lock, which the kernel releases however this run ends. SEEN is
+# what the turn file said when the server was read: if it differs now, another run came between.
+# `any` skips that check.
 take_turn() {
-    (umask 077; : >>"$lock") # who can open it can hold it
+    (umask 077; : >>"$lock") # a user who can open it can hold it
     exec 9>>"$lock"
     if ! flock -n 9; then
-        sleep 0.3 # until it has written who it is
+        sleep 0.3 # until the holder has written its name
         holder=$(cat -- "$turn" 2>/dev/null)
         case $holder in *', done') holder='a backup' ;; esac
-        printf 'note another run is at work here: %s; waiting for it\n' "${holder:-somebody}"
+        printf 'note another run holds the lock: %s; waiting for it\n' "${holder:-somebody}"
         if ! flock -w "$lock_wait" 9; then
             printf 'held %s\n' "${holder:-somebody}"
             exit 1
         fi
         [ "$2" = any ] || again
     fi
-    [ /proc/self/fd/9 -ef "$lock" ] || again # an uninstall took it away meanwhile
+    [ /proc/self/fd/9 -ef "$lock" ] || again # an uninstall removed it meanwhile
     before=$(cat -- "$turn" 2>/dev/null)
     [ "$2" = any ] || [ "$before" = "$2" ] || again
-    unfinished=yes # by the last run, whatever this one does
+    unfinished=yes # whether the last run did not finish
     case $before in
         *', done') unfinished= ;;
-        ?*) printf 'note the last run did not end well (%s); this one goes on from there\n' "$before" ;;
+        ?*) printf 'note the last run did not finish (%s); this one continues from there\n' "$before" ;;
         '')
             if [ -d "$kept/now" ]; then
-                echo 'note a run before the last boot did not end well'
+                echo 'note a run before the last reboot did not finish'
             else
                 unfinished=
             fi ;;
@@ -43,39 +44,39 @@ take_turn() {
     write_turn "$written"
     open_ledger
     dated=$kept/$(date +%Y-%m-%dT%H%M%S.%N)
-    rm -rf /run/jupyterlab-fab.?????? # of a run that was killed
+    rm -rf /run/jupyterlab-fab.?????? # left by a killed run
     find /run -maxdepth 1 -name 'jupyterlab-read.*' -mmin +10 -delete
     run=$(mktemp -d /run/jupyterlab-fab.XXXXXX) || exit 1
-    chmod 0711 -- "$run" # the user's own steps read their tools there
+    chmod 0711 -- "$run" # steps that run as the user read their tools there
     mkdir -m 0700 -- "$run/own"
     : >"$run/own/notes"
     trap 'rm -rf -- "$run"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
     if [ -e "$pending" ]; then
-        echo 'note a restore was cut off half-way: it is completed first; JupyterLab is stopped until fab full'
+        echo 'note a restore was interrupted: this run completes it first; JupyterLab stays stopped until fab full'
         logged restore complete_restore
         [ $? -eq 0 ] || { show_log restore; exit 1; }
         [ "$2" = any ] || again
     fi
 }
 
-# confirm_user USER UID GROUP HOME: these were told to the login user, whose own programs told us; root
-# goes by what the system says.
+# confirm_user USER UID GROUP HOME: refuse values that the system's user database does not confirm.
+# They were read by the login user's own programs, so root does not rely on them.
 confirm_user() {
     entry=$(getent passwd "$1" | cut -d: -f1,3,6)
     if [ "$entry:$(id -gn -- "$1" 2>/dev/null)" != "$1:$2:$4:$3" ]; then
-        printf 'refused the user, group or home that was told is not that of %s\n' "$1"
+        printf 'refused the user ID, group or home that was read is not that of %s\n' "$1"
         exit 1
     fi
 }
 
-# again: somebody else's run came in between; nothing is done before it is read anew.
+# again: end without a change, because another run came between: the caller must read again.
 again() {
     echo again
     exit 0
 }
 
-# write_turn TEXT: for whoever comes next, on the server and here.
+# write_turn TEXT: write down who holds the lock, for the next run and for the caller.
 write_turn() {
     printf '%s\n' "$1" >"$turn.new" && mv -f -- "$turn.new" "$turn"
     printf 'turn %s\n' "$1"
@@ -83,42 +84,42 @@ write_turn() {
 
 # --- steps ---------------------------------------------------------------------------------
 
-# run N: run a step and say how it ended; the first that fails ends the whole.
+# run N: run a step and announce how it ended; a failure ends the script.
 run() {
     printf 'begin %s\n' "$1"
     logged "$1" "step_$1"
     ended "$1" $?
 }
 
-# logged NAME FUNCTION: run it. Its log takes `most` bytes of what root and the user's programs say: who keeps
-# hold of it, or says more, fills no memory of the server's, and is not waited for.
+# logged NAME FUNCTION: run FUNCTION and keep `most` bytes of its output as the log NAME. A program
+# that prints more does not fill /run; one that keeps the pipe open is not waited for.
 logged() {
     local pipe="$run/own/$1.said" reader='' code=''
     mkfifo -m 0600 -- "$pipe" || return 1
     (umask 077; head -c "$most" >"$run/$1.log"; exec cat >/dev/null) <"$pipe" 2>/dev/null 8>&- 9>&- &
     reader=$!
-    (set -e; "$2") >"$pipe" 2>&1 </dev/null # an `||` behind it would undo set -e
+    (set -e; "$2") >"$pipe" 2>&1 </dev/null # an `||` after it would disable set -e
     code=$?
     let_go "$reader"
     rm -f -- "$pipe"
     return "$code"
 }
 
-# show_log NAME: its last words, for the operator, and who was late.
+# show_log NAME: print the end of a log for the operator, and which programs were late.
 show_log() {
     tail -n 40 -- "$run/$1.log" | tail -c 60000 | sed 's/^/| /'
     [ ! -s "$run/own/late" ] || sed 's/^/| /' "$run/own/late"
 }
 
-# begin N: start a step beside those that follow.
+# begin N: start a step in parallel with those that follow.
 begin() {
     printf 'begin %s\n' "$1"
     (umask 077; : >"$run/$1.log")
-    (set -e; "step_$1") >"$run/$1.log" 2>&1 </dev/null & # root's programs alone: packages
+    (set -e; "step_$1") >"$run/$1.log" 2>&1 </dev/null & # packages: only root's programs run
     beside="$1 $!"
 }
 
-# finish: wait for the step that runs beside.
+# finish: wait for the step that runs in parallel.
 finish() {
     [ -n "${beside:-}" ] || return 0
     set -- $beside
@@ -127,9 +128,9 @@ finish() {
     ended "$1" $?
 }
 
-# ended N STATUS: announce it; after a failure show its last words and stop, also what runs beside. 3 is
-# a refusal that changed nothing: there is nothing for the next run to mend. A user whose programs were late
-# twice may have stopped them: the run does not go on until their time is used up.
+# ended N STATUS: announce the end of a step; after a failure print the end of its log, end the step
+# that runs in parallel, and exit. STATUS 3 is a refusal that changed nothing, so the next run has
+# nothing to repair. The run also ends after two late programs: the user may delay them on purpose.
 ended() {
     tell_notes "$1"
     printf 'end %s %s\n' "$1" "$2"
@@ -150,13 +151,13 @@ ended() {
     exit 1
 }
 
-# note WORDS...: for the operator, when the step has ended. What a user's program says is in the step's log,
-# and is shown as theirs: it cannot pass for this.
+# note WORDS...: record a note for the operator, printed when the step has ended. The output of a
+# user's program goes to the step's log instead, so it cannot pass for a note.
 note() {
     printf '%s\n' "$*" >>"$run/own/notes"
 }
 
-# tell_notes N: all that was noted, and why pip was used; twenty lines at most.
+# tell_notes N: print the notes, and why pip was used; at most 20 lines each time.
 tell_notes() {
     awk -v notes="$run/own/notes" '
         FILENAME == notes { words = $0 }
@@ -166,13 +167,13 @@ tell_notes() {
     : >"$run/own/notes"
 }
 
-# stop_download PID: a step that still downloads packages is not waited for; dpkg is.
+# stop_download PID: end a step that still downloads packages; wait for one that runs dpkg.
 stop_download() {
     [ -e "$run/dpkg" ] || kill "$1" $(cat "/proc/$1/task/$1/children") 2>/dev/null
     wait "$1" 2>/dev/null
 }
 
-# settle: the run ended well; what it replaced is kept under its date.
+# settle: end a successful run; keep under its date what it replaced.
 settle() {
     if [ -d "$kept/now" ]; then
         find "$kept/now" \( -name '*.absent' -o -name '*.part' \) -delete
@@ -182,14 +183,13 @@ settle() {
         find "$dated" -depth -type d -empty -delete
     fi
     if [ -d "$dated" ]; then
-        printf 'note what was replaced is kept in %s\n' "$dated"
+        printf 'note the replaced files are kept in %s\n' "$dated"
     fi
     write_turn "$written, done"
-    [ ! -e "$run/own/gone" ] || rm -f -- "$turn" "$lock" # nothing of ours is here any more
+    [ ! -e "$run/own/gone" ] || rm -f -- "$turn" "$lock" # after an uninstall
 }
 
-# settle_deed: the same after what was asked for once, or was refused: what an earlier run has left
-# unfinished is still to be finished.
+# settle_deed: end a single action or a refusal. A run that was unfinished before stays unfinished.
 settle_deed() {
     if [ -z "$unfinished" ] || [ -e "$run/own/gone" ]; then
         settle

@@ -1,7 +1,7 @@
-# What the scheduler of a cluster is made of, which cannot see the home. Part of apply.sh.
+# A cluster's scheduler runs from a copy of the venv: it cannot see the home. Part of apply.sh.
 
-# fill_copy FOLDER STAMP VENV USER HOME: what Python needs of a venv, as FOLDER/venv, copied with USER's
-# rights alone; FOLDER is closed to all, so that no link of theirs, nor anybody else, gets in between.
+# fill_copy FOLDER STAMP VENV USER HOME: copy what Python needs of VENV to FOLDER/venv, as USER.
+# Only root can enter FOLDER, so that nobody can place a link there meanwhile.
 fill_copy() {
     local cache="$1" stamp="$2" source="$3" hand="$4" state
     state=$(looked "$hand" venv_state "$source")
@@ -27,26 +27,26 @@ fill_copy() {
     printf '%s\n' "$state" >"$stamp"
 }
 
-# copy_venv FOLDER USER HOME COMMAND...: there, where they get by no path.
+# copy_venv FOLDER USER HOME COMMAND...: run COMMAND in FOLDER, which USER can reach by no path.
 copy_venv() {
     local doing_in="$1"
     shift
     slowly as_user "$@" </dev/null
 }
 
-# remove_trees_as OWNER PATH...: with their rights alone.
+# remove_trees_as OWNER PATH...: remove folders as OWNER.
 remove_trees_as() {
     local hand="$1"
     shift
     slowly owner_does "$hand" rm -rf -- "$@"
 }
 
-# start_scheduler SOCKET ITS-FILE FOLDER UNIT FILE ADDRESS PORT SECONDS: its socket, which is made in
-# FOLDER, is open before it is; a socket that is new, or changed, waits for nobody who runs.
+# start_scheduler SOCKET ITS-FILE FOLDER UNIT FILE ADDRESS PORT SECONDS: start the unit after its
+# socket, which is in FOLDER. A new or changed socket starts only while neither of them runs.
 start_scheduler() {
     local socket="$1" its="$2"
     intend path "$3"
-    if [ -d "$3" ] && [ "$(stat -c %u -- "$3")" != 0 ]; then # of an older version: the user could put links there
+    if [ -d "$3" ] && [ "$(stat -c %u -- "$3")" != 0 ]; then # an older version's: the user could place links there
         systemctl stop -- "$socket" "$4" 2>/dev/null || true
         rm -rf -- "$3"
     fi
@@ -58,7 +58,7 @@ start_scheduler() {
     fi
     systemctl is-active -q -- "$socket" \
         && [ "$(systemctl show -p NeedDaemonReload --value -- "$socket")" = no ] \
-        || systemctl stop -- "$socket" "$1" 2>/dev/null || true # one that is not known yet
+        || systemctl stop -- "$socket" "$1" 2>/dev/null || true # a new unit is not known yet
     start_member "$@"
     accept "$its"
 }

@@ -1,7 +1,7 @@
-# Files, folders and links: replaced whole, and what stood there is kept. Part of apply.sh.
+# Replace files, folders and links whole, and keep the former ones. Part of apply.sh.
 
-# keep PATH: set aside what stands there. A run that did not end well left older ones, which are
-# known to work: those stay, and what was put there since goes under this run's date.
+# keep PATH: set aside what is there. If an unfinished run has set aside an older one, which is
+# known to work, that one stays, and what was put there since is kept under this run's date.
 keep() {
     remember "$1"
     if [ -e "$kept/now$1" ] || [ -L "$kept/now$1" ] || [ -e "$kept/now$1.absent" ]; then
@@ -13,11 +13,11 @@ keep() {
         : >"$kept/now$1.absent"
     fi
     if [ ! -e "$kept/now$1" ] && [ ! -L "$kept/now$1" ]; then
-        : >"$kept/now$1.absent" # a pipe, a socket: there was nothing to keep
+        : >"$kept/now$1.absent" # a pipe or a socket: nothing to keep
     fi
 }
 
-# set_aside PATH COPY: whole or not at all. What is in a user's folder is read as that user.
+# set_aside PATH COPY: copy whole or not at all. What is in a user's folder is read as that user.
 set_aside() {
     local hand
     hand=$(whose "$1")
@@ -30,8 +30,8 @@ set_aside() {
     if [ -e "$2.part" ] || [ -L "$2.part" ]; then mv -fT -- "$2.part" "$2"; fi
 }
 
-# copy_as OWNER PATH COPY: a link, or a file of at most 1 MB, as its owner reads it within 10 s; no COPY
-# of anything else, such as a pipe. The first line that is read says what it is.
+# copy_as OWNER PATH COPY: copy a link, or a file of at most 1 MB, as OWNER reads it within 10 s;
+# make no COPY of anything else, such as a pipe. The first line of OWNER's output says what it is.
 copy_as() {
     local kind mode
     kind='' mode=''
@@ -44,29 +44,29 @@ copy_as() {
         else
             echo neither
         fi && printf .' sh "$2" </dev/null >"$3.read") || true
-    # the file that they wrote to may still grow: what counts is what is read of it now
+    # OWNER's process may still write to the file: use what is in it now
     (umask 077; head -c 1000100 -- "$3.read" >"$3.told") && mv -fT -- "$3.told" "$3.read"
     read -r kind mode <"$3.read" || true
-    case $mode in *[!0-7]* | ?????*) kind=refused ;; ????) mode=${mode#?} ;; esac # no set-user-ID for root's copy
+    case $mode in *[!0-7]* | ?????*) kind=refused ;; ????) mode=${mode#?} ;; esac # root's copy has no set-user-ID
     case $kind:$mode:$(tail -c 1 -- "$3.read" | tr -d '\000') in
         link::.) ln -s -- "$(tail -n +2 -- "$3.read" | head -c -1)" "$3" ;;
         file:[0-7]*:.) (umask 077; tail -n +2 -- "$3.read" | head -c -1 >"$3") ;;
-        neither::.) note "$2 is no file: it is not kept" ;;
+        neither::.) note "$2 is not a file: no copy is kept" ;;
         *) kind=refused ;;
     esac
     rm -f -- "$3.read"
     if [ "$kind" = refused ]; then
-        echo "$2: $1 may not read it, so it cannot be kept: move it away"
+        echo "$2: $1 may not read it, so no copy can be kept: move it away"
         return 1
     elif [ "$kind" = file ] && [ "$(stat -c %s -- "$3")" -gt 1000000 ]; then
         rm -f -- "$3"
-        echo "$2 is larger than 1 MB, so it is not kept: move it away"
+        echo "$2 is larger than 1 MB, so no copy is kept: move it away"
         return 1
     fi
     [ "$kind" != file ] || chmod -- "$mode" "$3"
 }
 
-# put_copy COPY PATH: what was set aside stands there again; in a user's folder it is that user who writes.
+# put_copy COPY PATH: put back what was set aside; in a user's folder that user writes.
 put_copy() {
     local hand new
     hand=$(whose "$2")
@@ -82,23 +82,23 @@ put_copy() {
     fi
 }
 
-# put_back PATH...: undo this run's change, if it made one.
+# put_back PATH...: undo this run's changes.
 put_back() {
     for path; do
         if [ -e "$kept/now$path.absent" ]; then
             remove_theirs "$path"
             rm -f -- "$kept/now$path.absent"
-            echo "$path is gone again"
+            echo "$path was removed again"
         elif [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
             clear_away "$path"
             put_copy "$kept/now$path" "$path"
             rm -f -- "$kept/now$path"
-            echo "$path is what it was again"
+            echo "$path was put back as it was"
         fi
     done
 }
 
-# accept PATH...: what is there now works, so that no later run goes back behind it.
+# accept PATH...: record that the present files work, so that no later run puts older ones back.
 accept() {
     for path; do
         rm -f -- "$kept/now$path.absent"
@@ -109,46 +109,47 @@ accept() {
     done
 }
 
-# clear_away PATH: what a run that was killed has left beside it.
+# clear_away PATH: remove what a killed run has left beside PATH.
 clear_away() {
     local hand
     hand=$(whose "$1")
     [ -z "$hand" ] || owner_does "$hand" sh -c 'rm -f -- "$(dirname -- "$1")"/.new.??????' sh "$1" </dev/null
 }
 
-# remove_theirs PATH: a file or a link, as whose it is.
+# remove_theirs PATH: remove a file or a link, as the user who owns its folder.
 remove_theirs() {
     local hand
     hand=$(whose "$1")
     [ -z "$hand" ] || owner_does "$hand" rm -f -- "$1" </dev/null
 }
 
-# put_file PATH OWNER GROUP MODE <content: whole or not at all. The group is the owner's own.
+# put_file PATH OWNER GROUP MODE <content: write a file whole or not at all; GROUP is OWNER's own.
 put_file() {
     keep "$1"
     put_as "$2" "$1" "$4"
 }
 
-# put_as OWNER PATH MODE <content: as that user, whole or not at all. They get it in a file: who wrote into
-# a pipe of which they keep the other end would wait for ever.
+# put_as OWNER PATH MODE <content: write a file as OWNER, whole or not at all. OWNER's process reads
+# the content from a file: if it kept a pipe open without reading, root would wait for ever.
 put_as() {
     (umask 077; cat >"$run/own/put")
     owner_does "$1" sh -c '
         umask 077
-        rm -f -- "$(dirname -- "$1")"/.new.?????? # of a run that was killed
+        rm -f -- "$(dirname -- "$1")"/.new.?????? # left by a killed run
         new=$(mktemp -- "$(dirname -- "$1")/.new.XXXXXX") || exit
         trap "rm -f -- \"\$new\"" EXIT
         cat >"$new" && chmod -- "$2" "$new" && sync -- "$new" && mv -fT -- "$new" "$1"
     ' sh "$2" "$3" <"$run/own/put"
 }
 
-# doubt PATH: for root alone until its other half is new, too; who reads it sees a run that was cut off.
+# doubt PATH: set mode 0600, the mark of an interrupted run, until its other half is new, too.
 doubt() {
     [ ! -e "$1" ] || chmod 0600 -- "$1"
 }
 
-# put_rights PATH OWNER GROUP MODE: of a file whose content is right. In a user's folder root gives
-# nothing away, for anybody's file could have been moved there: what the owner may read is written anew.
+# put_rights PATH OWNER GROUP MODE: set owner and permissions of a file whose content is right. In a
+# user's folder root gives no file away, since another user's could have been moved there: what
+# OWNER may read is written again.
 put_rights() {
     local hand
     remember_rights "$1"
@@ -159,34 +160,34 @@ put_rights() {
     elif ! owner_does "$2" sh -c '[ -f "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] && chgrp -- "$2" "$1" && chmod -- "$3" "$1"' \
         sh "$1" "$3" "$4" </dev/null; then
         copy_as "$2" "$1" "$run/own/theirs"
-        [ -f "$run/own/theirs" ] && [ ! -L "$run/own/theirs" ] || { echo "$1 is no file: move it away"; return 1; }
+        [ -f "$run/own/theirs" ] && [ ! -L "$run/own/theirs" ] || { echo "$1 is not a file: move it away"; return 1; }
         put_as "$2" "$1" "$4" <"$run/own/theirs"
         rm -f -- "$run/own/theirs"
     fi
 }
 
-# touch_as OWNER PATH
+# touch_as OWNER PATH: set the time of a file to now, as OWNER.
 touch_as() {
     owner_does "$1" touch -- "$2"
 }
 
-# put_link PATH TARGET: for root's folders.
+# put_link PATH TARGET: create a symbolic link in a folder that root owns.
 put_link() {
     local hand
     keep "$1"
     hand=$(whose "$1")
     if [ "$hand" != root ] && [ "$hand" != "$(id -un)" ]; then
-        echo "$1 is in a folder of $hand's, where root puts no link"
+        echo "$1 is in a folder that belongs to $hand, where root creates no link"
         return 1
     fi
     clear_away "$1"
-    new=$(dirname -- "$1")/.new.linked # no dot at its start, and Nginx would read it
+    new=$(dirname -- "$1")/.new.linked # without the dot Nginx would read it
     trap 'rm -f -- "$new"' EXIT
     ln -s -- "$2" "$new"
     mv -fT -- "$new" "$1"
 }
 
-# put_absent PATH: whatever is there is kept.
+# put_absent PATH: remove what is there, and keep a copy.
 put_absent() {
     if [ -e "$1" ] || [ -L "$1" ]; then
         keep "$1"
@@ -194,15 +195,15 @@ put_absent() {
     fi
 }
 
-# put_directory PATH OWNER GROUP MODE
+# put_directory PATH OWNER GROUP MODE: create a folder, or set its owner and permissions.
 put_directory() {
     if [ -L "$1" ] && [ "$(stat -L -c %U -- "$1" 2>/dev/null)" != "$2" ]; then
-        echo "$1 is a link to what does not belong to $2: remove it"
+        echo "$1 is a symbolic link to a folder that does not belong to $2: remove it"
         return 1
     fi
     if [ "$2" = root ]; then
         walk "$1"
-        [ "$way_hand" = root ] || { echo "$1: a folder above it is $way_hand's"; return 1; }
+        [ "$way_hand" = root ] || { echo "$1: a folder above it belongs to $way_hand"; return 1; }
     else
         refuse_planted "$1" "$2"
     fi
@@ -213,17 +214,17 @@ put_directory() {
     else
         intend path "$1"
     fi
-    # Where it can be the owner who makes it and the folders above, it is; the group, too, when it is one
-    # of theirs. Else root does, but only where nobody else can put a link.
+    # The owner creates it, if they can, and sets the group, if they are in it. Else root does, but
+    # only where nobody else can place a link.
     if owner_does "$2" sh -c '
         mkdir -p -- "$1" && [ -O "$1" ] && chgrp -- "$2" "$1" && chmod -- "$3" "$1" \
-            && [ "$(stat -L -c %04a -- "$1")" = "$3" ] # setgid is taken away from who is not in that group
+            && [ "$(stat -L -c %04a -- "$1")" = "$3" ] # chmod drops setgid for a user outside the group
     ' sh "$1" "$3" "$4" 2>/dev/null </dev/null; then
         return 0
     elif ! only_roots "$1" >"$run/own/whose"; then
         if [ -e "$1" ]; then
-            echo "$1 is not $2's with the group $3, and stands in a user's folder, where root changes nothing:" \
-                "mend it by hand: sudo chown -h $2:$3 $1"
+            echo "$1 does not belong to $2 and the group $3, and root changes nothing in a user's folder:" \
+                "fix it by hand: sudo chown -h $2:$3 $1"
         else
             cat -- "$run/own/whose"
         fi
@@ -234,20 +235,20 @@ put_directory() {
     if [ "$3" = "$(id -gn -- "$2")" ]; then owner_does "$2" chmod -- "$4" "$1"; else chmod -- "$4" "$1"; fi
 }
 
-# remove_as OWNER PATH
+# remove_as OWNER PATH: remove a file as OWNER.
 remove_as() {
     owner_does "$1" rm -f -- "$2"
 }
 
-# trim_token PATH OWNER GROUP: without the blanks that an editor leaves.
+# trim_token PATH OWNER GROUP: remove the blanks that an editor has left.
 trim_token() {
     copy_as "$2" "$1" "$run/own/theirs"
-    [ -f "$run/own/theirs" ] && [ ! -L "$run/own/theirs" ] || { echo "$1 is no file: move it away"; return 1; }
+    [ -f "$run/own/theirs" ] && [ ! -L "$run/own/theirs" ] || { echo "$1 is not a file: move it away"; return 1; }
     tr -d '[:space:]' <"$run/own/theirs" | put_file "$1" "$2" "$3" 0600
     rm -f -- "$run/own/theirs"
 }
 
-# put_token PATH OWNER GROUP: 192 random bits that only this server has seen.
+# put_token PATH OWNER GROUP: write 192 random bits that never leave this server.
 put_token() {
     od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n' | put_file "$1" "$2" "$3" 0600
 }

@@ -1,7 +1,7 @@
-# What stands in the way of taking our things away: printed, a kind first in each line; needs no sudo.
+# Print what an uninstall must consider, a fact a line, its kind first. Needs no sudo.
 
-# show_inventory PATH...: the ledger; which of these paths an older version wrote; who else has a
-# JupyterLab of ours here, or uses Nginx, certbot and fail2ban; what each package needs.
+# show_inventory PATH...: print the ledger; which of these paths fab wrote; the other JupyterLabs on
+# this server; what else uses Nginx, certbot and fail2ban; and what each package depends on.
 show_inventory() {
     mine=/var/lib/$instance-fab
     [ ! -d "$mine" ] || echo ledger
@@ -39,14 +39,14 @@ show_inventory() {
     dpkg-query -W -f 'package ${Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\t${Recommends}\t${Provides}\n'
 }
 
-# show_work PROJECT: how many files are in a project's folder that are not of ours.
+# show_work PROJECT: count the files in a project's folder that fab did not create.
 show_work() {
     of_theirs 60 find "$1" \( -path "$1/venv" -o -path "$1/.venvs" -o -path "$1/.kernels" -o -name .ipynb_checkpoints \) \
         -prune -o -type f -printf . | wc -c | sed 's/^/work /'
 }
 
-# of_theirs SECONDS COMMAND...: what it says; as the user, when root asks, for what is theirs may be a pipe, or
-# endless.
+# of_theirs SECONDS COMMAND...: print what COMMAND prints. Root runs it as the user, whose files may
+# be pipes, or endless.
 of_theirs() {
     local longest="$1"
     shift

@@ -1,10 +1,10 @@
-# What was made here that was not there before, written down before it is made: `fab uninstall` takes
-# that away, and nothing else. One entry a line, only ever added to. Part of apply.sh.
+# The ledger: what fab creates on this server, recorded before that. `fab uninstall` removes it and
+# nothing else. One entry a line; lines are only appended. Part of apply.sh.
 ledger=/var/lib/$instance-fab
 made=$ledger/made
 
-# open_ledger: the first run begins it, with the packages that were there; `older` says that a version
-# without a ledger has been here before.
+# open_ledger: begin the ledger in the first run, with the packages that are installed. The entry
+# `older` means that a version of fab without a ledger ran here before.
 open_ledger() {
     [ ! -e "$made" ] || return 0
     mkdir -p -- "$ledger"
@@ -17,19 +17,19 @@ open_ledger() {
     esac
 }
 
-# record KIND VALUE: once, as one line, or not at all.
+# record KIND VALUE: append an entry, once; refuse a value that is not one line.
 record() {
     plain "$2" || return 1
     grep -qsxF -- "$1 $2" "$made" || printf '%s %s\n' "$1" "$2" >>"$made"
 }
 
-# ours PATH: whether it is written down already.
+# ours PATH: check whether a path is recorded already.
 ours() {
     grep -qsxF -e "path $1" -e "tree $1" -e "replaced $1" -- "$made"
 }
 
-# intend KIND PATH: it will be made, and the folders above it that are missing. A `path` is a file, a
-# link, or a folder that goes when it is empty; a `tree` goes with all that is in it.
+# intend KIND PATH: record a path that will be created, and the missing folders above it. A `path`
+# is a file, a link, or a folder that is removed when empty; a `tree` is removed with its content.
 intend() {
     if [ ! -e "$2" ] && [ ! -L "$2" ]; then
         [ -z "${2%/*}" ] || intend path "${2%/*}"
@@ -37,8 +37,8 @@ intend() {
     fi
 }
 
-# remember PATH: before it is written. What a stranger has there is copied, whole or not at all, and
-# will be put back; an older version of ours will not.
+# remember PATH: record a path before it is written. A file that fab did not write is copied, whole
+# or not at all, and an uninstall puts it back; an older version of our file is not put back.
 remember() {
     plain "$1" || return 1
     if ours "$1"; then
@@ -52,7 +52,7 @@ remember() {
             read -r first <"$ledger/former$1" || true
         fi
         if [ ! -e "$ledger/former$1" ] && [ ! -L "$ledger/former$1" ]; then
-            record path "$1" # a pipe, a socket: there was nothing to keep
+            record path "$1" # a pipe or a socket: nothing to keep
             return 0
         fi
         case $first in
@@ -62,21 +62,21 @@ remember() {
     fi
 }
 
-# remember_rights PATH: of what a stranger has there, before they are changed.
+# remember_rights PATH: record owner and permissions of a path that is not ours, before they change.
 remember_rights() {
     if ! ours "$1" && ! grep -qsF -- "rights $1|" "$made"; then
         record rights "$1|$(stat -c '%a|%U:%G' -- "$1")"
     fi
 }
 
-# remember_unit UNIT: whether it was enabled and active, before that is changed.
+# remember_unit UNIT: record whether a unit was enabled and active, before that changes.
 remember_unit() {
     if ! grep -qsF -- "unit $1|" "$made"; then
         record unit "$1|$(systemctl is-enabled -- "$1" 2>/dev/null)|$(systemctl is-active -- "$1")"
     fi
 }
 
-# remember_index: apt's index and caches, when there are none yet.
+# remember_index: record apt's package index and caches, if there are none yet.
 remember_index() {
     [ -n "$(ls -A /var/lib/apt/lists)" ] || record index /var/lib/apt/lists
     for cache in pkgcache.bin srcpkgcache.bin archives/lock archives/partial; do
@@ -84,8 +84,8 @@ remember_index() {
     done
 }
 
-# write_packages_hook FILE: what apt tells, before dpkg begins, the names of all files that it will
-# install. A package whose configuration was left there is only to be removed, not to be purged.
+# write_packages_hook FILE: write the shell to which apt tells the package files before dpkg begins.
+# A package whose configuration was left here is a `remnant`: an uninstall does not purge it.
 write_packages_hook() {
     cat >"$1" <<'END'
 while read -r file; do

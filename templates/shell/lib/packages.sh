@@ -1,7 +1,7 @@
-# Packages of Debian, and of Python in a venv. Part of apply.sh.
+# Debian packages, and Python packages in a venv. Part of apply.sh.
 
-# apt_now ARG...: apt-get as it must be where nobody answers. It asks for the mirror's address anew for
-# each package (from 3.0 on), which without a network would take 10 s each.
+# apt_now ARG...: run apt-get without questions. From version 3.0 on it resolves the mirror's name
+# for each package again, which without a network would take 10 s each.
 apt_now() {
     RES_OPTIONS='timeout:2 attempts:1' apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o DPkg::Pre-Invoke::="touch $run/dpkg" \
         -o DPkg::Pre-Install-Pkgs::="sh $run/own/packages $made" \
@@ -10,8 +10,8 @@ apt_now() {
         -o APT::Install-Recommends="$recommends" "$@"
 }
 
-# apt_get ARG...: apt-get that waits for whoever holds its locks, and first completes what a run
-# that was cut off, or had no room left, has begun.
+# apt_get ARG...: run apt-get; wait while another program holds its locks, and first complete what a
+# run left unfinished that was interrupted or had no disk space.
 apt_get() {
     deadline=$(($(date +%s) + lock_wait)) mended=
     until apt_now "$@" 2>"$run/own/apt.err"; do
@@ -21,11 +21,11 @@ apt_get() {
                 [ "$(date +%s)" -lt "$deadline" ] || return 1
                 sleep 1 ;;
             :*'dpkg was interrupted'*)
-                note 'dpkg was interrupted: completing what it had begun'
+                note 'dpkg was interrupted: this run completes its work'
                 mended=half
                 dpkg --force-confdef --force-confold --configure -a || true ;;
             :*--fix-broken* | half:*--fix-broken*)
-                note 'packages were left without what they depend on: completing them'
+                note 'some packages lack dependencies: this run installs them'
                 mended=whole
                 apt_now --no-remove --fix-broken install || true ;;
             *) return 1 ;;
@@ -33,26 +33,26 @@ apt_get() {
     done
 }
 
-# install_packages RECOMMENDS NAME...: one transaction, on an index of at most a day.
+# install_packages RECOMMENDS NAME...: install in one transaction, with an index at most a day old.
 install_packages() {
     recommends=$1
     shift
     rm -f -- "$run/dpkg"
     write_packages_hook "$run/own/packages"
     remember_index
-    intend path /var/www/html/index.nginx-debian.html # which Nginx leaves behind when it is purged
+    intend path /var/www/html/index.nginx-debian.html # which remains when Nginx is purged
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
         apt_get update
     fi
     apt_get install -- "$@" || {
-        ! grep -q 'Temporary failure resolving' "$run/own/apt.err" || return 1 # no network: it would take as long
-        apt_get update # an index of this morning may name what the mirror no longer has
+        ! grep -q 'Temporary failure resolving' "$run/own/apt.err" || return 1 # no network: it would fail again
+        apt_get update # the index may name versions that the mirror no longer has
         apt_get install -- "$@"
     }
 }
 
-# remember_venv: what fills it has caches, and JupyterLab and its kernels write some files by themselves,
-# whoever works in it. What a person chooses or writes, such as settings, is not among them.
+# remember_venv: record the venv, its installers' caches, and the files that JupyterLab and its
+# kernels write by themselves; not those that a person writes or chooses, such as settings.
 remember_venv() {
     intend tree "$venv"
     for own in .cache/jupyterlab .cache/uv .cache/pip .local/share/jupyter/runtime .jupyter/lab/workspaces; do
@@ -69,9 +69,9 @@ remember_venv() {
     done
 }
 
-# fill_venv DIR USER HOME PYTHON REPAIR INSTALLER FLOORS RECORD REQUIREMENT...: make it if need be,
-# install into it. .converged says how far the last run came: a venv that was never finished is made
-# anew, and one in which an installer changed nothing before it failed is as good as before.
+# fill_venv DIR USER HOME PYTHON REPAIR INSTALLER FLOORS RECORD REQUIREMENT...: create the venv if
+# needed, and install into it. .converged says how far the last run came: a venv that was never
+# finished is created again; one that a failed installer did not change keeps its record.
 fill_venv() {
     venv=$1 account=$2 home=$3 python=$4 repair=$5 installer=$6 floors=$7 record=$8
     shift 8
@@ -102,19 +102,19 @@ fill_venv() {
         sh "$venv/.converged" <"$run/own/record"
 }
 
-# fill_assets FOLDER VENV PREVIOUS USER HOME: the pages of a venv, compressed, in FOLDER/assets; those of
-# the one before stay. That is the user's, who compresses them, and for Nginx to read.
+# fill_assets FOLDER VENV PREVIOUS USER HOME: compress the pages of VENV into FOLDER/assets, as
+# USER, for Nginx to read; those of PREVIOUS stay.
 fill_assets() {
     assets=$1/assets stamp=$1/filled now=$(looked "$4" pages_of "$2")
     if [ -z "$now" ]; then
-        echo "$2 has no pages that $4 may read"
+        echo "$2 has no pages of JupyterLab that $4 may read"
         return 1
     fi
     intend tree "$assets"
     intend path "$stamp"
     rm -f -- "$stamp"
     if [ -L "$assets" ] || [ "$(stat -c %U -- "$assets" 2>/dev/null)" != "$4" ]; then
-        rm -rf -- "$assets" # of a user before, or whatever it is
+        rm -rf -- "$assets" # a former user's, or no folder
         mkdir -p -- "$1"
         install -d -o "$4" -g www-data -m 0750 -- "$assets"
     fi
@@ -123,8 +123,8 @@ fill_assets() {
     printf '%s\n' "$now" >"$stamp"
 }
 
-# drop_packages VENV USER HOME LIST TEXT NAME...: uninstall, unless what stays needs one of them; then
-# LIST, the user's file of what was added, gets its new text.
+# drop_packages VENV USER HOME LIST TEXT NAME...: uninstall, unless a package that stays needs one
+# of them; then write TEXT to LIST, the user's file of added packages.
 drop_packages() {
     venv=$1 account=$2 home=$3 list=$4 text=$5
     shift 5
@@ -132,15 +132,15 @@ drop_packages() {
     printf '%s\n' "$text" | put_file "$list" "$account" "$(id -gn -- "$account")" 0600
 }
 
-# drop_packages_alone VENV USER HOME NAME...: uninstall, unless what stays needs one of them.
+# drop_packages_alone VENV USER HOME NAME...: uninstall, unless a package that stays needs one.
 drop_packages_alone() {
     venv=$1 account=$2 home=$3
     shift 3
     slowly as_user "$account" "$home" "$venv/bin/python" "$run/needs.py" remove "$@"
 }
 
-# drop_kernels USER FOLDER...: kernelspecs and venvs. What tells that a venv is ours goes last, so that
-# a run that was cut off leaves nothing that the next would not take for ours.
+# drop_kernels USER FOLDER...: remove kernelspecs and venvs. The hidden file that marks a venv as
+# ours goes last, so that the next run recognizes what an interrupted run left.
 drop_kernels() {
     account=$1
     shift

@@ -1,10 +1,13 @@
-# Whose hand could be in the way to a path. Sent with all that runs as root.
+# Which user could redirect a path, by a folder or a link. Sent with all that runs as root.
 
-# walk PATH [through]: look at each folder on the way, links of root's followed, the last name left as it
-# is, unless it is to go `through` a link of root's there. Sets way_hand to who could put something else
-# in the way: the owner of the first folder or link that is not root's, else root; way_planted to that one,
-# where they could choose its place; way_shared to a folder of root's in which others may write, too; way_true to the path without those links; way_gone to what is
-# missing of it.
+# walk PATH [through]: look at each folder on the way to PATH. Follow links that root owns; one at
+# the end only with `through`. Set
+#   way_hand     the user who could redirect PATH: the owner of the first folder or link that is not
+#                root's, else root
+#   way_planted  that folder or link, if its owner could choose its place
+#   way_shared   a folder that root owns and in which others may write, too
+#   way_true     PATH without root's links
+#   way_gone     the part of PATH that does not exist; `last` for the last name alone
 walk() {
     local rest name about uid mode kind open turns target
     way_hand=root way_shared='' way_planted='' way_true='' way_gone='' open='' turns=40
@@ -41,7 +44,7 @@ walk() {
             fi
         fi
         case $mode in
-            [1357]?[2367]? | [1357]??[2367]) open=sticky ;; # another's cannot be put in place of root's
+            [1357]?[2367]? | [1357]??[2367]) open=sticky ;; # others cannot replace what root owns there
             *[2367]? | *[2367]) open=wide ;;
             *) open='' ;;
         esac
@@ -49,44 +52,44 @@ walk() {
     done
 }
 
-# whose PATH: who reads, writes and removes what is there, so that no link leads root anywhere. In a folder
-# of root's where others may write that is the user, for whom nobody opens more than they may open anyway.
-# Nothing when a folder on the way is missing, and the path with it.
+# whose PATH: print the user who must read, write and remove PATH, so that no link leads root
+# astray. If root owns the folder but others may write there, that is the user, whom a link can give
+# no more than they may open anyway. Prints nothing if a folder on the way is missing.
 whose() {
     walk "$1" || return
     [ -z "$way_shared" ] || [ "$way_hand" != root ] || way_hand=${account:-nobody}
     case $way_gone in '' | last) echo "$way_hand" ;; esac
 }
 
-# refuse_planted PATH OWNER: unless no link or folder on the way to it was put there by somebody else, who
-# could have OWNER run their programs.
+# refuse_planted PATH OWNER: fail if somebody else placed a folder or link on the way to PATH: they
+# could make OWNER run their programs.
 refuse_planted() {
     walk "$1" through || return
     if [ -n "$way_planted" ] && [ "$way_hand" != "$2" ]; then
-        echo "$way_planted is $way_hand's, who could put programs there that $2 runs: remove it, or choose" \
+        echo "$way_planted belongs to $way_hand, who could put programs there that $2 runs: remove it, or choose" \
             "another lab.project"
         return 1
     fi
 }
 
-# only_roots PATH: whether nobody but root could put anything in its way, there or still to be made.
+# only_roots PATH: check whether root alone can redirect PATH, which need not exist; print why not.
 only_roots() {
     walk "$1" || return
     if [ "$way_hand" != root ]; then
-        echo "$1: a folder above it belongs to $way_hand, where root makes nothing: make it by hand"
+        echo "$1: a folder above it belongs to $way_hand, and root creates nothing there: create it by hand"
     elif [ -n "$way_shared" ]; then
-        echo "$1: others may write in $way_shared, where root makes nothing: make it by hand"
+        echo "$1: others may write in $way_shared, and root creates nothing there: create it by hand"
     else
         return 0
     fi
     return 1
 }
 
-# plain TEXT: whether it is one line without control characters, as each entry of a list of root's is.
+# plain TEXT: check that it is one line without control characters, as root's lists require.
 plain() {
     case $1 in
         *[[:cntrl:]]*)
-            printf 'refused: %s has a line end or a control character in its name: rename it\n' \
+            printf 'refused: the name %s has a line break or control character: rename it\n' \
                 "$(printf '%s' "$1" | tr -c '[:print:]' '?')"
             return 1 ;;
     esac

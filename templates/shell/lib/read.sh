@@ -1,39 +1,38 @@
-# What is there? Each function prints it and never fails; nothing is changed, no sudo is needed.
-# What a user has written reaches the answer only encoded, or word by word as it is expected; a file is
-# read when it is a regular one, and no larger than it may be.
-# A process costs a millisecond of the server's, so few are started: one for all that can be asked
-# at once (look_at, ask_systemd, ask_dpkg), and from these answers the shell itself picks what it needs.
+# Read the state of the server. No function fails, changes anything or needs sudo. What a user has
+# written is printed in base64, or only if it has the expected form; only regular files up to a
+# certain size are read. Starting a process takes a millisecond, so one process answers many
+# questions at once (look_at, ask_systemd, ask_dpkg), and the shell itself picks from its answer.
 LC_ALL=C.UTF-8
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 nl='
 '
 tab='	'
-largest=1048576     # bytes of a file that is read
-most=8388608        # bytes that all of a user's places may say
-patience=60         # seconds that this may take
+largest=1048576     # bytes of a file that is read, at most
+most=8388608        # bytes that a program run as the user may print
+patience=60         # seconds that reading as the user may take
 
-# answer: begin it. The mark is known to this shell alone, so that nothing that is read can begin a
-# section, or end one.
+# answer: begin an answer. This shell alone knows its mark, so that nothing that is read can begin a
+# section or end one.
 answer() {
     read -r mark </proc/sys/kernel/random/uuid
     printf '@%s\n' "$mark"
 }
 
-# section NAME: what is printed from here on belongs to it.
+# section NAME: begin a section of the answer.
 section() {
     printf '@%s %s\n' "$mark" "$1"
 }
 
-# cleanly [NAME=VALUE...] COMMAND...: with nothing of root's environment but the way out of here.
+# cleanly [NAME=VALUE...] COMMAND...: run COMMAND without root's environment but for the proxies.
 cleanly() {
     env -i "PATH=$PATH" "LC_ALL=$LC_ALL" ${http_proxy:+"http_proxy=$http_proxy"} \
         ${https_proxy:+"https_proxy=$https_proxy"} ${HTTPS_PROXY:+"HTTPS_PROXY=$HTTPS_PROXY"} \
         ${no_proxy:+"no_proxy=$no_proxy"} ${NO_PROXY:+"NO_PROXY=$NO_PROXY"} "$@"
 }
 
-# let_go READER: wait until it has read all, for a second at most: who has started something holds the
-# other end of its pipe as long as they like.
+# let_go READER: wait a second at most until READER has read all, then end it: a process that was
+# left behind may keep the other end of its pipe open for ever.
 let_go() {
     local tries=200
     while [ -e "/proc/$1/exe" ] && [ "$tries" -gt 0 ]; do
@@ -43,8 +42,8 @@ let_go() {
     [ ! -e "/proc/$1/exe" ] || kill "$1" $(cat "/proc/$1/task/$1/children") 2>/dev/null || true
 }
 
-# theirs <script: root has it run as the user whose places it looks into; it begins an answer of its own.
-# It does what owner_does and hear do (users.sh), which would travel with every look.
+# theirs <script: run a script as the user whose files it reads; it begins an answer of its own.
+# This repeats owner_does and hear (users.sh), so as not to send those each time.
 theirs() {
     local pipe="/run/jupyterlab-read.$mark"
     section theirs
@@ -56,7 +55,7 @@ theirs() {
     echo
 }
 
-# facts: who logs in here, and what this system is.
+# facts: print the user, the system and the state that earlier runs left.
 facts() {
     . /etc/os-release
     uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates='' restoring='' cluster=''
@@ -77,30 +76,30 @@ facts() {
         "certificates=$certificates" "restoring=$restoring" "cluster=$cluster"
 }
 
-# neighbours: whose each JupyterLab of ours is that is here, and at which place: FILE:LINE each.
+# neighbours: print the user and the address of each JupyterLab on this server, as FILE:LINE.
 neighbours() {
     grep -s '^User=\|^# JupyterLab of ' /dev/null /etc/systemd/system/jupyterlab*.service \
         /etc/nginx/sites-available/jupyterlab* /etc/nginx/conf.d/00-jupyterlab*.conf || true
 }
 
-# show_added FILE: the pip requirements in a file of the user's.
+# show_added FILE: print the pip requirements in a user's file.
 show_added() {
     [ ! -f "$1" ] || head -c "$largest" -- "$1" 2>/dev/null | grep -v '^#' || true
 }
 
-# look_at PATH...: what stat says of all of them, for show_path.
+# look_at PATH...: ask stat about all of them at once, for show_path.
 look_at() {
     stats=$nl$(stat -c '%n|%s|%F|%U|%G|%a' -- "$@" 2>/dev/null)$nl
 }
 
-# ask_systemd UNIT...: what it says of all of them, for show_service: a paragraph each.
+# ask_systemd UNIT...: ask systemd about all of them at once, for show_service: a paragraph each.
 ask_systemd() {
     units=$nl$nl$(systemctl show --timestamp=us+utc \
         -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload \
         -p ExecMainStartTimestamp,StateChangeTimestamp,ActiveEnterTimestamp -- "$@")$nl$nl
 }
 
-# show_path PATH: its kind, owner, group and mode; a file's content in base64, a link's target.
+# show_path PATH: print kind, owner, group and mode; a file's content in base64, a link's target.
 show_path() {
     if [ -L "$1" ]; then
         printf 'link\n%s\n' "$(one_line "$(readlink -- "$1")")"
@@ -120,26 +119,26 @@ show_path() {
     fi
 }
 
-# seen PATH: set `line` to its size, kind, owner, group and mode.
+# seen PATH: set `line` to size, kind, owner, group and mode.
 seen() {
     case ${stats:-} in *"$nl$1|"*) ;; *) look_at "$1" ;; esac
     line=${stats#*"$nl$1|"}
     line=${line%%"$nl"*}
 }
 
-# one_line TEXT: as it is, or nothing of one that has several.
+# one_line TEXT: print TEXT, or `?` if it has several lines.
 one_line() {
     case $1 in *"$nl"*) echo '?' ;; *) printf '%s\n' "$1" ;; esac
 }
 
-# show_rights PATH: the same without what is in it.
+# show_rights PATH: print kind, owner, group and mode.
 show_rights() {
     [ -e "$1" ] || { echo absent; return; }
     seen "$1"
     printf '%s\n' "${line#*|}"
 }
 
-# show_folder PATH: the same of a folder; a link of root's or of the user's to one is as good.
+# show_folder PATH: do as show_path, but follow a link to a folder if root or the user owns it.
 show_folder() {
     if [ -L "$1" ] && [ -d "$1" ] && linked_by "$(stat -c %U -- "$1")"; then
         stat -L -c '%F|%U|%G|%a' -- "$1"
@@ -148,27 +147,27 @@ show_folder() {
     fi
 }
 
-# linked_by USER: whether that is root or the user.
+# linked_by USER: check whether USER is root or the user.
 linked_by() {
     case $1 in root | "$account") ;; *) return 1 ;; esac
 }
 
-# show_acme_server: which one certbot has our certificate from.
+# show_acme_server: print the ACME server that issued certbot's certificate.
 show_acme_server() {
     sed -n 's/^server = //p' "/etc/letsencrypt/renewal/$instance-fab.conf" 2>/dev/null || true
 }
 
-# show_served DOMAIN PORT: the certificate that Nginx serves, in base64.
+# show_served DOMAIN PORT: print the certificate that Nginx serves, in base64.
 show_served() {
     openssl s_client -connect "127.0.0.1:$2" -servername "$1" </dev/null 2>/dev/null \
         | openssl x509 2>/dev/null | base64 -w0
 }
 
-# show_welcome LINK: whether it leads to the page that Debian's Nginx brings along and nobody changed.
+# show_welcome LINK: print `welcome` if it leads to the unchanged welcome page of Debian's Nginx.
 show_welcome() {
     page=/etc/nginx/sites-available/default
     if [ ! -e /etc/nginx/nginx.conf ]; then
-        echo fresh # Nginx is still to come, and the page with it
+        echo fresh # Nginx is not installed yet, nor is the page
     elif [ "$(readlink -- "$1")" != "$page" ] || [ "$(ls /var/www/html)" != index.nginx-debian.html ]; then
         echo other
     else
@@ -180,8 +179,8 @@ show_welcome() {
     fi
 }
 
-# show_including PATTERN NAME: whether a site brings in what is PATTERN, and which files have a server
-# of that name; both as regular expressions. Where a file cannot be read, that.
+# show_including PATTERN NAME: print whether a site includes PATTERN, which files have a server NAME
+# (both are regular expressions), and whether a file is unreadable.
 show_including() {
     ! in_sites -q "^[^#]*include[[:space:]]+[\"']?$1[\"']?[[:space:]]*;" || echo includes
     in_sites -l "^[^#]*server_name[[:space:]]([^;#]*[[:space:]])?$2[[:space:];]" | while read -r file; do
@@ -191,24 +190,24 @@ show_including() {
         2>/dev/null)" ] || echo unreadable
 }
 
-# in_sites OPTION EXPRESSION: grep in what Nginx may read, but for what is ours.
+# in_sites OPTION EXPRESSION: run grep on the files that Nginx may read, except ours.
 in_sites() {
     grep -RisE "$1" --exclude-dir=sites-available --exclude-dir=modules-available --exclude-dir='jupyterlab*' \
         -e "$2" -- /etc/nginx
 }
 
-# ask_dpkg NAME...: status and version of each that it knows, for show_packages.
+# ask_dpkg NAME...: ask dpkg for the status and version of all of them at once, for show_packages.
 ask_dpkg() {
     packages=$(dpkg-query -W -f '${Package}|${db:Status-Status}|${Version}\n' -- "$@" 2>/dev/null)
 }
 
-# show_packages NAME...: the same, of these or of all that were asked for at once.
+# show_packages NAME...: print status and version of these, or of all that ask_dpkg asked for.
 show_packages() {
     [ -n "${packages+asked}" ] || ask_dpkg "$@"
     printf '%s\n' "$packages"
 }
 
-# show_venv DIR: what its last run left behind, in base64, and every distribution in it.
+# show_venv DIR: print what the last run recorded in it, in base64, and every distribution in it.
 show_venv() {
     [ -x "$1/bin/python" ] || { echo absent; return; }
     if [ -f "$1/.converged" ]; then
@@ -220,7 +219,7 @@ show_venv() {
     distributions "$1"
 }
 
-# distributions DIR: name-version of all that is installed in a venv, where that is such a word.
+# distributions DIR: print NAME-VERSION of each distribution in a venv, if it has that form.
 distributions() {
     for info in "$1"/lib/py*3*/site-packages/*.dist-info; do
         info=${info##*/}
@@ -229,37 +228,37 @@ distributions() {
     done
 }
 
-# pages_of VENV: when files came into, or went from, each folder of what its pages are made of.
+# pages_of VENV: print when files were last added to or removed from each folder of its pages.
 pages_of() {
     (cd -- "$1" 2>/dev/null && stat -L -c '%n %.9Y' -- share/jupyter/lab/static \
         share/jupyter/labextensions/*/static share/jupyter/labextensions/@*/*/static \
         lib/python3*/site-packages/notebook/static 2>/dev/null)
 }
 
-# show_assets FOLDER VENV: whether Nginx has the pages of that venv, and of no other.
+# show_assets FOLDER VENV: print `fresh` if Nginx has the pages of this venv as it is now.
 show_assets() {
     now=$(pages_of "$2")
     [ -d "$1/assets" ] && [ -n "$now" ] && [ "$(cat -- "$1/filled" 2>/dev/null)" = "$now" ] \
         && echo fresh || echo stale
 }
 
-# venv_state VENV: what is in it, as one number, and when we last changed it.
+# venv_state VENV: print a checksum of its distributions, and when fab last changed it.
 venv_state() {
     distributions "$1" | cksum
     stat -L -c %.9Y -- "$1/.converged" 2>/dev/null
 }
 
-# show_venv_copy STAMP VENV: whether the copy that STAMP is of is of that venv as it is.
+# show_venv_copy STAMP VENV: print `fresh` if the copy with this STAMP is of the venv as it is now.
 show_venv_copy() {
     [ -f "$1" ] && [ "$(cat -- "$1" 2>/dev/null)" = "$(venv_state "$2")" ] && echo fresh || echo stale
 }
 
-# show_interpreter PATH: whether there is a program.
+# show_interpreter PATH: print whether a program is there.
 show_interpreter() {
     [ -f "$1" ] && [ -x "$1" ] && echo there || echo absent
 }
 
-# show_ipykernel VENV: whether that is a venv, and kernels can run in it.
+# show_ipykernel VENV: print whether this is a venv in which kernels can run.
 show_ipykernel() {
     [ -x "$1/bin/python" ] || { echo absent; return; }
     set -- "$1" "$1"/lib/py*3*/site-packages/ipykernel
@@ -272,8 +271,8 @@ show_ipykernel() {
     echo lacking
 }
 
-# show_kernels SPECS VENVS: the kernelspecs that a run of ours wrote, by folder and by what is written
-# in them, and the venvs that one made.
+# show_kernels SPECS VENVS: print the kernelspecs that fab wrote, each as its folder and the name in
+# it, and the venvs that fab created.
 show_kernels() {
     for spec in "$1"/*/kernel.json; do
         name=${spec%/kernel.json}
@@ -289,7 +288,7 @@ show_kernels() {
     done
 }
 
-# show_service UNIT PATH...: its state, when it began, and when each file that it reads was written.
+# show_service UNIT PATH...: print its state and start, and when each of its files was written.
 show_service() {
     case ${units:-} in *"${nl}Id=$1$nl"*) ;; *) ask_systemd "$1" ;; esac
     above=${units%%"${nl}Id=$1$nl"*} below=${units#*"${nl}Id=$1$nl"}
@@ -298,18 +297,18 @@ show_service() {
     QUOTING_STYLE=escape stat -L -c 'written=%.6Y %N' -- "$@" 2>/dev/null || true
 }
 
-# show_calendar EXPRESSION: whether systemd takes it as a time.
+# show_calendar EXPRESSION: print whether systemd accepts it as a time.
 show_calendar() {
     systemd-analyze calendar -- "$1" >/dev/null 2>&1 && echo fits || echo refused
 }
 
-# show_listener PORT: whether something listens there.
+# show_listener PORT: print `taken` if something listens there.
 show_listener() {
     awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print "taken"; exit }' \
         /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
-# show_disk FOLDER: bytes free and in all where it is, or where the home is, and which disk that is.
+# show_disk FOLDER: print free bytes, all bytes and mount point of its disk, or of the home's.
 show_disk() {
     for folder in "$1" "$home"; do
         [ -e "$folder" ] || continue
@@ -318,13 +317,13 @@ show_disk() {
     done
 }
 
-# show_live ARGUMENT... <status.py: how it runs; nothing where there is no Python.
+# show_live ARGUMENT... <status.py: print how JupyterLab runs; nothing without Python.
 show_live() {
     ! command -v python3 >/dev/null || HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 -IB - "$@" 2>/dev/null || true
 }
 
-# would_install RECOMMENDS NAME...: `package version` of all that apt would bring; nothing without
-# an index.
+# would_install RECOMMENDS NAME...: print `package version` of all that apt would install; nothing
+# without an index.
 would_install() {
     recommends=$1
     shift
@@ -334,21 +333,21 @@ would_install() {
         | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1 \2/p'
 }
 
-# would_fill VENV INSTALLER HOW FLOORS REQUIREMENT... <install.py: the same of all that would come
-# into a venv; HOW is `see` or `newer`.
+# would_fill VENV INSTALLER HOW FLOORS REQUIREMENT... <install.py: print the same for a venv; HOW is
+# `see` or `newer`.
 would_fill() {
-    [ -x "$1/bin/python" ] || { echo '(the newest versions that fit, known once Python is there)'; return; }
+    [ -x "$1/bin/python" ] || { echo '(the newest compatible versions, known once Python is installed)'; return; }
     HOME=$home PYTHONDONTWRITEBYTECODE=1 python3 -IB - "$@" 2>/dev/null \
-        || echo '(not known: no versions fit together, or the index does not answer)'
+        || echo '(unknown: the versions conflict, or the package index does not answer)'
 }
 
-# show_python: the version of Debian's own; nothing where there is none.
+# show_python: print the version of Debian's Python; nothing without one.
 show_python() {
     /usr/bin/python3 -Ic 'import platform; print(platform.python_version())' 2>/dev/null || true
 }
 
-# show_seat HOST VENV: this host as a place to compute at; its address on the way to another one, and
-# the Python of its venv, or else Debian's.
+# show_seat HOST VENV: print what this host offers a cluster: memory, processors, its address on the
+# way to HOST, and the Python of VENV, or else Debian's.
 show_seat() {
     there=$(getent ahosts -- "$1" 2>/dev/null | head -n 1)
     route=$(ip -o route get "${there%% *}" 2>/dev/null)

@@ -1,12 +1,12 @@
-# Backups put in place: looked through, unpacked beside what is there, exchanged. Part of apply.sh.
-incoming=/var/backups/$instance/incoming # what came from the operator's machine, until it is in place
-pending=/var/lib/$instance-fab/restoring # what is to be put in place; whoever comes next completes it
+# Restore a backup: check it, unpack it beside the present files, exchange them. Part of apply.sh.
+incoming=/var/backups/$instance/incoming # backups from the operator's machine, until they are in place
+pending=/var/lib/$instance-fab/restoring # the restore that has begun; the next run completes it
 
-# receive SIZE SUM NAME <bytes: whole or not at all.
+# receive SIZE SUM NAME <bytes: store a backup that the operator sends, whole or not at all.
 receive() {
     umask 077
     mkdir -p -- "$incoming"
-    find "$incoming" -type f -mmin +1440 ! -path "$(head -n 1 "$pending" 2>/dev/null)" -delete # of runs that were killed
+    find "$incoming" -type f -mmin +1440 ! -path "$(head -n 1 "$pending" 2>/dev/null)" -delete # left by killed runs
     part=$incoming/$3.part
     trap 'rm -f -- "$part"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
@@ -16,40 +16,40 @@ receive() {
     fi
     head -c "$1" >"$part" || exit 1
     if [ "$(sha256sum <"$part")" != "$2  -" ]; then
-        echo 'refused: it did not arrive whole'
+        echo 'refused: the backup did not arrive completely'
         exit 1
     fi
     sync -- "$part" && mv -fT -- "$part" "$incoming/$3" && echo received
 }
 
-# room_under PATH: bytes that are free there.
+# room_under PATH: print how many bytes are free there.
 room_under() {
     echo $(($(stat -f -c '%a * %S' -- "$1")))
 }
 
-# check_backup FILE SERVER: the first step; one that is refused does not stay.
+# check_backup FILE SERVER: check a backup before anything changes; remove a sent one if refused.
 check_backup() {
     archive=$1 well=''
     trap '[ -n "$well" ] || { forget "$archive"; exit 3; }' EXIT
-    only_roots "$1" || { echo 'refused: who can write there could change it while it is read'; return 1; }
+    only_roots "$1" || { echo 'refused: users who can write there could change the backup while it is read'; return 1; }
     if [ ! -f "$1" ] || [ -L "$1" ] || [ "$(stat -c %u -- "$1")" != 0 ]; then
-        echo "refused: $1 is no file of root's"
+        echo "refused: $1 is not a file that root owns"
         return 1
     fi
     check_archive "$1" "$2"
     well=yes
 }
 
-# forget FILE: one that came from the operator's machine.
+# forget FILE: remove a backup that came from the operator's machine.
 forget() {
     case $1 in "$incoming"/*) rm -f -- "$1" ;; esac
 }
 
-# check_archive FILE SERVER: whole, ours, with nothing in it that does not belong there. Leaves the block
-# where the user's part begins, and its size, in $run/own/found, and root's part in $run/own/root. SERVER is
-# the ACME server of the settings.
+# check_archive FILE SERVER: check that a backup is complete, ours, and holds only what belongs
+# there. Write to $run/own/found the block where the user's part begins and the bytes it needs, and
+# unpack root's part into $run/own/root. SERVER is the ACME server of the settings.
 check_archive() {
-    zstd -tq -- "$1" || { echo 'refused: it is damaged or cut off'; return 1; }
+    zstd -tq -- "$1" || { echo 'refused: the backup is damaged or incomplete'; return 1; }
     rm -rf -- "$run/own/root"
     mkdir -m 0700 -- "$run/own/root"
     zstd -dcq -- "$1" | /usr/bin/python3 -I "$run/members.py" "$instance" "$2" "$run/own/root" >"$run/own/found" || {
@@ -59,7 +59,7 @@ check_archive() {
     sed -n 's/^note: //p' "$run/own/found" >>"$run/own/notes"
 }
 
-# refuse_no_room SIZE FOLDER: what is unpacked goes beside what is there.
+# refuse_no_room SIZE FOLDER: fail unless SIZE bytes are free beside the present files.
 refuse_no_room() {
     free=$(room_under "$2")
     if [ "$free" -le "$1" ]; then
@@ -68,22 +68,22 @@ refuse_no_room() {
     fi
 }
 
-# mover FOLDER: who may rename in it: its user, or root where nobody else can put anything in the way.
+# mover FOLDER: print who may rename in it: the user, or root where nobody else can place links.
 mover() {
-    if owner_does "$account" test -w "$1" </dev/null >/dev/null 2>&1; then # nothing that they could hold
+    if owner_does "$account" test -w "$1" </dev/null >/dev/null 2>&1; then # no pipe that they could keep open
         echo "$account"
     elif only_roots "$1/x" >&2; then
         echo root
     else
-        echo "refused: $1 is not $account's to write: restore to another lab.project" >&2
+        echo "refused: $account may not write in $1: restore to another lab.project" >&2
         return 1
     fi
 }
 
-# find_place PROJECT: sets `project` to where that is, and `by` to who may rename there. Root goes by the
-# name that the settings have, and by links of root's; where a link of a user's leads, only they go.
+# find_place PROJECT: set `project` to where PROJECT leads, and `by` to who may rename there. Root
+# follows the settings' path and the links that root owns; only the user follows a user's link.
 find_place() {
-    walk "$1" through || { echo "refused: too many links at $1"; return 1; }
+    walk "$1" through || { echo "refused: too many symbolic links at $1"; return 1; }
     if [ "$way_hand" = root ] && [ -z "$way_shared" ]; then
         project=$way_true
         plain "$project" || return
@@ -102,21 +102,21 @@ find_place() {
     fi
 }
 
-# stage FOLDER WHO: an empty one of the user's, made by who may.
+# stage FOLDER WHO: create an empty folder for the user; WHO may do that.
 stage() {
     clear_stage "$1" "$2"
     owner_does "$2" mkdir -m 0700 -- "$1"
     [ "$2" = "$account" ] || chown -h -- "$account:" "$1"
 }
 
-# clear_stage FOLDER WHO: what a run that was killed left.
+# clear_stage FOLDER WHO: remove what was unpacked there, such as by a killed run.
 clear_stage() {
     [ -e "$1" ] || [ -L "$1" ] || return 0
     slowly owner_does "$account" chmod -R u+rwX -- "$1" >/dev/null || true
     slowly owner_does "$2" rm -rf -- "$1"
 }
 
-# unpack_archive FILE ACCOUNT HOME PROJECT: as the user, beside what is there.
+# unpack_archive FILE ACCOUNT HOME PROJECT: unpack a backup as the user, beside the present files.
 unpack_archive() {
     archive=$1 account=$2 home=$3 well='' project='' by='' at_home=''
     trap '[ -n "$well" ] || { forget "$archive"; clear_stages; exit 3; }' EXIT
@@ -126,7 +126,7 @@ unpack_archive() {
     at_home=$(mover "$home")
     find_place "$4"
     if owner_does "$account" mountpoint -q -- "$project"; then
-        echo "refused: $project is a mount of its own, which cannot be exchanged: restore to another lab.project"
+        echo "refused: $project is a mount point, which cannot be exchanged: restore to another lab.project"
         return 1
     fi
     parent=$project
@@ -147,17 +147,17 @@ unpack_archive() {
     unpack "$1" "$home/.jupyterlab.restoring" --exclude=project
     unpack "$1" "$project.restoring" project
     owner_does "$account" chmod u+rwx -- "$project.restoring/project"
-    printf '%s\n' "$project" "$by" >"$run/own/place" # whatever its links are by then
+    printf '%s\n' "$project" "$by" >"$run/own/place" # its links may change until then
     well=yes
 }
 
-# clear_stages: both, as far as it is known where they are.
+# clear_stages: remove both unpacked parts, as far as their places are known.
 clear_stages() {
     [ -z "$at_home" ] || clear_stage "$home/.jupyterlab.restoring" "$at_home"
     [ -z "$by" ] || clear_stage "$project.restoring" "$by"
 }
 
-# unpack FILE FOLDER OPTION...: the user's part; what is root's never gets to their processes.
+# unpack FILE FOLDER OPTION...: unpack the user's part; their processes never get root's part.
 unpack() {
     from=$1 into=$2
     local longest=21600
@@ -166,8 +166,9 @@ unpack() {
         | owner_does "$account" tar -x -p --no-same-owner --anchored -C "$into" "$@"
 }
 
-# place_archive FILE ACCOUNT HOME PROJECT COOKIE: from here on it will be, whoever is killed. What is to
-# be done is written down with its values, and root's part of it lies in root's own folder.
+# place_archive FILE ACCOUNT HOME PROJECT COOKIE: put an unpacked backup in place. All that this
+# needs is written down first, root's part in root's own folder: if this run is killed, the next one
+# completes it.
 place_archive() {
     { read -r project; read -r by; } <"$run/own/place"
     for path in "$4" "$3/.jupyter" "$3/.local/share/jupyter/kernels" \
@@ -184,7 +185,7 @@ place_archive() {
     complete_restore
 }
 
-# complete_restore: everything that is still to be exchanged; what has been stays so.
+# complete_restore: put in place what is not yet; what is already in place stays.
 complete_restore() {
     { read -r file; read -r account; read -r home; read -r project; read -r cookie; read -r stamp; read -r by; } <"$pending"
     stage=$home/.jupyterlab.restoring
@@ -193,12 +194,12 @@ complete_restore() {
     done
     exchange "$project.restoring/project" "$project" "$by"
     rebuilt=
-    for inner in .venvs .kernels venv; do # which no backup has; a link leads into .venvs
+    for inner in .venvs .kernels venv; do # not in a backup; `venv` may be a link into .venvs
         if [ ! -e "$project/$inner" ] && [ ! -L "$project/$inner" ] && [ -e "$project.before-$stamp/$inner" ]; then
             slowly owner_does "$account" mv -T -- "$project.before-$stamp/$inner" "$project/$inner" || rebuilt=$inner
         fi
     done
-    [ -z "$rebuilt" ] || note "$rebuilt is not $account's to move: it is made anew"
+    [ -z "$rebuilt" ] || note "$account may not move $rebuilt: it is created again"
     exchange "$stage/jupyter" "$home/.jupyter" "$account"
     exchange "$stage/kernels" "$home/.local/share/jupyter/kernels" "$account"
     if [ -e "$stage/cookie_secret" ]; then
@@ -212,7 +213,7 @@ complete_restore() {
     forget "$file"
 }
 
-# exchange NEW PATH WHO: what stood there stands beside it from now on.
+# exchange NEW PATH WHO: put NEW in the place of PATH, and keep the former PATH beside it.
 exchange() {
     [ -e "$1" ] || return 0
     folder=$(dirname -- "$2")
@@ -221,12 +222,12 @@ exchange() {
         former=$2.before-$stamp
         while [ -e "$former" ]; do former=$former+; done
         slowly owner_does "$3" mv -T -- "$2" "$former"
-        note "what was there is now $former"
+        note "the former $2 is kept as $former"
     fi
     slowly owner_does "$3" mv -T -- "$1" "$2"
 }
 
-# place_ours FOLDER: certificates, and what certbot goes on with.
+# place_ours FOLDER: put certificates and certbot's files in place.
 place_ours() {
     lineage=/etc/letsencrypt/archive/$instance-fab live=/etc/letsencrypt/live/$instance-fab
     (cd -- "$1" && find nginx letsencrypt -type f 2>/dev/null | sort) >"$run/own/ours" || true # .key before .pem

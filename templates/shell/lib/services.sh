@@ -1,14 +1,14 @@
-# What runs: checked, started, waited for; certificates. Part of apply.sh.
+# Services: check them, start them, wait for them; certificates. Part of apply.sh.
 
-# enable_unit UNIT [--now]
+# enable_unit UNIT [--now]: enable a unit, and record for the uninstall what it was before.
 enable_unit() {
     remember_unit "$1"
     case $1 in *.timer) intend path "/var/lib/systemd/timers/stamp-$1" ;; esac
     systemctl enable -q ${2:+"$2"} -- "$1"
 }
 
-# start_service UNIT FILE TARGET SECONDS [SOCKET ITS-FILE]: check the unit, start it, wait for its
-# answer. With a socket it is that which is there at boot, and whoever asks starts the unit.
+# start_service UNIT FILE TARGET SECONDS [SOCKET ITS-FILE]: check the unit, start it, wait until it
+# answers at TARGET. With a SOCKET, only that is enabled, and the first request starts the unit.
 start_service() {
     unit=$1 file=$2 target=$3 seconds=$4
     shift 4
@@ -27,9 +27,9 @@ start_service() {
     fi
     systemctl restart -- "${socket:-$unit}"
     local user longest="$((seconds + 30))"
-    user=$(systemctl show -p User --value -- "$unit") # in whose folder the socket is
-    # Whether it answers is the word of that user, whose program can say anything: nothing of root's and of
-    # nobody else's follows from it, only which file and venv their own JupyterLab starts from.
+    user=$(systemctl show -p User --value -- "$unit") # the socket is in this user's folder
+    # That user's program could give any answer: it decides nothing but the file and the venv from
+    # which their own JupyterLab starts.
     if ! owner_does "${user:-root}" python3 -I "$run/answers.py" "$target" "$seconds" "$unit"; then
         echo "$unit does not answer; the last lines of its journal:"
         journalctl -u "$unit" -n 20 --no-pager -o cat
@@ -39,7 +39,7 @@ start_service() {
 }
 
 # start_member UNIT FILE ADDRESS PORT SECONDS TREE...: check the unit, start it, and wait until it
-# listens there; each TREE it makes itself.
+# listens; it creates each TREE itself.
 start_member() {
     unit=$1 file=$2 address=$3 port=$4 tries=$(($5 * 5))
     shift 5
@@ -65,21 +65,20 @@ start_member() {
     accept "$file"
 }
 
-# refuse_python VERSION: unless Debian's own is of that version.
+# refuse_python VERSION: fail unless Debian's Python has this version.
 refuse_python() {
     there=$(show_python)
     [ "$there" = "$1" ] && return 0
-    echo "Python ${there:-none} is not the one of the cluster, $1"
+    echo "Python ${there:-none} is not the cluster's version, $1"
     return 1
 }
 
-# retire UNIT: it ends, and will not be there at boot; its file is still there.
+# retire UNIT: stop and disable a unit; its file stays.
 retire() {
     systemctl disable -q --now -- "$1"
 }
 
-# stop_units UNIT...: those that are there end, what could start another one first, and will not be
-# there at boot.
+# stop_units UNIT...: stop and disable the units that exist; first those that could start others.
 stop_units() {
     for kind in timer socket path service; do
         for unit; do
@@ -90,7 +89,7 @@ stop_units() {
     done
 }
 
-# reload_nginx PATH...: only a configuration that nginx itself accepts; else the former one is back.
+# reload_nginx PATH...: reload Nginx if it accepts the new files; else put the former ones back.
 reload_nginx() {
     if ! nginx -t; then
         put_back "$@"
@@ -104,8 +103,8 @@ reload_nginx() {
     wait_retired $old
 }
 
-# obtain_certificate DOMAIN EMAIL SERVER WEBROOT HOOK: from an ACME server, and give it to Nginx; what
-# was there before stays when that fails. One that certbot has already is not asked for again.
+# obtain_certificate DOMAIN EMAIL SERVER WEBROOT HOOK: obtain a certificate from an ACME server,
+# unless certbot has a valid one, and give it to Nginx by HOOK. If that fails, the former one stays.
 obtain_certificate() {
     certbot=/etc/letsencrypt lineage=$instance-fab contact="--email=$2" force=
     intend tree $certbot/accounts
@@ -115,10 +114,10 @@ obtain_certificate() {
     done
     intend path /var/lib/letsencrypt/backups
     [ -n "$2" ] || contact=--register-unsafely-without-email
-    if [ ! -s "$certbot/renewal/$lineage.conf" ]; then # what a killed first run left behind
+    if [ ! -s "$certbot/renewal/$lineage.conf" ]; then # left by a killed first run
         rm -rf "$certbot/renewal/$lineage.conf" "$certbot/live/$lineage" "$certbot/archive/$lineage"
     elif ! grep -qxF "server = $3" "$certbot/renewal/$lineage.conf"; then
-        force='--force-renewal --break-my-certs' # a test server's, too, takes the place of another's
+        force='--force-renewal --break-my-certs' # a test server's certificate may replace a valid one, too
     fi
     tries=12
     until certbot certonly --non-interactive --agree-tos "$contact" --server="$3" $force \
@@ -126,7 +125,7 @@ obtain_certificate() {
         --renew-with-new-domains --keep-until-expiring --deploy-hook="$5" >"$run/own/certbot" 2>&1; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ] || ! grep -q 'Another instance of Certbot' "$run/own/certbot"; then
-            # Debian's certbot hides behind such a line what was said
+            # Debian's certbot prints this line instead of the ACME server's error
             grep -v 'can.t set attribute' "$run/own/certbot" || true
             sed -n 's/^acme.messages.Error: //p' /var/log/letsencrypt/letsencrypt.log | tail -n 1
             return 1
@@ -134,12 +133,12 @@ obtain_certificate() {
         sleep 5
     done
     cat -- "$run/own/certbot"
-    RENEWED_LINEAGE=$certbot/live/$lineage RENEWED_DOMAINS=$1 "$5" # certbot forgets one that failed
+    RENEWED_LINEAGE=$certbot/live/$lineage RENEWED_DOMAINS=$1 "$5" # certbot does not repeat a failed hook
 }
 
-# restart_fail2ban JAIL LOG: and see that the jail is at work.
+# restart_fail2ban JAIL LOG: restart fail2ban, and wait until the jail is active.
 restart_fail2ban() {
-    [ -e "$2" ] || install -o www-data -g adm -m 0640 /dev/null "$2" # nobody has asked Nginx yet
+    [ -e "$2" ] || install -o www-data -g adm -m 0640 /dev/null "$2" # Nginx had no request yet
     enable_unit fail2ban.service
     systemctl restart fail2ban
     tries=100
@@ -154,14 +153,14 @@ restart_fail2ban() {
     done
 }
 
-# start_timer UNIT: with what its file says now.
+# start_timer UNIT: enable a timer, and restart it with what its file says now.
 start_timer() {
     systemctl daemon-reload
     enable_unit "$1"
     systemctl restart -- "$1"
 }
 
-# wait_retired PID...: until the workers of before take no more requests; a reload returns earlier.
+# wait_retired PID...: wait until Nginx's former workers take no requests: a reload returns earlier.
 wait_retired() {
     for worker; do
         tries=100
@@ -173,18 +172,18 @@ wait_retired() {
     done
 }
 
-# refuse_port PORT UNIT: name the program that listens there, and stop, unless it is the unit's own.
+# refuse_port PORT UNIT: name the program that listens there and fail, unless it is the unit's own.
 refuse_port() {
     inode=$(awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print $10; exit }' \
         /proc/net/tcp /proc/net/tcp6)
-    [ -n "$inode" ] || return 0 # free by now
+    [ -n "$inode" ] || return 0 # free meanwhile
     fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null) || true
     pid=${fd#/proc/}
     pid=${pid%%/*}
     if grep -q "/$2\$" "/proc/$pid/cgroup" 2>/dev/null; then
         return 0
     elif [ -z "$pid" ] && systemctl is-active -q -- "$2"; then
-        return 0 # in a container root may not see whose it is
+        return 0 # in a container root may not see which program it is
     fi
     echo "port $1 is taken by $(cat "/proc/$pid/comm" 2>/dev/null || echo 'another program') (process ${pid:-unknown})"
     return 1

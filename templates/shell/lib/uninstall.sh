@@ -1,8 +1,9 @@
-# Take away what the ledger names, and put back what stood in its place. Sent after apply.sh.
+# Remove what the ledger names, and put back what was there before. Sent after apply.sh.
 
-# take_away <lines `KIND PATH`, in this order. A `path` is a file, a link or a folder, which goes when it
-# is empty; a `tree` goes with all that is in it, but for what is mounted there. Who does it is who could
-# put a link in the way (`whose`), never the owner of what a link leads to.
+# take_away <lines `KIND PATH`: remove the paths in this order. A `path` is a file, a link, or a
+# folder, which is removed if empty; a `tree` is removed with its content, except for what is
+# mounted there. The user who could redirect the path (`whose`) removes it, never the owner of a
+# link's target.
 take_away() {
     local kind path hand inner
     cd /
@@ -28,8 +29,8 @@ take_away() {
     done
 }
 
-# hand_on NAME <entries of our ledger: another JupyterLab of this server needs these, too, and the last
-# that leaves takes them away.
+# hand_on NAME <entries of our ledger: add to the ledger of another JupyterLab here what it needs,
+# too; the last one that is uninstalled removes it.
 hand_on() {
     heir=/var/lib/$1-fab
     while read -r entry; do
@@ -41,7 +42,7 @@ hand_on() {
     done
 }
 
-# give_back PATH...: what stood there before us.
+# give_back PATH...: put back what was there before fab.
 give_back() {
     local path former
     cd /
@@ -53,8 +54,8 @@ give_back() {
     done
 }
 
-# give_rights PATH MODE OWNER:GROUP: as they were. In a user's folder it is that user who does it, as far
-# as they may.
+# give_rights PATH MODE OWNER:GROUP: put owner and permissions back. In a user's folder that user
+# does it, as far as they may.
 give_rights() {
     local hand
     cd /
@@ -66,11 +67,11 @@ give_rights() {
         [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chown -h -- "$3" "$1"
     else
         owner_does "$hand" sh -c 'chmod -- "$2" "$1" && { [ "$(stat -c %U:%G -- "$1")" = "$3" ] || chgrp -- "${3#*:}" "$1"; }' \
-            sh "$1" "$2" "$3" </dev/null || note "the rights of $1 stay as they are"
+            sh "$1" "$2" "$3" </dev/null || note "the permissions of $1 stay as they are"
     fi
 }
 
-# delete_lineage: the certificate of an ACME server, which would be renewed for ever.
+# delete_lineage: delete the certificate of an ACME server, which certbot would renew for ever.
 delete_lineage() {
     if [ -e "/etc/letsencrypt/renewal/$instance-fab.conf" ]; then
         command -v certbot >/dev/null || return 0
@@ -78,7 +79,7 @@ delete_lineage() {
     fi
 }
 
-# reload_others: what stays goes on without us.
+# reload_others: reload systemd and Nginx without JupyterLab.
 reload_others() {
     systemctl daemon-reload
     systemctl reset-failed "$instance.*" "$instance-backup.*" 2>/dev/null || true
@@ -86,29 +87,29 @@ reload_others() {
         page=/etc/nginx/sites-enabled/default
         if ! nginx -t -q 2>/dev/null && grep -qsxF "replaced $page" "$made"; then
             rm -f -- "$page"
-            note "Debian's welcome page stays out of sites-enabled, where it would collide with other sites"
+            note "Debian's welcome page stays out of sites-enabled, where it would conflict with other sites"
         fi
         nginx -t
         systemctl reload nginx
     fi
 }
 
-# lift_bans: of a jail that is gone, where fail2ban stays.
+# lift_bans: restart fail2ban, which lifts the bans of a removed jail.
 lift_bans() {
     systemctl try-restart fail2ban || true # on some hosts it never ran
 }
 
-# give_unit UNIT ENABLED ACTIVE: as it was.
+# give_unit UNIT ENABLED ACTIVE: disable and stop a unit if it was so before.
 give_unit() {
     [ "$2" != disabled ] || systemctl disable -q -- "$1"
     [ "$3" = active ] || systemctl stop -- "$1"
 }
 
-# remove_packages NAME...: those of them that are there, and no other.
+# remove_packages NAME...: remove those that are installed, and no other package.
 remove_packages() {
     recommends=false
     : >"$run/own/packages" # nothing is installed here
-    dpkg --force-confdef --force-confold --configure -a || true # what a run that was cut off has begun
+    dpkg --force-confdef --force-confold --configure -a || true # complete an interrupted run
     set -- $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' -- "$@" 2>/dev/null \
         | sed -n '/^\(not-installed\|config-files\) /!s/^[^ ]* //p')
     [ "$#" -gt 0 ] || return 0
@@ -116,30 +117,30 @@ remove_packages() {
     for name in $unwanted; do
         case " $* " in
             *" $name "*) ;;
-            *) echo "$name would go or come with them: none was removed" && return 1 ;;
+            *) echo "apt would also remove or install $name: no package was removed" && return 1 ;;
         esac
     done
     apt_get -o APT::Get::AutomaticRemove=false remove -- "$@"
 }
 
-# purge_packages NAME...: of those that are removed.
+# purge_packages NAME...: remove the configuration of packages that were removed.
 purge_packages() {
     dpkg --purge -- "$@"
 }
 
-# clear_index: as bare as it was.
+# clear_index: remove apt's index, as none was there before.
 clear_index() {
     find /var/lib/apt/lists -mindepth 1 -delete
 }
 
-# clear_downloads NAME...: the files of these packages.
+# clear_downloads NAME...: remove the downloaded files of these packages.
 clear_downloads() {
     for name; do
         rm -f -- "/var/cache/apt/archives/${name}_"*.deb
     done
 }
 
-# clear_backups PATH...: former versions of our own files go, of these paths, too; what else is kept stays.
+# clear_backups PATH...: remove kept versions of our files and of these paths, and no others.
 clear_backups() {
     [ -d "$kept" ] || return 0
     sed -n 's/^\(path\|tree\|replaced\) //p' "$made" >"$run/own/ours"
@@ -148,7 +149,7 @@ clear_backups() {
         folder=${folder%/}
         if find "$folder" ! -type d ! -name '*.absent' ! -name '*.part' | sed "s|^$folder\(/since\)\{0,1\}||" \
             | grep -qvxF -f "$run/own/ours"; then
-            note "$folder stays: it has more than former versions of our files"
+            note "$folder stays: it has other files than former versions of those that fab wrote"
         else
             rm -rf -- "$folder"
         fi
@@ -156,7 +157,7 @@ clear_backups() {
     rmdir --ignore-fail-on-non-empty -- "$kept"
 }
 
-# close_ledger: the last of all.
+# close_ledger: remove the ledger, as the last step.
 close_ledger() {
     rm -rf -- "$ledger/former" "$ledger/present"
     rm -f -- "$made"

@@ -1,18 +1,18 @@
-# Programs and files of the user's are for that user alone: root runs none of them, and opens nothing by
-# their paths, where a link of theirs could lead it anywhere. Before every script of root's, after read.sh.
+# Root runs no program of a user and opens no file by a user's path, where a link could lead it
+# anywhere: it becomes that user. Sent before every script that runs as root, after read.sh.
 
-longest=60      # seconds that a program of theirs may take: others wait for this run to end
-altogether=7200 # seconds that all of them may take in one run
-doing_in=/      # the folder in which that is done
+longest=60      # seconds that a user's program may take: other runs wait for this one
+altogether=7200 # seconds that all of a user's programs may take in one run
+doing_in=/      # the folder in which they run
 
-# What a program of theirs could type into, as if the operator did (TIOCSTI).
+# A user's program could type into root's terminal as if the operator did (TIOCSTI): take it away.
 detach=
 if { true </dev/tty; } 2>/dev/null; then detach='setsid -w'; fi
 
-# owner_does OWNER COMMAND...: as that user, for `longest` seconds, with nothing of root's: neither its
-# environment nor its terminal, nor the locks of this run, which who inherits one could hold for ever. The
-# next run would not wait for it, so it ends when root's shell is killed. Of a user who is gone the OWNER is
-# a number.
+# owner_does OWNER COMMAND...: run COMMAND as OWNER for at most `longest` seconds, without root's
+# environment and terminal, and without the locks of this run, which a child could hold for ever. It
+# ends when root's shell is killed, because the next run does not wait for it. OWNER is a number if
+# the user no longer exists.
 owner_does() {
     local owner="$1" code=0 may="$longest" spent=0 begun='' ended='' become=''
     shift
@@ -29,7 +29,7 @@ owner_does() {
         [ "$((altogether - spent))" -gt "$may" ] || may=$((altogether - spent))
     fi
     if [ "$may" -le 0 ]; then
-        is_late "$owner has used up the $altogether s of one run: see there by ps -fu $owner what takes so long"
+        is_late "$owner has used up the $altogether s of one run: on the server, ps -fu $owner shows what takes so long"
         return 124
     fi
     read -r begun _ </proc/uptime
@@ -40,22 +40,22 @@ owner_does() {
     if [ "$ended" -gt 0 ] && [ "$longest" -lt "$altogether" ] && [ -d "${run:-}/own" ]; then
         (umask 077; echo "$((spent + ended))" >"$run/own/spent")
     fi
-    [ "$ended" -lt "$may" ] || is_late "$1, run as $owner, did not end within $may s: see there by ps -fu $owner what stops it"
+    [ "$ended" -lt "$may" ] || is_late "$1, run as $owner, did not end within $may s: on the server, ps -fu $owner shows what blocks it"
     return "$code"
 }
 
-# is_late WORDS: for the operator, whatever becomes of the step.
+# is_late WORDS: record that a program was late, for the operator, also if the step succeeds.
 is_late() {
     [ ! -d "${run:-}/own" ] || (umask 077; printf '%s\n' "$1" >>"$run/own/late")
 }
 
-# slowly COMMAND...: with an hour for what takes long by itself, such as an installer.
+# slowly COMMAND...: run COMMAND with a limit of an hour, for slow programs such as an installer.
 slowly() {
     local longest=3600
     "$@"
 }
 
-# as_user USER HOME COMMAND...: the same, with their home.
+# as_user USER HOME COMMAND...: run COMMAND as owner_does does, with the user's HOME.
 as_user() {
     account=$1 home=$2
     shift 2
@@ -65,8 +65,8 @@ as_user() {
     )
 }
 
-# hear USER COMMAND...: what it says, `most` bytes of it. Nobody waits for what it has started, and left
-# behind with the other end of the pipe; nor does that fill a disk.
+# hear USER COMMAND...: run COMMAND as USER and print its output, at most `most` bytes. A process
+# that it leaves behind with the pipe open is not waited for, and cannot fill a disk.
 hear() {
     local pipe reader=''
     pipe=$(mktemp -u "${run:-/run}/jupyterlab-read.XXXXXX")
@@ -78,7 +78,7 @@ hear() {
     rm -f -- "$pipe"
 }
 
-# looked USER FUNCTION ARGUMENT...: what a function of read.sh prints, for that user.
+# looked USER FUNCTION ARGUMENT...: run a function of read.sh as USER, and print its output.
 looked() {
     local user="$1"
     shift

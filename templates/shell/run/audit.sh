@@ -1,8 +1,9 @@
-# Try on the running server what an attacker would: a line `audit|threat|closed or open|proof` each.
-# Runs as root, to become another user (nobody) and to search the logs; changes nothing.
+# Try on the running server what an attacker would, and print for each threat a line
+# `audit|threat|closed or open|proof`. Runs as root, to become another user (nobody) and to search
+# the logs; changes nothing.
 export LC_ALL=C.UTF-8
 cd /
-ulimit -f 65536 # blocks of 512 bytes: what JupyterLab answers may have no end
+ulimit -f 65536 # blocks of 512 bytes: JupyterLab's answer may be endless
 unit=$instance.service
 most=1048576
 longest=10
@@ -10,73 +11,73 @@ work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 site=$scheme://$domain:$port$base
-# One that sleeps is woken.
+# Wake a sleeping JupyterLab.
 [ -z "$socket" ] || (longest=70; owner_does "$account" curl -s -o /dev/null --max-time 60 \
     --unix-socket "$socket" http://localhost/api </dev/null >/dev/null 2>&1)
 pid=$(systemctl show -p MainPID --value "$unit")
 
-# told THREAT STATE PROOF: tell what came of it.
+# told THREAT STATE PROOF: print a result.
 told() {
     printf 'audit|%s|%s|%s\n' "$1" "$2" "$(printf '%s' "$3" | tr '\n|' '; ')"
 }
 
-# judged THREAT FOUND [PROOF]: open when something was found; else closed, by this proof.
+# judged THREAT FOUND [PROOF]: print `open` if something was found; else `closed`, with PROOF.
 judged() {
     if [ -n "$2" ]; then told "$1" open "$2"; else told "$1" closed "$3"; fi
 }
 
-# other COMMAND...: as another user of this server.
+# other COMMAND...: run COMMAND as another user of this server.
 other() {
     timeout -k 2 60 runuser -u nobody -- "$@"
 }
 
-# ask CURL-ARGUMENT...: through Nginx, by name; prints the status, 000 for no answer.
+# ask CURL-ARGUMENT...: send a request to Nginx, by name; print the status, 000 for no answer.
 ask() {
     curl -ks -o "$work/body" -D "$work/headers" --max-time 20 --noproxy '*' -w '%{http_code}' \
         --resolve "$domain:$port:127.0.0.1" -b "$work/cookies" -c "$work/cookies" "$@"
 }
 
-# header NAME: its values in the last answer.
+# header NAME: print its values in the last answer.
 header() {
     sed -n "s/^$1: *//Ip" "$work/headers" | tr -d '\r'
 }
 
-# shown OPENSSL-ARGUMENT...: what openssl sees of a handshake with Nginx.
+# shown OPENSSL-ARGUMENT...: print what openssl sees of a handshake with Nginx.
 shown() {
     openssl s_client "$@" -connect "127.0.0.1:$port" -servername "$domain" </dev/null 2>/dev/null
 }
 
-# owner COMMAND...: as the one whose JupyterLab it is, for a while.
+# owner COMMAND...: run COMMAND as JupyterLab's user, for a limited time.
 owner() {
     hear "$account" "$@" </dev/null
 }
 
-# sockets: the TCP ports at which its user listens, each with its inode.
+# sockets: print the TCP ports at which JupyterLab's user listens, each with its inode.
 sockets() {
     awk -v own="$(id -u -- "$account")" '$4 == "0A" && $8 == own { print $2, $10 }' \
         /proc/net/tcp /proc/net/tcp6 \
         | while read -r place inode; do printf '%d %s\n' "0x${place##*:}" "$inode"; done | sort -u
 }
 
-# listening: these ports alone; no more than that are tried, for each may take its time.
+# listening: print these ports, `shown_most` of them, since each may take long to try.
 listening() {
     sockets | cut -d' ' -f1 | sort -un | head -n "$shown_most"
 }
 shown_most=20
 
-# program INODE: the command line of who listens there.
+# program INODE: print the command line of the process that has this socket.
 program() {
     owner find /proc -maxdepth 3 -path '/proc/[0-9]*/fd/*' -lname "socket:\[$1\]" 2>/dev/null | head -n 1 \
         | sed 's,/fd/.*,/cmdline,' | while read -r file; do owner head -c 400 -- "$file" | tr '\0' ' '; done
 }
 
-# header_of TOKEN: a file with the header that logs in; one of several lines is none of ours.
+# header_of TOKEN: write the header that logs in to a file; ours has no control characters.
 header_of() {
     case $1 in *[[:cntrl:]]*) set -- none ;; esac
     (umask 077; printf 'Authorization: token %s\n' "$1" >"$work/token")
 }
 
-# stranger: without the cookies of before.
+# stranger CURL-ARGUMENT...: send a request without the former cookies.
 stranger() {
     : >"$work/cookies"
     ask "$@"
@@ -87,7 +88,7 @@ if [ "$pid" = 0 ]; then
     exit 0
 fi
 for tool in curl openssl python3; do
-    command -v "$tool" >/dev/null || { told running open "$tool is missing, which asks"; exit 0; }
+    command -v "$tool" >/dev/null || { told running open "$tool is missing, which the audit needs"; exit 0; }
 done
 status=$(stranger "$site/login")
 if [ "$status" != 200 ]; then
@@ -97,8 +98,8 @@ fi
 
 # --- another user of this server -------------------------------------------------------------
 
-# Programs of theirs that listen, such as an extension's own server: nobody knows whether they ask for a
-# login. What a kernel has is known: it takes messages only from who knows its secret.
+# Programs of JupyterLab's user that listen, such as an extension's server, may ask for no login.
+# Kernels are safe: they accept only messages signed with their secret.
 found='' all=0 kernels=0
 while read -r number inode; do
     [ -n "$number" ] || continue
@@ -113,42 +114,42 @@ done <<END
 $(sockets | sed '/^$/d')
 END
 found=${found%,}
-[ "$all" -le "$shown_most" ] || found=" $((all - shown_most)) more than the $shown_most that are looked at${found:+;$found}"
-judged ports "${found# }" "no program of $account listens at a TCP port, but for kernels, by their names: $kernels"
+[ "$all" -le "$shown_most" ] || found=" $((all - shown_most)) more than the $shown_most that are checked${found:+;$found}"
+judged ports "${found# }" "no program of $account listens at a TCP port, except kernels (by their names): $kernels"
 
-for number in $(listening); do # all at once: each may keep us waiting
+for number in $(listening); do # in parallel: each may take long
     { ! other curl -s --max-time 5 "http://127.0.0.1:$number$base/login" | head -c 65536 | grep -qi jupyter || echo "$number"; } &
 done >"$work/doors"
 wait
 door=$(tail -n 1 "$work/doors")
-judged beside "${door:+as nobody: the login page, at port $door}" "as nobody: no port answers with the login page"
+judged beside "${door:+as user nobody: the login page answers at port $door}" "as user nobody: no port answers with the login page"
 if [ -n "$socket" ]; then
     found=
     tries=5
-    for path in "${socket%/*}"/*.sock; do # two, where it may sleep; its user can make more
+    for path in "${socket%/*}"/*.sock; do # two if it may sleep; its user can create more
         tries=$((tries - 1))
         [ "$tries" -ge 0 ] || break
         answer=$(other curl -sS --max-time 5 --unix-socket "$path" "http://localhost$base/login" 2>&1 | head -c 65536 | head -n 1)
         ! printf '%s' "$answer" | grep -qi html || found="$found $path"
     done
-    judged socket "${found:+as nobody: the login page, at$found}" "as nobody: $answer"
+    judged socket "${found:+as user nobody: the login page answers at$found}" "as user nobody: $answer"
 fi
 if [ -n "$door" ]; then
-    told squat open "anybody may listen at port $door while it restarts"
+    told squat open "any user may listen at port $door while JupyterLab restarts"
 else
     folder=$(dirname -- "$socket")
-    judged squat "$(other test -w "$folder" && echo "nobody may write to $folder")" \
-        "$folder is not writable for nobody"
+    judged squat "$(other test -w "$folder" && echo "user nobody may write to $folder")" \
+        "user nobody may not write to $folder"
 fi
 
-# A kernel, asked for with the token that the server itself keeps for its user.
-# Read as that user: what is in their folders could lead root elsewhere.
+# Start a kernel with the token that the server itself keeps for its user. It is read as that user,
+# because a link in their folders could lead root elsewhere.
 token=$(owner head -c 65536 -- "$runtime/jpserver-$pid.json" 2>/dev/null \
     | sed -n 's/.*"token": "\([^"]*\)".*/\1/p')
 header_of "$token"
 if [ "$(ask -H "@$work/token" -X POST "$site/api/kernels")" = 201 ]; then
     kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
-    # On a busy server it takes its time until it listens; one that uses files has no such port.
+    # On a busy server it may take long until it listens; a kernel that uses files has no such port.
     publishes=$(owner head -c 4096 -- "$runtime/kernel-$kernel.json" \
         | sed -n 's/.*"iopub_port": *\([0-9]\{4,5\}\),.*/\1/p')
     patience=20
@@ -160,13 +161,13 @@ if [ "$(ask -H "@$work/token" -X POST "$site/api/kernels")" = 201 ]; then
     done
     found=$(other python3 -Ic "$publishers" $(listening))
     ask -H "@$work/token" -X DELETE "$site/api/kernels/$kernel" >/dev/null
-    judged kernels "${found:+as nobody: a kernel tells what it computes at port $found}" \
-        "as nobody: no port of $account publishes what a kernel computes"
+    judged kernels "${found:+as user nobody: a kernel publishes what it computes at port $found}" \
+        "as user nobody: no port of $account publishes what a kernel computes"
 else
-    told kernels open "no kernel could be started to look at"
+    told kernels open "no kernel could be started for this check"
 fi
 
-# The names of their files, from themselves; one with a line end is none of ours.
+# The user lists the names of their files; one with a line break is not ours.
 owner sh -c 'for file in "$1"/.jupyter/*.json "$1"/.jupyter/*.py "$1/.jupyter/jupyterlab_token" \
         "$2"/*cookie_secret "$1/.ipython/profile_default/history.sqlite"; do
     case $file in *"
@@ -179,7 +180,7 @@ for notebook in $(other find "$project" -name venv -prune -o -name '*.ipynb' -re
 done
 mask=$(sed -n 's/^Umask:\s*//p' "/proc/$pid/status")
 [ "${mask#0?}" = 77 ] || found="$found new files (umask $mask)"
-judged files "${found:+nobody may read$found}" "as nobody: no hash, token or notebook can be read; umask $mask"
+judged files "${found:+user nobody may read$found}" "as user nobody: no hash, token or notebook can be read; umask $mask"
 
 # --- the network -------------------------------------------------------------------------------
 
@@ -190,8 +191,8 @@ for guess in 1 2 3 4 5 6 7 8 9 10; do
     answer=$(ask --data-urlencode "_xsrf=$xsrf" -d "password=guess-$guess" "$site/login")
     [ "$answer" = 429 ] || checked=$((checked + 1))
 done
-judged guesses "$([ "$checked" -lt 10 ] || echo "10 guesses in a row, and each was checked")" \
-    "of 10 guesses $checked were checked"
+judged guesses "$([ "$checked" -lt 10 ] || echo "all of 10 guesses in a row were checked")" \
+    "$checked of 10 guesses were checked"
 
 found=
 for name in other-name.invalid "$(hostname -I | cut -d' ' -f1)"; do
@@ -200,7 +201,7 @@ for name in other-name.invalid "$(hostname -I | cut -d' ' -f1)"; do
     ! grep -qi '^location:.*/login?next' "$work/headers" || found="$found $name"
     : >"$work/headers"
 done
-judged names "${found:+JupyterLab answers to$found}" "other names and the bare address lead nowhere near it"
+judged names "${found:+JupyterLab answers to$found}" "other names and the bare address do not lead to JupyterLab"
 
 secret=audit$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
 ask "$site/lab?token=$secret" >/dev/null
@@ -212,8 +213,8 @@ found=$(grep -rls "$secret" /var/log/nginx)
 ! journalctl -q --since -1min --no-pager -o cat | grep -q "$secret" || found="$found the journal"
 since=$(systemctl show -p ActiveEnterTimestamp --value "$unit")
 ! journalctl -q -u "$unit" --since "${since% *}" --no-pager -o cat | grep -q 'token=[0-9a-f]\{32\}' \
-    || found="$found the journal (the one that logs in)"
-judged logs "${found:+a token is in $found}" "a token in a URL and in a referer is in no log"
+    || found="$found the journal (the login token)"
+judged logs "${found:+a token is in $found}" "no log has a token from a URL or a referer"
 
 stranger "$site/login" >/dev/null
 found=$(header server | grep '[0-9]')
@@ -222,7 +223,7 @@ for file in api static/lab/package.json static/lab/package.json/ static/lab/pack
     found="$found $(grep -m 1 -o '"version": *"[^"]*"' "$work/body")"
 done
 found=$(echo $found)
-judged version "${found# }" "neither Nginx nor JupyterLab says it"
+judged version "${found# }" "neither Nginx nor JupyterLab shows its version"
 
 stranger "$site/login" >/dev/null
 found=
@@ -233,9 +234,9 @@ for name in x-content-type-options referrer-policy permissions-policy; do
 done
 [ "$scheme" = http ] || [ "$owner" != own ] || [ -n "$(header strict-transport-security)" ] \
     || found="$found strict-transport-security"
-judged headers "${found:+missing:$found}" "all headers are there"
+judged headers "${found:+missing:$found}" "all headers are set"
 
-# A page that says what its address says must not be compressed: its length would tell what else it says.
+# A page that repeats its address must not be compressed: its length would reveal the rest of it.
 found=
 for path in static/no-such-page lab/extensions/no/static/such-page lab/api/themes/no/such.css; do
     stranger -H 'Accept-Encoding: gzip' "$site/$path" >/dev/null
@@ -243,7 +244,7 @@ for path in static/no-such-page lab/extensions/no/static/such-page lab/api/theme
 done
 judged pages "${found:+compressed error pages:$found}" "no error page is compressed"
 
-# A server of nobody's, for a moment: is it to be had under our name, by a crooked address?
+# Run a server as user nobody for a moment: no odd address may reach it under JupyterLab's name.
 if [ -z "$ports" ]; then
     other python3 -Ic "$impostor" >"$work/impostor" 2>/dev/null &
     impostor_pid=$!
@@ -257,12 +258,12 @@ if [ -z "$ports" ]; then
         ! grep -q '^impostor$' "$work/body" || found="$found /$path"
     done
     kill "$impostor_pid" 2>/dev/null
-    judged proxy "${found:+a server of nobody answered at$found}" "a server of nobody did not answer under /proxy/"
+    judged proxy "${found:+a server of user nobody answered at$found}" "a server of user nobody did not answer under /proxy/"
 fi
 
 stranger -H "@$work/token" "$site/lab" >/dev/null
 cookies=$(header set-cookie)
-# lacking WORD [NAME]: the cookies, or those whose names begin so, that are set without it.
+# lacking WORD [NAME]: print the cookies without WORD; with NAME those that begin with it.
 lacking() {
     printf '%s\n' "$cookies" | grep "^${2:-}" | grep -iv "; $1" | cut -d= -f1
 }
@@ -271,14 +272,14 @@ if [ -n "$cookies" ]; then
     [ "$scheme" = http ] || found="$found $(lacking secure)"
     judged cookies "$(echo $found)" "$(printf '%s\n' "$cookies" | head -n 1 | sed 's/.*GMT; //')"
 else
-    told cookies open "no cookie was set: this could not be tried"
+    told cookies open "no cookie was set, so this could not be tried"
 fi
 
 if [ "$scheme" = http ]; then
     told clear open "$site is plain HTTP"
 else
     answer=$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port$base/login")
-    judged clear "$(printf '%s' "$answer" | grep 200)" "plain HTTP is only led to HTTPS"
+    judged clear "$(printf '%s' "$answer" | grep 200)" "plain HTTP only redirects to HTTPS"
     found=
     for version in tls1 tls1_1; do
         ! shown -"$version" -cipher 'ALL:@SECLEVEL=0' | grep -q '^ *Cipher *: *[A-Z]' \
@@ -288,8 +289,8 @@ else
     begun=$(date -d "$(shown | openssl x509 -noout -startdate | cut -d= -f2)" +%s)
     end=$(date -d "$(shown | openssl x509 -noout -enddate | cut -d= -f2)" +%s)
     left=$((end - $(date +%s))) some=$(((end - begun) / 8))
-    [ "$some" -lt 864000 ] || some=864000 # ten days, or an eighth of one that is short-lived
-    judged certificate "$([ "$left" -ge "$some" ] || echo "it ends in $((left / 86400)) days")" \
+    [ "$some" -lt 864000 ] || some=864000 # ten days, or an eighth of a short lifetime
+    judged certificate "$([ "$left" -ge "$some" ] || echo "it expires in $((left / 86400)) days")" \
         "$((left / 86400)) days left"
 fi
 
@@ -301,17 +302,17 @@ more=$(awk -v a="${exposure:-10}" -v b="$exposed" 'BEGIN { if (a + 0 > b + 0) pr
 judged sandbox "${more:+exposure ${exposure:-unknown} by systemd-analyze security}" \
     "exposure $exposure by systemd-analyze security, at most $exposed"
 if [ "$login" = "$account" ] && sudo -n -l -U "$account" 2>/dev/null | grep -q 'may run the following'; then
-    echo "note|$account logs in and may use sudo: what a notebook writes into ~/.bashrc runs in the next task"
+    echo "note|$account logs in and may use sudo: commands that a notebook writes to ~/.bashrc run in the next task"
 fi
 if grep -q '^NoNewPrivs:\s*1' "/proc/$pid/status"; then
-    told root closed "no new privileges: sudo does nothing there"
+    told root closed "no new privileges: sudo does not work in JupyterLab"
 else
     judged root "$(sudo -n -l -U "$account" 2>/dev/null | grep -m1 -o 'NOPASSWD: .*')" \
         "$account may not use sudo without a password"
 fi
 limit=$(systemctl show -p MemoryMax --value "$unit")
 case $limit in
-    *[!0-9]* | '') told memory open "no limit of memory" ;;
+    *[!0-9]* | '') told memory open "no limit on memory" ;;
     *) told memory closed "a kernel is killed before JupyterLab takes more than $((limit / 1048576)) MB" ;;
 esac
 

@@ -1,17 +1,17 @@
-# What is there to be seen of an ill JupyterLab: an answer in sections, for evidence.py. Runs as root, or
-# as the login user, who sees less; after read.sh. It changes nothing.
+# Collect evidence of what is wrong with JupyterLab: an answer in sections, for evidence.py. Runs as
+# root, or as the login user, who sees less; after read.sh. It changes nothing.
 answer
 section clock
 date +%s
 me=$(id -u)
 cd /
-ulimit -f 65536 # blocks of 512 bytes: what JupyterLab answers may have no end
+ulimit -f 65536 # blocks of 512 bytes: JupyterLab's answer may be endless
 [ -n "${password+set}" ] || IFS= read -r password || password=
 unit=$instance.service
 socket=
 case $target in /*) socket=$target ;; esac
 
-# owner COMMAND...: as the user whose JupyterLab it is; from root's own output and input they get nothing.
+# owner COMMAND...: run COMMAND as JupyterLab's user, without access to root's output.
 owner() {
     if [ "$me" = 0 ]; then
         hear "$account" "$@"
@@ -20,7 +20,7 @@ owner() {
     fi
 }
 
-# words COMMAND...: what it says on either stream, or nothing where there is no such command.
+# words COMMAND...: print both outputs of COMMAND; nothing if it is not installed.
 words() {
     ! command -v "$1" >/dev/null || "$@" 2>&1 || true
 }
@@ -32,13 +32,13 @@ echo "$me"
 section addresses
 hostname -I | tr ' ' '\n'
 
-# What our visitor from outside asked, as it arrived here.
+# Find the requests that doctor sent from outside, as they arrived here.
 section arrived
 for log in /var/log/nginx/*.log; do
     [ ! -r "$log" ] || tail -n 2000 -- "$log" | grep -F "jupyterlab-doctor-$nonce" || true
 done
 
-# Bytes and inodes: in all and free, and where.
+# Print all and free bytes, all and free inodes, and the mount point.
 section disks
 disks=$(timeout 10 df -B1 --output=size,avail,itotal,iavail,target -- / /var /tmp "$home" "$project" "$backups" \
     </dev/null 2>/dev/null | sed 1d | sort -u)
@@ -55,7 +55,7 @@ if printf '%s\n' "$disks" | awk '$2 * 20 < $1 || $4 * 20 < $3 { tight = 1 } END 
     done | sort -rn
 fi
 
-# As a user would; this wakes one that sleeps.
+# Check as a user would; this wakes a sleeping JupyterLab.
 section proof
 if systemctl cat "$unit" >/dev/null 2>&1; then
     longest=300
@@ -85,7 +85,7 @@ words ss -Hltnp "( sport = :$port or sport = :$http_port )"
 section certificate
 [ "$scheme" = http ] || { show_served "$domain" "$port"; echo; }
 
-# What Nginx would meet at the socket.
+# Check whether Nginx can open the socket.
 section socket
 if [ -n "$socket" ]; then
     stat -c '%A %U:%G %n' -- "${socket%/*}" "$socket" 2>/dev/null
@@ -97,14 +97,14 @@ if [ -n "$socket" ]; then
     fi
 fi
 
-# A piece of a file as large as JupyterLab sends it, to a place that takes none: 405 if it gets there.
+# Send as much as JupyterLab's uploads do, to an address that refuses it: 405 if it gets through.
 section body
 trust=
-[ "$scheme" = http ] || trust=-k # whose certificate it is, is asked elsewhere
+[ "$scheme" = http ] || trust=-k # the certificate is checked elsewhere
 longest=10
 token=$(owner sh -c '[ ! -f "$1" ] || exec head -c 4096 -- "$1"' sh "$token_file" </dev/null 2>/dev/null)
-case $token in *[[:cntrl:]]*) token= ;; esac # it is for one header, and for nothing else
-if command -v curl >/dev/null; then # the token in no argument, and nothing on a disk that may be full
+case $token in *[[:cntrl:]]*) token= ;; esac # it must fit in one header
+if command -v curl >/dev/null; then # no token in an argument, no file on a disk that may be full
     head -c 1398205 /dev/zero | curl -s $trust -o /dev/null --max-time 20 --noproxy '*' \
         -w '%{http_code}\n' --resolve "$domain:$port:127.0.0.1" -X PUT --data-binary @- \
         -H @/dev/fd/3 "$scheme://$domain:$port$base/api/me" 3<<END
@@ -112,7 +112,7 @@ Authorization: token $token
 END
 fi
 
-# Who drops or rejects what comes from outside.
+# Print the rules that drop or reject packets from outside.
 section firewall
 words ufw status | sed -n 's/^Status: /ufw /p'
 words nft list ruleset | sed -n '/f2b/!{/policy drop\|[ ]drop\|[ ]reject/s/^[ \t]*/nft /p;}' | head -n 20

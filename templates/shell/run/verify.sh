@@ -1,34 +1,34 @@
-# Ask the finished thing, as its users do: a line `hop|check|ok or FAIL|seconds|detail` each.
-# Runs as the login user; the password to try, if any, comes as the first line of the input.
+# Use JupyterLab as its users do, and print a line `hop|check|ok or FAIL|seconds|detail` for each
+# check. Runs as the login user; the first line of the input is the password to try, if any.
 export LC_ALL=C.UTF-8
-ulimit -f 65536 # blocks of 512 bytes: what JupyterLab answers may have no end
+ulimit -f 65536 # blocks of 512 bytes: JupyterLab's answer may be endless
 IFS= read -r password || password=
 token=$([ ! -f "$token_file" ] || head -c 4096 -- "$token_file" 2>/dev/null)
 [ -n "$password" ] || password=$token
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-trap 'exit 1' HUP INT TERM PIPE # whoever asked has gone: leave no kernel behind
+trap 'exit 1' HUP INT TERM PIPE # the connection is lost: leave no kernel behind
 
-# ask CURL-ARGUMENT...: through Nginx, by name; prints status, redirect and seconds.
+# ask CURL-ARGUMENT...: send a request to Nginx, by name; print status, redirect and seconds.
 ask() {
     curl -sS -o "$work/body" --max-time 20 --noproxy '*' --resolve "$domain:$port:127.0.0.1" $trust \
         -b "$work/cookies" -c "$work/cookies" -w '%{http_code} %{redirect_url} %{time_total}' "$@" \
         2>"$work/error" || cat -- "$work/error"
 }
 
-# patiently ASK...: a service that has only just been started, as after a reboot, gets some seconds.
+# patiently ASK...: ask until the answer is 200, for some seconds: the service may just be starting.
 patiently() {
     tries=40
     until answer=$("$@") && [ "${answer%% *}" = 200 ]; do
         tries=$((tries - 1))
-        case $answer in *'curl: (28)'*) tries=$((tries - 19)) ;; esac # that was long enough
+        case $answer in *'curl: (28)'*) tries=$((tries - 19)) ;; esac # a timeout counts for 20 tries
         [ "$tries" -gt 0 ] && systemctl is-active -q "$instance" || break
         sleep 0.5
     done
     printf '%s' "$answer"
 }
 
-# told HOP CHECK EXPECTED ANSWER: compare, print a line, stop at the first that fails.
+# told HOP CHECK EXPECTED ANSWER: compare the answer, print a line, and exit if it differs.
 told() {
     seconds=${4##* }
     case $4 in
@@ -37,8 +37,8 @@ told() {
     esac
 }
 
-# log_in PASSWORD: as the form does, the password in the input and not in an argument. Logins are
-# counted, also those of the checks before: it waits for its turn.
+# log_in PASSWORD: log in as the form does, with the password in the input and not in an argument.
+# Nginx limits logins, those of earlier checks included, so wait while it answers 429.
 log_in() {
     xsrf=$(awk '$6 == "_xsrf" { print $7 }' "$work/cookies")
     tries=30
@@ -56,12 +56,12 @@ case $target in
 esac
 origin=$scheme://$domain:$port
 site=$origin$base
-trust=--insecure # what Nginx shows must be the certificate that was put there for it, if one was
+trust=--insecure # if a certificate was installed, Nginx must serve that one
 [ -z "$certificate" ] || trust="--cacert $certificate"
 command -v curl >/dev/null || { echo 'jupyter|curl|FAIL|0|curl is not installed'; exit 0; }
 
 told jupyter 'answers on its socket' '200 *' "$(patiently ask $direct)"
-[ -z "$certificate" ] || told nginx 'plain HTTP is led to HTTPS' "301 https://$domain*$base/lab *" \
+[ -z "$certificate" ] || told nginx 'plain HTTP redirects to HTTPS' "301 https://$domain*$base/lab *" \
     "$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port$base/lab")"
 told nginx '/lab leads to the login page' "302 $scheme://$domain*$base/login?*" "$(ask "$site/lab")"
 told nginx 'the login page is there' '200 *' "$(ask "$site/login")"
@@ -69,7 +69,7 @@ told nginx 'a wrong password is refused' '401 *' "$(log_in 'certainly not the pa
 told nginx "$what is accepted" "302 *$base/lab *" "$(log_in "$password")"
 told nginx '/lab opens' '200 *' "$(ask "$site/lab")"
 
-# The kernel and its websocket, with the token in a header that no process list shows.
+# Test a kernel and its websocket, with the token in a header, which no process list shows.
 printf 'Authorization: token %s\n' "$token" >"$work/token"
 told nginx 'a kernel starts' '201 *' "$(ask -H "@$work/token" -X POST "$site/api/kernels")"
 kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
@@ -78,7 +78,7 @@ remove() {
 }
 trap 'remove >/dev/null; rm -rf -- "$work"' EXIT
 
-# curl stays in an upgraded connection: its first header is enough.
+# curl does not leave an upgraded connection: read the first header and end it.
 curl -sS -N -o /dev/null -D "$work/upgrade" --max-time 20 --noproxy '*' --http1.1 -H "@$work/token" \
     --resolve "$domain:$port:127.0.0.1" $trust -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
     -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \
@@ -91,14 +91,14 @@ upgrade=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$work/upgrade")
 told nginx 'a websocket upgrade answers 101' '101 *' \
     "${upgrade:-none} $(printf '%d.%03d' $((took / 1000)) $((took % 1000)))"
 
-# by_kernel: what a kernel answers; what the venv's Python has started, and left behind, is not waited for.
+# by_kernel: print a kernel's answer; do not wait for what the venv's Python leaves behind.
 by_kernel() {
     timeout 120 "$python" -c "$kernel_py" "$site" "$kernel" "$token_file" "$certificate" >"$work/said" 2>&1
     tail -n 1 -- "$work/said"
 }
 told nginx '6*7 over the websocket is 42' '42 *' "$(by_kernel)"
 
-# The workers of a cluster: each computes where it is, asked by that kernel.
+# Have that kernel compute on each worker of the cluster.
 if [ -e "$members" ]; then
     wanted=$(sed -n '/^#/!s/.* //p' "$members" | sort | tr '\n' ' ')
     set -- $wanted
