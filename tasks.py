@@ -5,7 +5,7 @@ import sys
 
 from invoke import Exit
 
-from fabfile.engine.task import local_task as task
+from fabfile.engine.task import fabric_task as task
 from testbed import browser, engine, image
 from testbed import demo as demonstration
 from testbed.areas import AREAS
@@ -104,9 +104,9 @@ def docs(c):
 
     A fabric.yaml with your own settings is not changed.
     """
-    from fabfile.settings import reference
+    from docs import generate
 
-    print("\n".join(reference.write(ROOT)))
+    print("\n".join(generate.write(ROOT)))
 
 
 @task

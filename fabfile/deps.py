@@ -5,7 +5,6 @@ Owns no file.
 
 from .engine.converge import converge
 from .engine.host import Host
-from .engine.task import task
 from .items import Item, Packages
 from .settings import Settings
 
@@ -24,7 +23,6 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ]
 
 
-@task
 def deps(c):
     """Install Python, pip, venv and Node.js from Debian."""
     converge(c, items)

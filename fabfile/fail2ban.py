@@ -6,7 +6,6 @@ fail2ban does not start on Debian 12 stays.
 
 from .engine.converge import converge
 from .engine.host import Host
-from .engine.task import task
 from .items import Absent, File, Item, Packages, Service, call
 from .render import file, render
 from .settings import Settings
@@ -44,7 +43,6 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ]
 
 
-@task
 def fail2ban(c):
     """Ban addresses that guess the password, if lab.fail2ban is set."""
     converge(c, items)

@@ -15,7 +15,7 @@ from pathlib import Path
 import fabric
 from invoke import Exit
 
-from .engine.task import each_host, local_task
+from .engine.task import each_host
 from .settings import Settings, load
 from .ssh import connection
 from .ui.console import say
@@ -113,12 +113,8 @@ def take_out(c: fabric.Connection) -> None:
         update(settings, None, c.config.run.dry)
 
 
-@local_task
-def hosts(c, remove=False):
-    """Add the server's name to your own /etc/hosts.
-
-    :param remove: remove the line again; needs no host.
-    """
+def hosts(c, remove):
+    """Add the server's name to your own /etc/hosts."""
     if remove:
         update(load(c.config), None, c.config.run.dry)
         return

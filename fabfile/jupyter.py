@@ -7,15 +7,12 @@ the password only when one is given.
 import time
 from shlex import quote
 
-import msgspec
-
 from .engine.converge import converge
-from .engine.host import ADDED, Host
-from .engine.task import task
+from .engine.host import ADDED, Host, Request
 from .items import Assets, Directory, File, Item, Needs, Password, Token, Venv
 from .python import minimum_versions, requirements
 from .render import render
-from .settings import Settings, load
+from .settings import Settings
 
 USUAL = "~/.local/share/jupyter/runtime"
 TOKEN = "~/.jupyter/jupyterlab_token"
@@ -70,7 +67,7 @@ def venv(settings: Settings, host: Host) -> Venv:
         home=host.home,
         requirements=requirements.wanted(settings, host),
         floors=minimum_versions.texts(),
-        anew=settings.anew,
+        anew=host.anew,
         installer=settings.installer,
         core=core(settings, host),
         show=SHOW,
@@ -107,9 +104,9 @@ def items(settings: Settings, host: Host) -> list[Item]:
         project=project,
         enter=enter(host.under(settings.venv)),
         cookie_secret=kept,
-        dashboard=settings.instance.dashboard if requirements.members(settings, host) else "",
+        dashboard=settings.instance.dashboard if host.cluster else "",
     )
-    added = requirements.added(settings, host)
+    added = host.added
     text = requirements.text(added)
     return [
         Needs(path="/usr/share/python-wheels", maker="deps"),
@@ -127,11 +124,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ]
 
 
-@task
-def jupyter(c, anew=False):
-    """Install JupyterLab into ~/project/venv and configure it.
-
-    :param anew: create the venv again, for example a damaged one; packages added by hand are lost.
-    """
+def jupyter(c, anew):
+    """Install JupyterLab into ~/project/venv and configure it."""
     stamp = f"created again {time.time():.0f}" if anew else ""
-    converge(c, items, chosen=msgspec.structs.replace(load(c.config), anew=stamp))
+    converge(c, items, request=Request(anew=stamp))

@@ -12,7 +12,6 @@ from invoke import Exit
 from .engine.actions import meet
 from .engine.converge import converge
 from .engine.host import Host
-from .engine.task import task
 from .items import Item, Kernelspec, Needs, NoOthers, OwnVenv, Python, Venv, call
 from .items.kernels import OURS
 from .render import program
@@ -97,14 +96,8 @@ def kernelspec(name: str, title: str, venv: str) -> str:
     return json.dumps(spec, indent=2) + "\n"
 
 
-@task
-def kernels(c, list=False):
-    """Add the further kernels of lab.kernels to JupyterLab.
-
-    Each has its own venv with its own packages and, if you like, its own Python.
-
-    :param list: only show the kernels that JupyterLab offers, their Pythons, venvs and packages.
-    """
+def kernels(c, list):
+    """Add the further kernels of lab.kernels to JupyterLab."""
     if list:
         show(c)
     else:

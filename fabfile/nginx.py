@@ -11,7 +11,6 @@ from pathlib import PurePath
 from .certs import selection
 from .engine.converge import converge
 from .engine.host import Host
-from .engine.task import task
 from .items import (
     Absent,
     Directory,
@@ -181,7 +180,6 @@ def running(reads: tuple[str, ...], changed: tuple[str, ...]) -> Service:
     )
 
 
-@task
 def nginx(c):
     """Serve JupyterLab through Nginx under its own name."""
     converge(c, items)

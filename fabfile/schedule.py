@@ -13,7 +13,6 @@ from invoke import Exit
 from .backup import backup
 from .engine.converge import converge
 from .engine.host import Host
-from .engine.task import task
 from .items import Absent, File, Item, Service, call
 from .render import render
 from .settings import Settings
@@ -67,7 +66,6 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ]
 
 
-@task
 def schedule(c):
     """Set up a timer for backups, if lab.backup_schedule is set."""
     converge(c, items)

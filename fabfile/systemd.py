@@ -7,7 +7,6 @@ lab.sleep_after also jupyterlab.socket, which starts at boot and wakes the servi
 from . import jupyter
 from .engine.converge import converge
 from .engine.host import Host
-from .engine.task import task
 from .items import Absent, Directory, File, Item, Needs, PathItem, Port, Service, Sleeper, call
 from .render import render
 from .settings import Settings
@@ -95,7 +94,6 @@ def service(settings: Settings, reads: tuple[str, ...]) -> Service:
     )
 
 
-@task
 def systemd(c):
     """Run JupyterLab as a service that survives reboots."""
     converge(c, items)

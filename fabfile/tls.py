@@ -14,7 +14,6 @@ from . import nginx
 from .certs import acme_preflight, selection
 from .engine.converge import State, converge, look
 from .engine.host import Host
-from .engine.task import task
 from .items import Directory, File, Given, Issued, Item, Packages, Service, call, unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
 from .render import file, shell
@@ -182,15 +181,8 @@ def pending(items, answers) -> str:
     return ""
 
 
-@task
-def tls(c, status=False, preflight=True, new_ca=False):
-    """Serve by HTTPS, with the certificate that lab.tls chooses.
-
-    :param status: only show the issuer, the names and the days left of the certificate.
-    :param new_ca: first make another private CA, for lab.ca_names; your other servers get
-        certificates from it in their next `full`.
-    :param preflight: `--no-preflight` asks Let's Encrypt without checking first if it can succeed.
-    """
+def tls(c, status, preflight, new_ca):
+    """Serve by HTTPS, with the certificate that lab.tls chooses."""
     if status:
         show(c)
     else:

@@ -22,7 +22,6 @@ from ..engine import hints
 from ..engine.converge import converge, look
 from ..engine.host import Host
 from ..engine.plan import Step
-from ..engine.task import task
 from ..items import Item, Packages, assigned, here
 from ..render import file, program, shell
 from ..settings import Settings, load
@@ -140,7 +139,7 @@ def store(c: Connection, settings: Settings, host: Host) -> None:
         for line in talk:
             if re.fullmatch(r"made \d{1,18} /.*", line):
                 made = line[5:]
-            elif line != "go":
+            else:
                 words.append(line)
     finally:
         report.end(0, say, bool(made))
@@ -201,16 +200,8 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
         console.say(f"  timer  next run: {coming or 'not planned'}; {ended}{why}")
 
 
-@task
-def backup(c, there=False, to="backups", list=False):
-    """Make a backup: notebooks, configuration, login, certificates.
-
-    The backup is written to backups/HOST on this machine, with the exact versions of the venv.
-
-    :param there: write it on the server instead, into lab.backup_folder.
-    :param to: another folder on this machine; each host gets a folder in it.
-    :param list: show the backups on this machine and on the server instead of making one.
-    """
+def backup(c, there, to, list):
+    """Make a backup: notebooks, configuration, login, certificates."""
     settings = load(c.config)
     if there and to != "backups":
         raise Exit("--there writes to lab.backup_folder on the server: leave out --to")

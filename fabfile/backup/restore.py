@@ -15,12 +15,11 @@ import msgspec
 from fabric import Connection
 from invoke import Exit
 
-from .. import deps, full, jupyter
+from .. import deps, jupyter
 from ..engine import hints
 from ..engine.actions import carry_out
 from ..engine.converge import converge, look
 from ..engine.host import Host
-from ..engine.task import task
 from ..items import Change, Item, Packages, Venv, below, call, canonical
 from ..python import minimum_versions, requirements
 from ..render import shell
@@ -83,7 +82,7 @@ def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Ba
     if name not in names:
         raise Exit(f"{settings.archives} on the server has no {name}: fab -H {name_of(c)} "
                    "backup --list shows the backups")  # fmt: skip
-    lines = list(channel.apply(c, backup.script(settings, host, f"show {name}"), host.root))[1:]
+    lines = list(channel.apply(c, backup.script(settings, host, f"show {name}"), host.root))
     refused = [line for line in lines if line.startswith("refused: ")]
     if refused:
         raise Exit(f"{name_of(c)}: {refused[0].removeprefix('refused: ')}: nothing was touched")
@@ -155,17 +154,8 @@ def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Cha
     ]
 
 
-@task
-def restore(c, file, there=False, to="backups"):
-    """Restore a backup, onto the same host or a bare one.
-
-    Afterwards notebooks, packages, password, token and sessions are those of the backup; the former
-    files stay beside them, as NAME.before-DATE.
-
-    :param file: a backup on this machine, or `latest`: the newest of this host in backups/HOST.
-    :param there: the file is on the server, in lab.backup_folder: give its name, or `latest`.
-    :param to: the folder on this machine that has the backups.
-    """
+def restore(c, file, there, to, full):
+    """Restore a backup, onto the same host or a bare one."""
     settings = load(c.config)
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
     chosen = None if there else chosen_here(file, folder, settings)
@@ -186,4 +176,4 @@ def restore(c, file, there=False, to="backups"):
     except Exit as problem:  # another Python, or the index lacks a version
         console.say(f"  note          its exact versions cannot be installed: {problem.message}")
         console.say("  note          the newest versions that fit are installed instead")
-    full.full(c)
+    full(c, verify=True)

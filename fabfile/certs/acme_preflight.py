@@ -15,13 +15,13 @@ import ssl
 
 from invoke import Exit
 
-from ..doctor.probe import limited
 from ..items import call
 from ..render import shell
 from ..settings import Settings
 from ..ssh import channel
 from ..ssh.errors import name_of
 from ..ui.console import say
+from ..web import limited
 
 PLACE = "/.well-known/acme-challenge/jupyterlab-fab"
 SECONDS = 10

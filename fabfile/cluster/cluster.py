@@ -10,15 +10,13 @@ import contextlib
 import ipaddress
 import re
 
-import msgspec
 from fabric import Connection
 from invoke import Exit
 
 from .. import jupyter, systemd
 from ..engine import actions
 from ..engine.converge import converge, read
-from ..engine.host import Host
-from ..engine.task import task
+from ..engine.host import Host, Request
 from ..fleet import parallel
 from ..items import PathItem, Seat, Venv, decode
 from ..items.cluster import SAID
@@ -37,18 +35,8 @@ from .members import Cluster
 PIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?==[A-Za-z0-9][A-Za-z0-9.!+_]*")
 
 
-@task
-def cluster(c, workers="", add="", remove="", status=False, yes=False):
-    """Let more hosts compute for this JupyterLab, with Dask.
-
-    Each worker gets the package versions of main; what is up to date is left alone.
-
-    :param workers: comma-separated hosts, as -H takes them; else those of lab.workers.
-    :param add: comma-separated hosts to add.
-    :param remove: comma-separated hosts to remove; their data moves to the other workers first.
-    :param status: only show the state of the workers.
-    :param yes: restart JupyterLab without asking, even if a kernel is computing.
-    """
+def cluster(c, workers, add, remove, status, yes):
+    """Let more hosts compute for this JupyterLab, with Dask."""
     if sum(map(bool, (workers, add, remove, status))) > 1:
         raise Exit("cluster: one of --workers, --add, --remove and --status at a time")
     settings = load(c.config)
@@ -99,8 +87,8 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
         if made.members != host.cluster:
             # asks for its passphrase once, before the threads of the hosts start
             _ = made.ca.key
-    chosen = msgspec.structs.replace(settings, members=made.members)
-    state = converge(c, *leave.STEPS, scheduler.step(made), chosen=chosen)
+    request = Request(cluster=made.members)
+    state = converge(c, *leave.STEPS, scheduler.step(made), chosen=settings, request=request)
     venv, lines = state.of(Venv)
     _, elsewhere = upgrade.roots(c, settings)
     if elsewhere:
@@ -110,7 +98,8 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
 
     def work(other: Connection) -> None:
         place = place_of(seen[name_of(other)])
-        converge(other, worker.step(made, place, python, pins), chosen=theirs(settings, other))
+        chosen = members.theirs(settings, other)
+        converge(other, worker.step(made, place, python, pins), chosen=chosen)
 
     parallel.all_of(others, work)
     if c.config.run.dry:
@@ -118,7 +107,7 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
 
     def again(names: list[str]) -> None:
         late = {t: one for t, one in others.items() if seen[t]["name"] in names}
-        parallel.all_of(late, lambda other: leave.restart(other, theirs(settings, other)))
+        parallel.all_of(late, lambda other: leave.restart(other, members.theirs(settings, other)))
 
     dask.wait(c, settings, state.host, made.members, again)
     called = " ".join(members.names(made.members))
@@ -184,14 +173,8 @@ def met_worker(c, settings: Settings, toward: str) -> tuple[Host, dict[str, str]
     """Return the facts of a worker's host, what it reports, and the text of its worker unit."""
     unit = PathItem(path=scheduler.unit_file(settings.instance.worker))
     item = Seat(toward=toward, venv=f"{settings.instance.seat}/venv")
-    host, (said, text) = actions.meet(c, theirs(settings, c), [item, unit])
+    host, (said, text) = actions.meet(c, members.theirs(settings, c), [item, unit])
     return host, whole(item.told(said), c), decode(text) or ""
-
-
-def theirs(settings: Settings, c: Connection) -> Settings:
-    """Return the settings for a worker's host: a login as root keeps lab.user, others drop it."""
-    user = settings.user if c.user == "root" else ""
-    return msgspec.structs.replace(settings, user=user, password=None)
 
 
 def usable(address: str) -> str:

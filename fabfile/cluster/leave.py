@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-import msgspec
 from fabric import Connection
 from invoke import Exit
 
 from .. import jupyter, nginx, systemd
 from ..engine.actions import carry_out, meet
 from ..engine.converge import converge
-from ..engine.host import Host
+from ..engine.host import Host, Request
 from ..fleet import parallel
 from ..items import Change, call
 from ..settings import Settings
@@ -47,8 +46,7 @@ def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
         carry_out(c, host, Change(f"write {settings.instance.members}", note))
         return
     carry_out(c, host, scheduler.dissolved(settings, host))
-    chosen = msgspec.structs.replace(settings, members=())
-    converge(c, *STEPS, chosen=chosen)
+    converge(c, *STEPS, chosen=settings, request=Request(cluster=()))
 
 
 def drain(c, settings: Settings, host: Host, names: tuple[str, ...]) -> None:
@@ -60,6 +58,14 @@ def drain(c, settings: Settings, host: Host, names: tuple[str, ...]) -> None:
         return
     for name in names:
         say(f"  {name}: {'drained' if name in moved else 'not connected, nothing to drain'}")
+
+
+def dismiss_all(c, settings: Settings, workers: tuple[str, ...]) -> None:
+    """Remove all workers of a cluster from it.
+
+    :param workers: `HOST NAME` of each, as the main host lists them.
+    """
+    dismiss(c, settings, members.targets(workers))
 
 
 def dismiss(c, settings: Settings, targets: tuple[str, ...], named=()) -> None:
@@ -91,9 +97,7 @@ def restart(c: Connection, settings: Settings) -> None:
 
 def leave(c: Connection, settings: Settings) -> None:
     """Remove a worker from its host; keep a JupyterLab that is on the same host."""
-    from .cluster import theirs
-
-    chosen, ours = theirs(settings, c), settings.instance
+    chosen, ours = members.theirs(settings, c), settings.instance
     host, (lines,) = meet(c, chosen, [Seen(known=(), project=settings.project)])
     found = parse(lines)
     unit = scheduler.unit_file(ours.worker)

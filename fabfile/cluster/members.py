@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 from fabric import Connection
 from invoke import Exit
 
@@ -170,3 +171,9 @@ def fits(ca: authority.Authority, text: str, name: str, addresses: tuple[str, ..
     known = {str(one) for one in told.get_values_for_type(x509.IPAddress)}
     wanted = {str(ipaddress.ip_address(one)) for one in addresses}
     return told.get_values_for_type(x509.DNSName) == [name] and known == wanted
+
+
+def theirs(settings: Settings, c: Connection) -> Settings:
+    """Return the settings for a worker's host: a login as root keeps lab.user, others drop it."""
+    user = settings.user if c.user == "root" else ""
+    return msgspec.structs.replace(settings, user=user, password=None)

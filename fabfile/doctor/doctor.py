@@ -11,17 +11,16 @@ import msgspec
 from fabric import Connection
 from invoke import Exit
 
-from .. import jupyter, verify
+from .. import jupyter
 from ..certs import acme_preflight
 from ..engine.plan import MARK, split, whose
-from ..engine.task import task
 from ..items import assigned, quote
 from ..render import shell
 from ..settings import Settings, load
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
 from ..ui.console import SINK, count, report, say
-from . import causes, diagnose, probe
+from . import causes, diagnose, probe, proof
 from .evidence import Evidence
 
 CLOCK = re.compile(f"{MARK.pattern} clock")
@@ -37,10 +36,10 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
     """
     chosen = msgspec.structs.replace(settings, user=user)
     values = {
-        **verify.doors(settings),
+        **proof.doors(settings),
         "backups": settings.archives,
         "nonce": nonce,
-        "proof": verify.script(chosen),
+        "proof": proof.script(chosen),
     }
     if secret is not None:
         values["password"] = secret
@@ -93,17 +92,8 @@ def heard(lines) -> tuple[list[str], float]:
     return found, offset
 
 
-@task
-def doctor(c, url="", json=False):
-    """Find what is wrong, with proof and remedy, one line each.
-
-    It examines the server, on it and from this machine, and changes nothing. It exits with 1 when
-    something is wrong.
-
-    :param url: the address that people type, if a reverse proxy in front gives JupyterLab another
-        one, such as https://example.org/jupyter.
-    :param json: print one line of JSON for a program to read, and nothing else.
-    """
+def doctor(c, url, json):
+    """Find what is wrong, with proof and remedy, one line each."""
     settings = load(c.config)
     probe.gate(settings, url)
     if c.config.run.dry:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import re
-import socket
 import ssl
-import threading
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -18,9 +16,9 @@ from invoke import Exit
 
 from ..certs import selection
 from ..settings import Settings
+from ..web import PATIENCE, ask
 
 SECONDS = 5  # to connect
-PATIENCE = 30  # seconds to answer: a sleeping JupyterLab has to wake up first
 PIECE = 1398205  # bytes of a request of JupyterLab, which uploads files in pieces
 USUAL = ("/jupyter", "/jupyterlab", "/notebook", "/lab")  # usual path prefixes
 
@@ -147,34 +145,6 @@ def opened(gate: Gate, address: str, context: ssl.SSLContext | None = None):
         wire.sock = context.wrap_socket(wire.sock, server_hostname=gate.name)
     wire.sock.settimeout(PATIENCE)
     return wire
-
-
-def ask(wire: http.client.HTTPConnection, path: str, headers: dict[str, str]):
-    """Ask for a page and return the answer; it is cut off after PATIENCE seconds."""
-    with limited(wire, PATIENCE):
-        wire.request("GET", path, headers=headers)
-        return wire.getresponse()
-
-
-@contextlib.contextmanager
-def limited(wire: http.client.HTTPConnection, seconds: float):
-    """Close a connection after some seconds in total; a socket's own timeout is one per read.
-
-    Otherwise a server that sends `100 Continue` or single bytes for ever would block us.
-    """
-    line = wire.sock  # the response takes it over
-
-    def end() -> None:
-        with contextlib.suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def reason(problem: Exception) -> str:

@@ -10,13 +10,13 @@ from fabric import Connection
 from invoke import Exit
 
 from .. import settings
-from ..items import Change, Item, Needs
+from ..items import Change, Item
 from ..render import shell
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
 from ..ui import console
 from . import hints
-from .host import Host
+from .host import Host, Request
 from .other_instances import refuse_taken
 from .plan import (
     MARK,
@@ -33,6 +33,7 @@ from .plan import (
 )
 
 INDEX = 600  # seconds that a package index may take to answer a dry run
+NOTHING = Request()
 ROUNDS = 2  # a change may cause a second one, such as a restart; more would be a loop
 
 
@@ -50,17 +51,23 @@ class State:
         return next(pair for pair in pairs if isinstance(pair[0], kind))
 
 
-def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = None) -> State:
+def converge(
+    c: Connection,
+    *steps: Step,
+    chosen: settings.Settings | None = None,
+    request: Request = NOTHING,
+) -> State:
     """Bring the server to the desired state of the steps' items.
 
     :param steps: the `items` functions of the step modules, in order.
     :param chosen: the settings, when they are not the ones of `c.config`.
+    :param request: what is asked for beyond them.
     :raises Exit: for an unsupported host, or a change that failed; the next run continues.
     """
     chosen = chosen or settings.load(c.config)
     report = console.report(name_of(c))
     began = time.monotonic()
-    host, items, answers, changes = look(c, chosen, steps)
+    host, items, answers, changes = look(c, chosen, steps, request)
     done = rounds = 0
     while changes or host.unsettled:
         if c.config.run.dry:
@@ -74,7 +81,7 @@ def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = Non
             refuse_full_disk(host, changes)
         outcome = apply(c, host, items, changes, report)
         if outcome is None:  # another run had the lock
-            host, items, answers, changes = look(c, chosen, steps)
+            host, items, answers, changes = look(c, chosen, steps, request)
             continue
         host, answers = outcome
         done, rounds = done + len(changes), rounds + 1
@@ -85,20 +92,21 @@ def converge(c: Connection, *steps: Step, chosen: settings.Settings | None = Non
     return State(host, items, answers)
 
 
-def look(c: Connection, chosen: settings.Settings, steps) -> tuple[Host, list, list, list]:
+def look(
+    c: Connection, chosen: settings.Settings, steps, request: Request = NOTHING
+) -> tuple[Host, list, list, list]:
     """Connect, read and compare.
 
     :returns: the host, its items, the lines of each, and the changes that are needed.
     """
     with ThreadPoolExecutor(1) as beside:  # render while the connection opens
-        first = beside.submit(gather, steps, chosen, Host())
+        first = beside.submit(gather, steps, chosen, request.upon(Host()))
         connection.open_connection(c, chosen)
     host, answers = read(c, first.result(), chosen)
     host.refuse_unfit()
     refuse_taken(host, chosen)
-    items = gather(steps, chosen, host)
     where = f"fab -H {name_of(c)}"
-    items = [replace(i, command=where) if isinstance(i, Needs) else i for i in items]
+    items = [item.named(where) for item in gather(steps, chosen, request.upon(host))]
     return host, items, answers, compare(items, answers, {name(step) for step in steps})
 
 
@@ -147,14 +155,11 @@ def apply(c, host: Host, items, changes: list[Change], report):
     talk = channel.apply(c, script, root=host.root)
     words: list[str] = []
     lines: list[str] = []
-    failed, begun = None, False
+    failed = None
     try:
         while True:
             word, _, rest = (line := next(talk)).partition(" ")
-            if not begun:  # a login shell may print anything before
-                begun = line == "go"
-                words += [] if begun else [line]
-            elif lines or MARK.fullmatch(line):
+            if lines or MARK.fullmatch(line):
                 lines.append(line)
             elif word == "begin":
                 report.begin(int(rest), changes[int(rest)].say)

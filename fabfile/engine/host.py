@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from invoke import Exit
 
@@ -44,6 +44,7 @@ class Host:
     restoring: bool = False  # whether a restore was interrupted
     neighbours: tuple[Neighbour, ...] = ()  # all JupyterLabs of this server
     turn: str = ""  # who changed it last, since when, `, done` at its end; empty after a boot
+    anew: str = ""  # not a fact but a request: see Request
 
     @property
     def unsettled(self) -> bool:
@@ -95,3 +96,26 @@ class Host:
             raise Exit(f"{self.home}, the home of {self.user}, does not exist: create it first")
         if not self.systemd:
             raise Exit(f"this {self.name} does not run systemd, which JupyterLab's service needs")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The wishes of a task beyond the settings; None leaves what the host has.
+
+    :param anew: a stamp: create the venv again, unless that was done under this stamp.
+    :param added: the pip requirements of `fab packages`.
+    :param cluster: `HOST NAME` of each worker.
+    """
+
+    anew: str = ""
+    added: tuple[str, ...] | None = None
+    cluster: tuple[str, ...] | None = None
+
+    def upon(self, host: Host) -> Host:
+        """Return the facts of a host as they should be after this request."""
+        return replace(
+            host,
+            anew=self.anew,
+            added=host.added if self.added is None else self.added,
+            cluster=host.cluster if self.cluster is None else self.cluster,
+        )

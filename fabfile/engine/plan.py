@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..items import Change, Item, Needs, Packages, Service, assigned, call, here, look, quote
+from ..items import Change, Item, assigned, call, here, look, quote
 from ..render import HOME, program, shell
 from ..settings import Settings
 from ..ui.console import printable
@@ -54,8 +54,8 @@ def look_script(items: dict[int, Item]) -> str:
     """Return the calls that print the state of items, each in a section named by its number."""
     some = items.values()
     paths = dict.fromkeys(path for item in some for path in item.paths)
-    units = dict.fromkeys(u for item in some if isinstance(item, Service) for u in item.units)
-    names = dict.fromkeys(n for item in some if isinstance(item, Packages) for n in item.names)
+    units = dict.fromkeys(unit for item in some for unit in item.units)
+    names = dict.fromkeys(name for item in some for name in item.packages)
     asked = {"look_at": paths, "ask_systemd": units, "ask_dpkg": names}
     first = "".join(f"{look(ask, *things)}\n" for ask, things in asked.items() if things)
     return first + "".join(f"section {n}\n{item.read()}\n" for n, item in items.items())
@@ -131,7 +131,7 @@ def compare(items: list[Item], answers: list[list[str]], running: set[str]) -> l
     touched: set[str] = set()
     changes = []
     for item, lines in zip(items, answers, strict=True):
-        if isinstance(item, Needs) and item.maker in running:
+        if item.made_by(running):
             continue
         change = item.compare(lines, touched)
         if change:
@@ -150,7 +150,7 @@ def merge_packages(items: list[Item], changes: list[Change]) -> list[Change]:
     waiting = (set(change.needs) & set(missing) for change in others)
     first = next(filter(None, waiting), set(missing))
     groups = [n for n in missing if n in first], [n for n in missing if n not in first]
-    installer = next(item for item in items if isinstance(item, Packages))
+    installer = next(item for item in items if item.packages)
     merged = [installer.install(names) for names in groups if names]
     merged[0] = replace(merged[0], would=installer.install(missing).would)  # apt is asked once
     merged[1:] = [replace(change, would="") for change in merged[1:]]

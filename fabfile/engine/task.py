@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import re
 
@@ -10,23 +11,57 @@ import fabric
 from fabric import Connection
 from invoke import Exit
 
-from ..settings.groups import personal
-from ..ssh.errors import clear_errors
-from ..ui.console import printable
+HOUSE = __name__.partition(".")[0]
 
 
-def task(body):
-    """Make a Fabric task that runs its body on each host, with clear errors."""
+def task(place: str, **handed: str):
+    """Make a Fabric task of a function's signature and help; it runs on each host.
 
-    @functools.wraps(body)
-    def on_each_host(c, *args, **kwargs):
-        each_host(c, lambda connection: body(connection, *args, **kwargs), body.__name__)
+    What the task does is the function of the same name in a module, which is loaded when the task
+    runs: so `fab --list`, `--help` and completion load none of them.
 
-    return local_task(on_each_host)
+    :param place: that module, below this package, such as "manage.logs".
+    :param handed: further arguments of it: functions of rooms above its own, by their places.
+    """
+
+    def made(signature):
+        call = called(signature, place, handed)
+
+        @functools.wraps(signature)
+        def on_each_host(c, *args, **kwargs):
+            each_host(c, lambda one: call(one, *args, **kwargs), signature.__name__)
+
+        return fabric_task(on_each_host)
+
+    return made
 
 
-def local_task(body):
-    """Make a Fabric task that chooses its hosts, or needs none; `:param x:` becomes its help."""
+def local_task(place: str):
+    """Make a Fabric task as `task` does, of a function that chooses its hosts, or needs none."""
+    return lambda signature: fabric_task(
+        functools.wraps(signature)(called(signature, place, {})),
+    )
+
+
+def called(signature, place: str, handed: dict[str, str]):
+    """Return a function that loads what the task does, and calls it with all its arguments."""
+
+    def call(*args, **kwargs):
+        given = inspect.signature(signature).bind(*args, **kwargs)
+        given.apply_defaults()
+        more = {name: found(*where.rsplit(".", 1)) for name, where in handed.items()}
+        found(place, signature.__name__)(**given.arguments, **more)
+
+    return call
+
+
+def found(place: str, name: str):
+    """Load a module of this package, and return what it calls by a name."""
+    return getattr(importlib.import_module(f"{HOUSE}.{place}"), name)
+
+
+def fabric_task(body):
+    """Hand a function to Fabric; each `:param x:` of its docstring is the help of an option."""
     body = cleanly(body)
     text, *rest = re.split(r"^\s*:param (\w+):", inspect.getdoc(body), flags=re.MULTILINE)
     body.__doc__ = text.strip()
@@ -42,6 +77,8 @@ def cleanly(body):
         try:
             return body(*args, **kwargs)
         except Exit as problem:
+            from ..ui.console import printable
+
             raise Exit(problem.message and printable(problem.message), problem.code) from None
 
     return in_text
@@ -52,6 +89,9 @@ def each_host(c, body, name: str) -> None:
 
     Without hosts, Fabric would run the task on the operator's own machine.
     """
+    from ..settings.groups import personal  # here, for the sake of `fab --list`
+    from ..ssh.errors import clear_errors
+
     if isinstance(c, Connection):
         with clear_errors(c):
             return body(personal(c))

@@ -17,7 +17,6 @@ from invoke import Exit
 
 from .. import settings
 from ..catalogue import FLEET
-from ..engine.task import local_task
 from ..settings.groups import personal
 from ..ui import console
 from .table import Prefixed, Result, Row, summary
@@ -72,21 +71,8 @@ def run_on(config, target: str, task, sink: console.Sink) -> Result:
     return result
 
 
-@local_task
-def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, drift=False):
-    """Run a task on many hosts at once: fab fleet full --on a,b
-
-    A failed host does not stop the others; a table at the end sums up.
-
-    :param what: the task; with options in quotes: 'packages --add numpy'.
-    :param on: comma-separated hosts, groups of fabric.yaml or patterns of ssh_config; USER/HOST
-        for the JupyterLab of one user there.
-    :param limit: only the hosts that match one of these comma-separated patterns.
-    :param jobs: number of hosts at once.
-    :param retry_failed: run on the hosts where the last fleet failed.
-    :param verify: with full: test the result as a user would; `--no-verify` skips that.
-    :param drift: with status: exit with 2 if any host differs, and none failed.
-    """
+def fleet(c, what, on, limit, jobs, retry_failed, verify, drift):
+    """Run a task on many hosts at once: fab fleet full --on a,b"""
     if isinstance(c, Connection):
         raise Exit("fleet takes its hosts from --on or fabric.yaml, not from -H")
     name, task = parsed(what)

@@ -107,6 +107,27 @@ class Item:
         """The paths that `look_at` gets, once for all items."""
         return ()
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units that systemd is asked about, for all items at once."""
+        return ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that dpkg is asked about, for all items at once."""
+        return ()
+
+    def named(self, command: str) -> Item:
+        """Return the item with the command that reaches its host, if it tells that in an error.
+
+        :param command: `fab -H ...`
+        """
+        return self
+
+    def made_by(self, steps: set[str]) -> bool:
+        """Check whether one of the steps of this run creates what it only requires."""
+        return False
+
     def read(self) -> str:
         raise NotImplementedError
 

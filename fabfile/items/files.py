@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from invoke import Exit
 
@@ -137,6 +137,12 @@ class Needs(Item):
     @property
     def paths(self):
         return (self.path,)
+
+    def named(self, command):
+        return replace(self, command=command)
+
+    def made_by(self, steps):
+        return self.maker in steps
 
     def read(self) -> str:
         return look("show_path", self.path)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from invoke import Exit
+from packaging.utils import canonicalize_name as canonical
 
 from ..render import program
 from .base import Change, Item, call, look, unpacked
@@ -21,6 +22,10 @@ class Packages(Item):
     names: tuple[str, ...]
     recommends: bool = False
     show: tuple[str, ...] = ()
+
+    @property
+    def packages(self):
+        return self.names
 
     def read(self) -> str:
         return look("show_packages", *self.names)
@@ -175,8 +180,3 @@ def few(names) -> str:
     """Return the names in a line, or the first six of them."""
     shown = ", ".join(names[:6])
     return shown if len(names) <= 6 else f"{shown} and {len(names) - 6} more"
-
-
-def canonical(name: str) -> str:
-    """Return a distribution's name as the package index compares it (PEP 503)."""
-    return re.sub("[-_.]+", "-", name).lower()

@@ -9,7 +9,6 @@ from invoke import Exit
 from .. import jupyter, systemd
 from ..engine.actions import carry_out
 from ..engine.converge import State, converge, read
-from ..engine.task import task
 from ..items import Change, Password, Token, call
 from ..settings import Settings, load
 from ..settings.credentials import ask
@@ -42,14 +41,8 @@ def tell(c: Connection, state: State) -> None:
         say(f"  or by:         fab -H {name_of(c)} password")
 
 
-@task
-def token(c, rotate=False, yes=False):
-    """Print the URL that logs in with the server's own token.
-
-    :param rotate: make a new token, end all sessions (also those by password) and restart
-        JupyterLab: running kernels end.
-    :param yes: with --rotate: do not ask, even when a kernel is busy.
-    """
+def token(c, rotate, yes):
+    """Print the URL that logs in with the server's own token."""
     settings = load(c.config)
     if rotate:
         renew(c, settings, yes)
@@ -92,7 +85,6 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
     carry_out(c, host, *changes, whenever=True)
 
 
-@task
 def password(c):
     """Set the login password: from LAB_PASSWORD, or ask for it."""
     settings = load(c.config)

@@ -8,7 +8,6 @@ import time
 from invoke import Exit
 
 from ..engine.actions import meet
-from ..engine.task import task
 from ..items import assigned, call
 from ..render import program
 from ..settings import load
@@ -33,19 +32,8 @@ def row(line: str) -> str:
     return f"{stamp} {what:<7} {text}"
 
 
-@task
-def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
-    """Show the logs of JupyterLab and Nginx.
-
-    Each line has its time (UTC) and its source: `jupyter` is the journal of the service, `nginx`
-    the requests to the site, `error` the errors of Nginx, those of other sites included.
-
-    :param follow: show new lines as they come, until Ctrl-C.
-    :param since: only newer lines, such as '1 hour ago', yesterday, or '2026-11-24 10:00'.
-    :param nginx: only the logs of Nginx.
-    :param jupyter: only the log of JupyterLab.
-    :param lines: without --since: how many of the last lines of each log.
-    """
+def logs(c, follow, since, nginx, jupyter, lines):
+    """Show the logs of JupyterLab and Nginx."""
     if lines < 0:
         raise Exit("logs: --lines cannot be negative: give a number such as 50")
     what = [n for n, chosen in (("jupyter", jupyter), ("nginx", nginx)) if chosen]
@@ -55,19 +43,19 @@ def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
     asked = call("exec", "python3", "-IB", "-c", *told, *(what or ("jupyter", "nginx")))
     asked = asked.replace(" -c ", ' -c "$logs_py" ', 1)
     script = assigned({"logs_py": program("logs")}) + asked
-    begun, words = False, [""]
+    last = ""
     try:
         for line in channel.apply(c, script, host.root, pulse=PULSE):
-            if begun and ENTRY.fullmatch(line):
+            if ENTRY.fullmatch(line):
                 say(row(line))
-            elif begun and line.startswith("unclear "):
+            elif line.startswith("unclear "):
                 raise Exit(f"--since {since}: systemd knows no such time; write '1 hour ago', "
                            "yesterday, or '2026-11-24 10:00'")  # fmt: skip
-            begun = begun or line == "go"
-            words = [line] if begun and not line.startswith("at ") else words
+            elif not line.startswith("at "):
+                last = line
     except KeyboardInterrupt:  # the usual end of --follow
         return
-    if words[-1] != "go":
-        raise Exit(f"{where}: the logs could not be read: {words[-1]}")
+    if last:
+        raise Exit(f"{where}: the logs could not be read: {last}")
     if follow:
         raise Exit(f"{where}: the connection was cut; run again")

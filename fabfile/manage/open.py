@@ -6,25 +6,14 @@ from fabric import Connection
 from invoke import Exit
 
 from .. import jupyter
-from ..engine.task import task
 from ..settings import Settings, load
 from ..ssh.tunnel import Tunnel
 from ..ui.console import say
 from .login import address
 
 
-@task
-def open(c, tunnel=False, port=0):
-    """Open JupyterLab in your browser, logged in by the token.
-
-    The URL is printed, too. The browser is that of the variable BROWSER, or the default one. Its
-    command line contains the URL: other users of this machine can read it there while the command
-    runs.
-
-    :param tunnel: connect through SSH, for a server without a name or an open port: by a port of
-        this machine (127.0.0.1 only), until Ctrl-C.
-    :param port: with --tunnel: the port on this machine; by default any free one.
-    """
+def open(c, tunnel, port):
+    """Open JupyterLab in your browser, logged in by the token."""
     settings = load(c.config)
     if port and not tunnel:
         raise Exit("open: --port needs --tunnel: add it, or leave out --port")

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import shlex
 
-import msgspec
 from invoke import Exit
 
 from .. import jupyter
 from ..engine import actions
 from ..engine.converge import converge
-from ..engine.host import Host
-from ..engine.task import task
+from ..engine.host import Host, Request
 from ..items import Change, Venv, call, canonical
 from ..python import minimum_versions, requirements
 from ..python.requirements import name
 from ..settings import Settings, load
+from ..settings.fields import is_requirement
 from ..ssh.errors import name_of
 from ..ui.console import count, say
 
@@ -29,11 +28,11 @@ def given(text: str) -> list[str]:
     :raises Exit: for a word that is no pip requirement, or a version with a known vulnerability.
     """
     try:
-        words = [text] if requirements.is_requirement(text) else shlex.split(text)
+        words = [text] if is_requirement(text) else shlex.split(text)
     except ValueError as problem:
         raise Exit(f"packages: {text}: {problem}") from None
     for word in words:
-        if not requirements.is_requirement(word):
+        if not is_requirement(word):
             raise Exit(f"packages: {word!r} is not a pip requirement, such as numpy or 'pandas>=2'")
         known, _, version = word.partition("==")
         for why in minimum_versions.holes({canonical(known): version}) if version else ():
@@ -49,14 +48,8 @@ def with_more(added: tuple[str, ...], more: list[str]) -> tuple[str, ...]:
     return (*(text for text in added if name(text) not in names), *more)
 
 
-@task
-def packages(c, add="", remove="", list=False):
-    """Add, remove or list Python packages; every later run keeps them.
-
-    :param add: pip requirements, such as "numpy pandas>=2"; if they do not fit, nothing changes.
-    :param remove: names of packages; refused while another package needs them.
-    :param list: show all installed packages, not only the requested ones.
-    """
+def packages(c, add, remove, list):
+    """Add, remove or list Python packages; every later run keeps them."""
     settings = load(c.config)
     if add and remove:
         raise Exit("packages: --add and --remove exclude each other: run one after the other")
@@ -67,8 +60,8 @@ def packages(c, add="", remove="", list=False):
     if record == "absent":
         raise Exit(f"{venv.path} is missing: first run fab -H {name_of(c)} full")
     if more:
-        chosen = msgspec.structs.replace(settings, added=with_more(host.added, more))
-        converge(c, jupyter.items, chosen=chosen)
+        request = Request(added=with_more(host.added, more))
+        converge(c, jupyter.items, chosen=settings, request=request)
         if not set(more) <= set(host.added):
             say(f"  to load new extensions of JupyterLab: fab -H {name_of(c)} restart")
     elif fewer:

@@ -8,7 +8,6 @@ from invoke import Exit
 from .. import systemd
 from ..engine.actions import carry_out, meet
 from ..engine.host import Host
-from ..engine.task import task
 from ..items import Change, call
 from ..settings import Settings, load
 from ..ssh.errors import name_of
@@ -57,15 +56,8 @@ def consent(kernels: list[dict], yes: bool) -> None:
             raise Exit("nothing was changed")
 
 
-@task
-def restart(c, yes=False):
-    """Restart JupyterLab, and wait until it answers.
-
-    Kernels end, notebooks stay. The task names the running kernels; on a terminal it asks first
-    when one of them is busy.
-
-    :param yes: do not ask.
-    """
+def restart(c, yes):
+    """Restart JupyterLab, and wait until it answers."""
     settings = load(c.config)
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
@@ -75,15 +67,8 @@ def restart(c, yes=False):
     )
 
 
-@task
-def stop(c, yes=False):
-    """Stop JupyterLab until `start` or `full`, even after a reboot.
-
-    Kernels end, notebooks stay. The task names the running kernels; on a terminal it asks first
-    when one of them is busy.
-
-    :param yes: do not ask.
-    """
+def stop(c, yes):
+    """Stop JupyterLab until `start` or `full`, even after a reboot."""
     settings = load(c.config)
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
@@ -94,7 +79,6 @@ def stop(c, yes=False):
         say(f"  it stays stopped until: fab -H {name_of(c)} start")
 
 
-@task
 def start(c):
     """Start JupyterLab after a `stop`, and wait until it answers."""
     settings = load(c.config)

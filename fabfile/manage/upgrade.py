@@ -17,7 +17,6 @@ from .. import jupyter, systemd
 from ..engine import actions
 from ..engine.converge import ask_user, read
 from ..engine.host import Host
-from ..engine.task import task
 from ..items import Change, Venv, call, canonical, few, here, quote
 from ..python import minimum_versions, requirements
 from ..render import program
@@ -36,16 +35,8 @@ def stamped() -> str:
     return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
 
 
-@task
-def upgrade(c, lock=False, yes=False):
-    """Upgrade to the newest versions: build, test, then swap in.
-
-    If a step fails, the old versions keep serving. JupyterLab restarts with the new ones; the task
-    names the kernels that end, and asks when one is busy.
-
-    :param lock: ignore lab.lock, and write the exact versions there, for a fleet to install.
-    :param yes: do not ask.
-    """
+def upgrade(c, lock, yes):
+    """Upgrade to the newest versions: build, test, then swap in."""
     settings = load(c.config)
     if lock and not console.SINK.get().alone:
         raise Exit("upgrade --lock is for one host: run it there, then set lab.lock for the others")
@@ -90,15 +81,8 @@ def upgrade(c, lock=False, yes=False):
             "read it before others install it")  # fmt: skip
 
 
-@task
-def rollback(c, anyway=False, yes=False):
-    """Roll back to the venv from before the last upgrade.
-
-    A second rollback returns to the newer venv.
-
-    :param anyway: also when a version in it has a known vulnerability.
-    :param yes: do not ask, even when a kernel is busy.
-    """
+def rollback(c, anyway, yes):
+    """Roll back to the venv from before the last upgrade."""
     settings = load(c.config)
     venv, host, there, kernels = meet(c, settings)
     before = now(c, settings, replace(venv, path=host.under(jupyter.previous(settings))))

@@ -11,6 +11,7 @@ from ..engine.host import Host
 from ..items import canonical
 from ..items.packages import requirement
 from ..settings import Settings
+from ..settings.fields import is_requirement
 from . import minimum_versions
 
 # The requirements of a cluster: arrays, dataframes, the dashboard, and its way through JupyterLab.
@@ -31,29 +32,19 @@ def wanted(settings: Settings, host: Host) -> tuple[str, ...]:
 
 def chosen(settings: Settings, host: Host) -> tuple[str, ...]:
     """Return the requirements that somebody asked for, and those of a cluster."""
-    return asked(settings, host) + (CLUSTER if members(settings, host) else ())
+    return asked(settings, host) + (CLUSTER if host.cluster else ())
 
 
 def asked(settings: Settings, host: Host) -> tuple[str, ...]:
     """Return the requirements that somebody asked for, without those of a cluster."""
-    return settings.packages + of_file(settings) + added(settings, host)
+    return settings.packages + of_file(settings) + host.added
 
 
 def proxied(settings: Settings, host: Host) -> bool:
     """Check whether jupyter-server-proxy may show all ports: not if only a cluster needs it."""
-    if not members(settings, host):
+    if not host.cluster:
         return True
     return "jupyter-server-proxy" in map(name, asked(settings, host))
-
-
-def members(settings: Settings, host: Host) -> tuple[str, ...]:
-    """Return `HOST NAME` of each worker: those that this run sets, else those of the host."""
-    return host.cluster if settings.members is None else settings.members
-
-
-def added(settings: Settings, host: Host) -> tuple[str, ...]:
-    """Return what `fab packages` added: what this run sets, else what the host has."""
-    return host.added if settings.added is None else settings.added
 
 
 def text(requirements: tuple[str, ...]) -> str:
@@ -118,17 +109,6 @@ def lines(setting: str, name: str) -> list[str]:
         if not is_requirement(row):
             raise Exit(f"lab.{setting}: {name}: {row!r} is not a pip requirement: remove it")
     return rows
-
-
-def is_requirement(text: str) -> bool:
-    """Check whether a text is a pip requirement (PEP 508)."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        Requirement(text)
-    except InvalidRequirement:
-        return False
-    return True
 
 
 def name(text: str) -> str:

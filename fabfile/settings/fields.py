@@ -57,3 +57,14 @@ def words(kind) -> dict:
     """Return what was declared: `title` (the purpose), `description` (accepts), `examples`."""
     schema = msgspec.json.schema(kind)
     return schema if "description" in schema else schema["anyOf"][0]
+
+
+def is_requirement(text: str) -> bool:
+    """Check whether a text is a pip requirement (PEP 508)."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        return False
+    return True

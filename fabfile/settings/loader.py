@@ -13,12 +13,11 @@ import msgspec
 from invoke import Exit
 
 from .credentials import given
-from .fields import words
+from .fields import is_requirement, words
 from .kernel import KERNEL, Kernel
 from .schema import Settings
 
-UNSEEN = "anew", "added", "members", "password"  # never in fabric.yaml
-NAMES = tuple(n for n in Settings.__struct_fields__ if n not in UNSEEN)
+NAMES = tuple(n for n in Settings.__struct_fields__ if n != "password")
 LISTS = ("packages", "system_packages", "content_from", "workers", "ca_names")
 DEFAULTS = {"hosts": None, "groups": {}, "lab": {**dict.fromkeys(NAMES), "kernels": {}}}
 
@@ -91,8 +90,6 @@ def checked_kernels(path: str, given, kind) -> dict[str, Kernel]:
     """Convert the group of kernels, and check each value under its own path."""
     if not hasattr(given, "items"):
         raise Exit(f"{path}: {given!r} is not accepted; give {meaning(kind)}")
-    from ..python.requirements import is_requirement
-
     found = {}
     for name, keys in given.items():
         own = f"{path}.{name}"

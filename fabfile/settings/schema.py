@@ -202,9 +202,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     known_hosts: text(r".+", "the file of known host keys", HERE) = "~/.ssh/known_hosts"
     connect_timeout: number(1, 600, "seconds to wait for an answer when connecting") = 10
     boot_wait: number(0, 600, "seconds to retry while a server boots") = 5
-    anew: str = ""  # a stamp: make the venv again, unless that was done under this stamp
-    added: tuple[str, ...] | None = None  # packages added by `fab packages`; None: as they are
-    members: tuple[str, ...] | None = None  # `HOST NAME` of workers; None: as they are
     password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
 
     @property

@@ -207,6 +207,30 @@ class Answer:
             self.too_long = len(self.text) > ANSWER
 
 
+def after_go(c: Connection, talk: Iterator[str], refusals: list[str] | None = None):
+    """Yield the lines after the line `go`; return the exit status.
+
+    :param refusals: gets what sudo refuses before that line, if it may.
+    :raises Exit: when that line does not come, and nothing is refused.
+    """
+    last, begun = "the connection was cut", False
+    while True:
+        try:
+            line = next(talk)
+        except StopIteration as end:
+            if begun or refusals:
+                return end.value
+            raise Exit(f"{name_of(c)}: nothing was started: {last}; run again") from None
+        if begun:
+            yield line
+        elif line == "go":
+            begun = True
+        elif line:
+            last = line
+            if refusals is not None and (refusal := refuses(c, line)):
+                refusals.append(refusal)
+
+
 def take(script: str) -> str:
     """Return shell that reads a script from its input, and runs it only if it is complete."""
     size = len(script.encode())
@@ -225,21 +249,24 @@ def execute(channel, command: str) -> None:
 
 
 def apply(c: Connection, script: str, root: bool, **more) -> Iterator[str]:
-    """Run a script as root and yield its lines as they come, after a line `go`; return its status.
+    """Run a script as root and yield its lines as they come; return its exit status.
+
+    What a login shell or sudo printed before the script is left out.
 
     The script is sent as input, so that no process list and no log of sudo shows it. An incomplete
     script is not run.
 
     :param root: True if the login user is root.
     :param more: fields of `Beside`.
-    :raises Exit: when sudo refuses, or asks for a password and there is no terminal.
+    :raises Exit: when the script does not start; when sudo refuses, or asks for a password and
+        there is no terminal.
     """
     script, ready = script.strip(), f"go {secrets.token_hex(8)}"
     more["ready"] = ready
     # root must run nothing from the login user's folder or PATH
     shell = f"env LC_ALL=C PATH={PATH} sh -c 'cd / && echo {ready}; {take(script)}'"
     if root:
-        return (yield from converse(c, shell, script, beside=Beside(**more)))
+        return (yield from after_go(c, converse(c, shell, script, beside=Beside(**more))))
     tty, known = False, c.config.sudo.password
     while True:
         prompts, how = None, "-n"
@@ -248,18 +275,10 @@ def apply(c: Connection, script: str, root: bool, **more) -> Iterator[str]:
             prompts, how = {nonce: once(known, c)}, f"-k -S -p '{nonce}'"
         raw = "stty raw -echo; " if tty else ""
         command = f"{raw}env LC_ALL=C sudo {how} -- {shell}"
-        refusal = status = None
-        begun = False
+        refusals: list[str] = []
         talk = converse(c, command, script, prompts, tty, Beside(**more))
-        try:
-            while True:
-                line = next(talk)
-                begun = begun or line == "go"
-                refusal = refusal or (None if begun else refuses(c, line))
-                if not refusal:
-                    yield line
-        except StopIteration as end:
-            status = end.value
+        status = yield from after_go(c, talk, refusals)
+        refusal = refusals[0] if refusals else None
         if refusal == "tty" and not tty:
             tty = True
         elif refusal == "password" and not known:

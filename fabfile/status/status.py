@@ -9,26 +9,16 @@ from json import dumps
 from invoke import Exit
 
 from ..engine.converge import look
-from ..engine.task import task
-from ..full import STEPS
 from ..settings import load
 from ..ssh.errors import name_of
+from ..steps import STEPS
 from ..ui import console
 from .collect import live, whole
 from .display import lines
 
 
-@task
-def status(c, drift=False, json=False):
-    """Show versions, kernels, disk, and what differs from the settings.
-
-    It asks the server once, as the login user, without sudo, and writes nothing there. CPU use is
-    measured over half a second.
-
-    :param drift: exit with 2 when something differs (0: nothing differs, 1: error), for cron or CI;
-        the package index is not asked for newer versions then.
-    :param json: print one line of JSON for a program to read, and nothing else.
-    """
+def status(c, drift, json):
+    """Show versions, kernels, disk, and what differs from the settings."""
     began, settings = time.monotonic(), load(c.config)
 
     def items(settings, host):

@@ -8,10 +8,8 @@ from __future__ import annotations
 from invoke import Exit
 
 from .. import hosts
-from ..cluster.members import targets
 from ..engine.actions import carry_out, meet
 from ..engine.host import Host
-from ..engine.task import task
 from ..items import Change, call
 from ..settings import Settings, load
 from ..ssh.errors import name_of
@@ -21,24 +19,17 @@ from .ledger import Inventory, Seen, parse
 from .selection import Leaving, known, plan
 
 
-@task
-def uninstall(c, purge=False, yes=False):
-    """Remove what this project put on a server, and only that.
-
-    Notebooks, backups, logs and the packages that others need stay. If it is cut off, run it again.
-
-    :param purge: remove the notebooks and backups, too; asks for the host's name first.
-    :param yes: with --purge: do not ask.
-    """
+def uninstall(c, purge, yes, dismiss):
+    """Remove what this project put on a server, and only that."""
     settings, dry = load(c.config), c.config.run.dry
     if purge and not (yes or dry or console.may_ask()):
         raise Exit("--purge removes notebooks for good: without a terminal, confirm with --yes")
-    leave(c, settings, purge, yes or dry)
+    leave(c, settings, purge, yes or dry, dismiss)
     if console.SINK.get().alone:
         hosts.take_out(c)
 
 
-def leave(c, settings: Settings, purge: bool = False, sure: bool = True) -> None:
+def leave(c, settings: Settings, purge=False, sure=True, dismiss=None) -> None:
     """Remove all that the ledger of a host lists, and before that the workers of its cluster.
 
     :param sure: do not ask.
@@ -55,10 +46,8 @@ def leave(c, settings: Settings, purge: bool = False, sure: bool = True) -> None
             say(f"  stays  {settings.archives}: backups, if any, with the login in them")
         if purge and not sure:
             confirm(c)
-        if host.cluster:
-            from ..cluster.leave import dismiss
-
-            dismiss(c, settings, targets(host.cluster))
+        if host.cluster and dismiss:
+            dismiss(c, settings, host.cluster)
         carry_out(c, host, *changes(found, leaving, settings, host, purge))
 
 

@@ -41,7 +41,7 @@ def test_a_site_that_nginx_rejects(broken):
     former, wanted = broken.host.exec(shape), {"FABRIC_LAB_UPLOAD_LIMIT": "65m"}
     with nginx_with(broken.host, "/etc/nginx/sites-enabled/other", "no_such_word on;"):
         done = broken.fab("nginx", env=wanted)
-        refused(done, "[emerg]", 'unknown directive "no_such_word"', "sites-enabled/other", "mend")
+        refused(done, "[emerg]", 'unknown directive "no_such_word"', "sites-enabled/other", "fix")
         assert broken.host.exec(shape) == former
         assert status(broken) == 302
     done = broken.fab("nginx", env=wanted)

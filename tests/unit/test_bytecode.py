@@ -19,4 +19,4 @@ def test_a_run_leaves_the_package_compiled(tmp_path, env, kept):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.pyc"))
     clean = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")}
     subprocess.run([FAB, "--list"], cwd=tmp_path, env=clean | env, check=True, capture_output=True)
-    assert bool(list(tmp_path.glob("fabfile/__pycache__/render.*.pyc"))) is kept
+    assert bool(list(tmp_path.glob("fabfile/__pycache__/catalogue.*.pyc"))) is kept

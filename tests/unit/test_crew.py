@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
-import msgspec
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -13,7 +12,7 @@ from invoke import Exit
 from fabfile.certs import authority
 from fabfile.cluster import compatibility, dask, members, scheduler, worker
 from fabfile.cluster.cluster import exact, usable
-from fabfile.engine.host import Host
+from fabfile.engine.host import Host, Request
 from fabfile.items import Directory, File, Gone, Identity, Interpreter, Seat, Venv
 from fabfile.items.certificate import parsed
 from fabfile.python import requirements
@@ -206,8 +205,8 @@ def test_what_a_cluster_needs_stays_as_long_as_it_is_there():
     settings, there = Settings(), replace(MAIN, cluster=("david@w1 w1",))
     assert set(requirements.CLUSTER) <= set(requirements.wanted(settings, there))
     assert not set(requirements.CLUSTER) & set(requirements.wanted(settings, MAIN))
-    none = msgspec.structs.replace(settings, members=())
-    assert not set(requirements.CLUSTER) & set(requirements.wanted(none, there))
+    gone = Request(cluster=()).upon(there)
+    assert not set(requirements.CLUSTER) & set(requirements.wanted(settings, gone))
 
 
 def test_any_port_is_shown_only_to_who_asked_for_that():

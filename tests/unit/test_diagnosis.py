@@ -11,7 +11,7 @@ from answers import endless
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from fabfile import ns
+from fabfile import ns, web
 from fabfile.certs import authority
 from fabfile.doctor import doctor, probe
 from fabfile.doctor.causes import AILMENTS
@@ -334,7 +334,7 @@ def test_a_url_names_a_gate():
 
 @pytest.mark.parametrize("again", [b"HTTP/1.1 100 Continue\r\n\r\n", b"x"])
 def test_an_answer_without_an_end_is_waited_for_only_so_long(monkeypatch, again):
-    monkeypatch.setattr(probe, "PATIENCE", 1)
+    monkeypatch.setattr(web, "PATIENCE", 1)
     with endless(again) as port:
         gate = probe.Gate("http", "lab", port)
         began = time.monotonic()

@@ -12,8 +12,8 @@ from invoke import Collection
 from invoke.vendor.yaml import safe_load
 
 import tasks
+from docs import generate
 from fabfile import ns, settings
-from fabfile.settings import reference
 from fabfile.settings.fields import words
 from fabfile.settings.kernel import Kernel
 from fabfile.settings.schema import Settings
@@ -29,9 +29,9 @@ TASKS = [
 
 
 MADE = [
-    ("docs/settings.md", reference.page()),
-    ("docs/symptoms.md", reference.symptoms()),
-    ("fabric.yaml", reference.yaml()),
+    ("docs/settings.md", generate.page()),
+    ("docs/symptoms.md", generate.symptoms()),
+    ("fabric.yaml", generate.yaml()),
 ]
 
 
@@ -48,18 +48,18 @@ def test_what_is_committed_is_what_invoke_docs_makes(path, text):
 
 
 def test_fabric_yaml_names_every_setting_in_lines_that_fit():
-    text = reference.yaml()
+    text = generate.yaml()
     assert re.findall(r"^  (?:# )?(\w+): *", text, re.MULTILINE) == list(settings.NAMES)
     assert [line for line in text.splitlines() if len(line) > 100] == []
 
 
 def test_fabric_yaml_as_it_is_changes_nothing():
-    assert load(**safe_load(reference.yaml())["lab"]) == Settings()
+    assert load(**safe_load(generate.yaml())["lab"]) == Settings()
 
 
 @pytest.mark.parametrize("name", settings.NAMES)
 def test_every_example_is_accepted_as_it_stands_there(name):
-    text = re.sub(r"^  # ", "  ", reference.yaml(), flags=re.MULTILINE)  # uncommented
+    text = re.sub(r"^  # ", "  ", generate.yaml(), flags=re.MULTILINE)  # uncommented
     value = safe_load(text.replace("  #   ", "    "))["lab"][name]
     load(**{name: value})
 
@@ -69,15 +69,15 @@ def test_every_setting_says_what_it_is_for_and_what_it_accepts():
         for name in set(owner.__annotations__) - {"anew", "added", "members", "password"}:
             known = words(owner.__annotations__[name])
             assert known["title"] and known["description"], name
-    assert set(reference.SUBJECTS) < set(settings.NAMES)
+    assert set(generate.SUBJECTS) < set(settings.NAMES)
 
 
 def test_a_fabric_yaml_with_settings_of_ones_own_is_left_alone(tmp_path):
     (tmp_path / "docs").mkdir()
-    assert reference.write(tmp_path) == [f"wrote {path}" for path, _ in MADE]
-    mine = reference.yaml().replace("  # user: david", "  user: david")
+    assert generate.write(tmp_path) == [f"wrote {path}" for path, _ in MADE]
+    mine = generate.yaml().replace("  # user: david", "  user: david")
     (tmp_path / "fabric.yaml").write_text(mine)
-    assert "left as it is" in reference.write(tmp_path)[0]
+    assert "left as it is" in generate.write(tmp_path)[0]
     assert (tmp_path / "fabric.yaml").read_text() == mine
 
 

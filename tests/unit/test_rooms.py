@@ -1,4 +1,4 @@
-"""Who may import whom: the rooms of `fabfile/`, and how high they stand on each other."""
+"""Who may import whom: the rooms of `fabfile/`, and on which level each is."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from testbed.machine import ROOT
 
 HOUSE = ROOT / "fabfile"
-BASE = {"settings", "ui", "render", "probe"}
+BASE = {"settings", "ui", "render", "web"}
 LOW = BASE | {"ssh", "items"}
 ENGINE = LOW | {"engine"}
 CORE = ENGINE | {"certs", "python"}
@@ -17,7 +17,7 @@ CORE = ENGINE | {"certs", "python"}
 MAY = {
     "ui": set(),
     "render": set(),
-    "probe": set(),
+    "web": set(),
     "settings": {"ui"},
     "items": {"render", "settings"},
     "ssh": BASE,
@@ -48,7 +48,7 @@ MAY = {
     "cluster": CORE | {"fleet", "manage", "uninstall", "jupyter", "nginx", "systemd"},
     "__init__": {"catalogue", "settings", "ui"},
 }
-FLOORS = 13
+LEVELS = 13
 
 
 def modules() -> dict[str, Path]:
@@ -99,35 +99,35 @@ def test_an_import_in_a_function_is_for_speed_and_hides_no_circle(module):
     assert {room(other) for other in imported(module, late=True)} <= MAY[here] | {here}
 
 
-def floors(edges: dict[str, set[str]]) -> dict[str, int]:
-    """Return on which floor each node stands, the lowest being 1.
+def levels(edges: dict[str, set[str]]) -> dict[str, int]:
+    """Return the level of each node, the lowest being 1.
 
     :raises RecursionError: for a circle.
     """
     found: dict[str, int] = {}
 
-    def floor(node: str, above: tuple[str, ...] = ()) -> int:
+    def level(node: str, above: tuple[str, ...] = ()) -> int:
         if node in above:
             raise RecursionError(" -> ".join([*above, node]))
         if node not in found:
             below = edges[node] - {node}
-            found[node] = 1 + max((floor(one, (*above, node)) for one in below), default=0)
+            found[node] = 1 + max((level(one, (*above, node)) for one in below), default=0)
         return found[node]
 
     for node in edges:
-        floor(node)
+        level(node)
     return found
 
 
-def test_rooms_stand_on_thirteen_floors_at_most_and_in_no_circle():
+def test_rooms_are_on_thirteen_levels_at_most_and_in_no_circle():
     edges: dict[str, set[str]] = {room(module): set() for module in MODULES}
     for module in MODULES:
         edges[room(module)] |= {room(m) for late in (0, 1) for m in imported(module, bool(late))}
-    assert max(floors(edges).values()) <= FLOORS
+    assert max(levels(edges).values()) <= LEVELS
 
 
 def test_modules_import_each_other_in_no_circle():
-    floors({module: set(imported(module)) for module in MODULES})
+    levels({module: set(imported(module)) for module in MODULES})
 
 
 def test_every_room_has_a_line_in_the_table():

@@ -30,7 +30,7 @@ def apply(tmp_path):
     """Give a function that runs a script after apply.sh, with set -e as a step."""
 
     def run(*lines: str):
-        return dash("\n".join([applying(tmp_path), "set -e", *lines]))
+        return dash("\n".join([applying(tmp_path), "set -e", *lines]), timeout=60)
 
     return run
 

@@ -4,7 +4,7 @@ import pytest
 from invoke import Exit
 from msgspec.structs import replace
 
-from fabfile.engine.host import Host
+from fabfile.engine.host import Host, Request
 from fabfile.manage import packages, upgrade
 from fabfile.python import minimum_versions, requirements
 from fabfile.settings import Settings
@@ -48,7 +48,7 @@ def test_what_was_added_counts_unless_it_is_to_be_something_else():
         requirements.QUICK,
         SERVER,
     )
-    assert requirements.wanted(Settings(added=("six",)), HOST) == (
+    assert requirements.wanted(Settings(), Request(added=("six",)).upon(HOST)) == (
         "jupyter",
         "six",
         requirements.QUICK,

@@ -9,8 +9,8 @@ import pytest
 from answers import answering, endless
 from fabric import Connection
 
-from fabfile import verify
-from fabfile.doctor import probe
+from fabfile import verify, web
+from fabfile.doctor import proof
 from fabfile.render import program
 from fabfile.settings import Settings
 from fabfile.settings.credentials import Secret
@@ -79,7 +79,7 @@ def test_where_several_causes_could_be_doctor_tells_them_apart():
     ],
 )
 def test_the_script_is_good_shell_and_holds_no_password(chosen):
-    script = verify.script(chosen)
+    script = proof.script(chosen)
     done = subprocess.run(["sh", "-n"], input=script.encode(), capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert "it's $x" not in script
@@ -87,7 +87,7 @@ def test_the_script_is_good_shell_and_holds_no_password(chosen):
 
 def test_the_script_knows_the_settings():
     chosen = Settings(domain="lab.example.org", http_port=8080, port=8888)
-    values = verify.script(chosen).partition(program("kernel")[:20])[0] + "'"
+    values = proof.script(chosen).partition(program("kernel")[:20])[0] + "'"
     show = 'printf \'%s\\n\' "$target" "$domain" "$http_port" "$what"\n'
     done = subprocess.run(["sh"], input=values + "\n" + show, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["8888", "lab.example.org", "8080", "the token"]
@@ -112,7 +112,7 @@ def test_the_script_knows_the_settings():
 def test_the_answer_to_this_machine_is_judged(answer, result, detail):
     with answering(answer) as (port, _):
         chosen = Settings(domain="127.0.0.1", http_port=port)
-        check, found, _, told = verify.from_here(chosen, "")
+        check, found, _, told = proof.from_here(chosen, "")
     assert (check, found) == (f"the name {chosen.domain} leads to the login page", result)
     assert detail in told
 
@@ -120,27 +120,27 @@ def test_the_answer_to_this_machine_is_judged(answer, result, detail):
 def test_an_address_is_asked_by_the_name():
     with answering(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n") as (port, heard):
         chosen = Settings(domain="no-such-host.invalid", http_port=port)
-        assert verify.from_here(chosen, "127.0.0.1")[1] == "ok"
+        assert proof.from_here(chosen, "127.0.0.1")[1] == "ok"
     assert f"Host: no-such-host.invalid:{chosen.http_port}\r\n".encode() in heard[0]
 
 
 @pytest.mark.parametrize("again", [b"HTTP/1.1 100 Continue\r\n\r\n", b"x"])
 def test_an_answer_without_an_end_is_a_failure(monkeypatch, again):
-    monkeypatch.setattr(probe, "PATIENCE", 1)
+    monkeypatch.setattr(web, "PATIENCE", 1)
     began = time.monotonic()
     with endless(again) as port:
         asked = Settings(domain="no-such-host.invalid", http_port=port), "127.0.0.1"
-        assert verify.from_here(*asked)[1] == "FAIL"
+        assert proof.from_here(*asked)[1] == "FAIL"
     assert time.monotonic() - began < 5
 
 
 def test_a_closed_port_is_a_failure():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    _, found, _, told = verify.from_here(Settings(domain="127.0.0.1", http_port=port), "")
+    _, found, _, told = proof.from_here(Settings(domain="127.0.0.1", http_port=port), "")
     assert (found, bool(re.search("refused", told))) == ("FAIL", True)
 
 
 def test_a_name_that_nobody_knows_here_is_left_out():
-    _, found, _, told = verify.from_here(Settings(domain="no-such-host.invalid"), "")
+    _, found, _, told = proof.from_here(Settings(domain="no-such-host.invalid"), "")
     assert (found, told) == ("skip", "unknown name no-such-host.invalid: add it with `fab hosts`")

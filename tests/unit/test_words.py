@@ -43,7 +43,8 @@ HEADLESS = {
     "What", "Who", "Whom", "Whose", "Whether", "Where", "When", "Which", "How", "Those", "These",
     "That", "All", "Every", "One", "None", "Nothing", "Same", "So", "Its", "Whole",
 }  # fmt: skip
-CODE = re.compile(r":param \w+:|`[^`\n]*`|\{[^{}\n]*\}")  # what only looks like words
+# What only looks like words; the last two are words of the protocol between Python and the shell.
+CODE = re.compile(r":param \w+:|`[^`\n]*`|\{[^{}\n]*\}|\bjudged \w+|= anew\b")
 PROSE = ("README.md", "ARCHITECTURE.md", "docs/*.md")
 SHELL = ("templates/**/*.sh", "templates/**/*.j2", "templates/**/*.conf", "bootstrap")
 PYTHON = ("fabfile/**/*.py", "templates/**/*.py", "testbed/*.py", "tasks.py")

@@ -13,20 +13,20 @@ apt_now() {
 # apt_get ARG...: run apt-get; wait while another program holds its locks, and first complete what a
 # run left unfinished that was interrupted or had no disk space.
 apt_get() {
-    deadline=$(($(date +%s) + lock_wait)) mended=
+    deadline=$(($(date +%s) + lock_wait)) repaired=
     until apt_now "$@" 2>"$run/own/apt.err"; do
         cat -- "$run/own/apt.err" >&2
-        case $mended:$(cat -- "$run/own/apt.err") in
+        case $repaired:$(cat -- "$run/own/apt.err") in
             *'Could not get lock'*)
                 [ "$(date +%s)" -lt "$deadline" ] || return 1
                 sleep 1 ;;
             :*'dpkg was interrupted'*)
                 note 'dpkg was interrupted: this run completes its work'
-                mended=half
+                repaired=half
                 dpkg --force-confdef --force-confold --configure -a || true ;;
             :*--fix-broken* | half:*--fix-broken*)
                 note 'some packages lack dependencies: this run installs them'
-                mended=whole
+                repaired=whole
                 apt_now --no-remove --fix-broken install || true ;;
             *) return 1 ;;
         esac
@@ -73,7 +73,7 @@ remember_venv() {
 # needed, and install into it. .converged says how far the last run came: a venv that was never
 # finished is created again; one that a failed installer did not change keeps its record.
 fill_venv() {
-    venv=$1 account=$2 home=$3 python=$4 repair=$5 installer=$6 floors=$7 record=$8
+    venv=$1 account=$2 home=$3 python=$4 repair=$5 installer=$6 minimums=$7 record=$8
     shift 8
     refuse_planted "$venv" "$account"
     remember_venv
@@ -90,7 +90,7 @@ fill_venv() {
     fi
     there=$(looked "$account" distributions "$venv")
     if ! slowly as_user "$account" "$home" python3 -I "$run/install.py" \
-            "$venv" "$installer" "$repair" "$floors" "$@"; then
+            "$venv" "$installer" "$repair" "$minimums" "$@"; then
         if [ "$there" = "$(looked "$account" distributions "$venv")" ] \
             && as_user "$account" "$home" mv -f -- "$venv/.converged.former" "$venv/.converged"; then
             return 3

@@ -318,4 +318,4 @@ esac
 
 version=$(owner sh -c 'ls -d -- "$1"/lib/python3*/site-packages/jupyter_server-*.dist-info' sh "$venv" \
     | sed -n 's/.*\/jupyter_server-\([0-9][A-Za-z0-9.+!]*\)\.dist-info$/\1/p' | tail -n 1)
-judged hole "$(printf '%s\n' "$floor" "$version" | sort -V -C || echo "jupyter_server $version")" "jupyter_server $version"
+judged hole "$(printf '%s\n' "$minimum" "$version" | sort -V -C || echo "jupyter_server $version")" "jupyter_server $version"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..doctor.diagnose import table
-from . import NAMES
-from .fields import words
-from .kernel import Kernel
-from .schema import Settings
+from fabfile.doctor.diagnose import table
+from fabfile.settings import NAMES
+from fabfile.settings.fields import words
+from fabfile.settings.kernel import Kernel
+from fabfile.settings.schema import Settings
 
 # the first setting of a section -> the section's heading, and where to read more
 SUBJECTS = {

@@ -1,0 +1,80 @@
+"""The checks that show that JupyterLab works: on the server, and from this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import socket
+import time
+
+from .. import jupyter
+from ..certs import selection
+from ..engine.plan import whose
+from ..items import assigned, quote
+from ..render import program, shell
+from ..settings import Settings
+from ..web import ask
+
+ROW = re.compile(r"(jupyter|nginx|cluster)\|([^|]*)\|(ok|FAIL)\|(\d+(?:\.\d+)?)\|(.*)")
+HOPS = {
+    "jupyter": "JupyterLab itself",
+    "nginx": "Nginx on the server",
+    "cluster": "the cluster",
+    "here": "from here",
+}
+
+
+def doors(settings: Settings) -> dict[str, object]:
+    """Return the shell variables that say where JupyterLab and Nginx listen on the server."""
+    return {
+        "target": jupyter.target(settings),
+        "domain": settings.domain,
+        "base": settings.base_path,
+        "scheme": settings.scheme,
+        "port": settings.entrance,
+        "http_port": settings.http_port,
+    }
+
+
+def script(settings: Settings) -> str:
+    """Return the shell script with the checks on the server."""
+    values = {
+        **doors(settings),
+        "certificate": selection.expected(settings),
+        "what": "the password" if settings.password else "the token",
+        "kernel_py": program("kernel"),
+        "names_py": program("names"),
+        "members": settings.instance.members,
+    }
+    paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}
+    lines = [f"{name}={quote(path)}" for name, path in paths.items()]
+    return whose(settings) + assigned(values) + "\n".join([*lines, shell("run/verify")])
+
+
+def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
+    """Request the login page from this machine, without a secret: the way may be unencrypted.
+
+    :param address: the address to connect to; empty to resolve the name.
+    :returns: check, ok / FAIL / skip, seconds, detail.
+    """
+    check, began = f"the name {settings.domain} leads to the login page", time.monotonic()
+    where = address or settings.domain, settings.entrance
+    try:
+        socket.getaddrinfo(*where)
+    except OSError:
+        return check, "skip", 0.0, f"unknown name {settings.domain}: add it with `fab hosts`"
+    try:
+        with contextlib.closing(http.client.HTTPConnection(*where, timeout=10)) as wire:
+            wire.connect()
+            if settings.secure:
+                context = selection.trust(settings)
+                wire.sock = context.wrap_socket(wire.sock, server_hostname=settings.domain)
+            answer = ask(wire, f"{settings.base_path}/lab", {"Host": settings.host})
+            place = answer.getheader("Location", "")
+    except (OSError, http.client.HTTPException) as problem:
+        if settings.tls == "theirs" and "CERTIFICATE" in str(problem):
+            return check, "skip", 0.0, f"this machine does not trust the certificate: {problem}"
+        return check, "FAIL", 0.0, str(problem)
+    well = answer.status == 302 and "/login" in place
+    return check, "ok" if well else "FAIL", time.monotonic() - began, f"{answer.status} {place}"
