@@ -44,7 +44,9 @@ def neighbour(host: Host, program: Path, folder: Path) -> Iterator[Path]:
     network = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}"
     asked = "inspect", "--format", "{{.Config.Image}} " + network, host.container
     image, joined = docker(*asked).stdout.split()
-    run = "run", "--detach", "--rm", "--network", joined, "--entrypoint", "sleep"
+    # the image of a settled server says that it belongs to docker-compose, which would recreate it
+    run = "run", "--detach", "--rm", "--network", joined, "--label", "com.docker.compose.project="
+    run += "--entrypoint", "sleep"
     machine = docker(*run, image, "infinity").stdout.strip()
     try:
         script = folder / "browser"
