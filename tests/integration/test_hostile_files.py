@@ -109,7 +109,7 @@ def test_a_file_of_roots_that_is_moved_there_is_not_given_away(host, root, as_da
 def test_a_line_end_in_a_path_adds_nothing_to_the_ledger(host, root, archive, elsewhere):
     before = host.exec(f"cat {LEDGER}")
     elsewhere(f"{HOME}/x\ntree {CRON}\npath /x")
-    refused(root("restore", archive, "--there"), "line end")
+    refused(root("restore", archive, "--there"), "line break")
     assert host.exec(f"cat {LEDGER}") == before
 
 
