@@ -99,7 +99,11 @@ BAD = {
     "a misspelt key": ("data: {pakages: [six]}", "lab.kernels.data.pakages", "packages?"),
     "no such Python": ("x: {python: /usr/bin/python3.99}", "lab.kernels.x.python", "install it"),
     "no such venv": ("x: {venv: ~/nowhere}", "lab.kernels.x.venv", "there is no venv"),
-    "a venv without ipykernel": ("x: {venv: ~/envs/mine}", "x.venv", "has no ipykernel: first run"),
+    "a venv without ipykernel": (
+        "x: {venv: ~/envs/mine}",
+        "x.venv",
+        "has no ipykernel: on the server, run",
+    ),
     "a kernel of the user's own": ("theirs: {}", "lab.kernels.theirs", "choose another name"),
 }
 

@@ -206,7 +206,7 @@ def test_audit_and_status_know_the_way(site, included):
 def test_a_line_that_went_away_is_told(site, included):
     write(site, SITE)
     try:
-        words = "/lab leads to the login page: failed", "that of shop.example.org needs our line"
+        words = "/lab leads to the login page: failed", "site of shop.example.org needs our line"
         refused(site.fab("verify", env=SHOP), *words)
         refused(site.fab("nginx", env=SHOP), f"add `{LINE}`", FILE)
     finally:
@@ -216,7 +216,7 @@ def test_a_line_that_went_away_is_told(site, included):
 def test_a_shop_with_https(site, included):
     site.host.exec(MAKE)
     write(site, SECURE)
-    words = "the site that JupyterLab is in has HTTPS: set lab.tls: theirs"
+    words = "the site that serves JupyterLab has HTTPS: set lab.tls: theirs"
     refused(site.fab("verify", env=SHOP), words)
     out = well(site.fab("full", env=THEIRS))
     assert f"https://{NAME}{BASE}/lab" in out and "6*7 over the websocket is 42" in out
