@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ MAY = {
     "engine": LOW,
     "certs": ENGINE,
     "python": ENGINE,
-    "catalogue": {"engine", "settings", "ui"},
+    "catalogue": {"engine"},
     # the steps
     "deps": CORE,
     "jupyter": CORE,
@@ -65,6 +66,12 @@ def room(module: str) -> str:
     return module.partition(".")[0]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Parse a module once, for all tests here."""
+    return ast.parse(path.read_text())
+
+
 def imported(module: str, late: bool = False) -> Iterator[str]:
     """Yield the modules of the product that one imports.
 
@@ -73,7 +80,7 @@ def imported(module: str, late: bool = False) -> Iterator[str]:
     path = MODULES[module]
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     package = [] if module == "__init__" else package
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     top = set(map(id, tree.body))
     for node in ast.walk(tree):
         if not isinstance(node, ast.ImportFrom) or not node.level or (id(node) in top) == late:
