@@ -9,7 +9,7 @@ from fabfile.engine.task import fabric_task as task
 from testbed import browser, engine, image
 from testbed import demo as demonstration
 from testbed.areas import AREAS
-from testbed.machine import ROOT
+from testbed.machine import ROOT, has, install, may_install
 
 WORKERS = "4"  # more than processors, as a test waits for its server half of the time
 
@@ -73,6 +73,8 @@ def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
         chosen += ["-m", "core or not integration"]
     if k:
         chosen += ["-k", k]
+    if not has("shellcheck") and may_install():
+        install("shellcheck")
     if not unit:
         engine.compose()
         browser.ensure()

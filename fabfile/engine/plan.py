@@ -165,7 +165,7 @@ def schedule(changes: list[Change]) -> str:
     for n, change in enumerate(changes):
         if beside is not None and set(change.needs) & set(changes[beside].packages):
             lines.append("finish")
-        lines.append(f"begin {n}" if n == beside else f"run {n}")
+        lines.append(f"begin {n}" if n == beside else f"run_step {n}")
     return "\n".join([*lines, "finish"]) + "\n"
 
 

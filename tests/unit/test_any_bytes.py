@@ -142,7 +142,7 @@ def test_an_answer_keeps_its_sections_and_facts(read, tmp_path, seed):
 def test_a_step_that_prints_anything_is_not_taken_for_another(tmp_path, seed):
     said = bytes_of(random.Random(seed), 60).replace(b"\0", b"")
     (tmp_path / "said").write_bytes(said)
-    step = f"step_0() {{\ncat {tmp_path}/said; return 4\n}}\nrun 0\n"
+    step = f"step_0() {{\ncat {tmp_path}/said; return 4\n}}\nrun_step 0\n"
     done = subprocess.run(
         ["sh", "-c", f"{applying(tmp_path)}{step}"], capture_output=True, cwd=tmp_path
     )

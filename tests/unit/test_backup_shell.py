@@ -607,3 +607,18 @@ def test_whoever_is_killed_anywhere_it_is_the_old_state_or_the_new(tmp_path, com
             assert place.restore(file).returncode == 0
             assert place.whole() and place.leftovers() == []
     assert number > 1
+
+
+def test_half_of_a_backup_is_not_put_in_place(place):
+    file = place.archive()
+    fails = 'timeout() { shift; "$@"; [ "$1" != zstd ]; }\n'
+    done = dash(place.script(place.restoring(file), fails), timeout=30)
+    assert done.returncode != 0 and b"could not be read to its end" in done.stdout
+    assert place.whole() and not place.leftovers()
+
+
+def test_certificates_that_cannot_be_listed_are_not_taken_for_none(place):
+    (place.folder / "root/nginx").mkdir(parents=True)
+    fails = 'find() { [ "$1" != nginx ] || return 1; command find "$@"; }\n'
+    done = dash(place.script(call("place_ours", place.folder / "root"), fails))
+    assert done.returncode == 1

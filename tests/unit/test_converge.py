@@ -68,33 +68,33 @@ def test_packages_are_installed_in_at_most_two_transactions(names, installed, gr
 def test_on_a_bare_host_python_comes_first_and_nginx_beside_the_venv():
     changes, _ = planned(*FULL)
     assert order(changes) == [
-        "run python3-venv",
+        "run_step python3-venv",
         "begin nginx",
-        "run /home/o'neill/project",
-        "run (uv)",
-        "run /home/o'neill/.jupyter",
-        "run /home/o'neill/.ipython",
-        "run /home/o'neill/.jupyter/jupyter_lab_config.py",
-        "run token",
-        "run Nginx",  # its pages, for it
-        "run /etc/tmpfiles.d/jupyterlab.conf",
-        "run /etc/systemd/system/jupyterlab.service",
-        "run /run/jupyterlab",
-        "run jupyterlab.service",
+        "run_step /home/o'neill/project",
+        "run_step (uv)",
+        "run_step /home/o'neill/.jupyter",
+        "run_step /home/o'neill/.ipython",
+        "run_step /home/o'neill/.jupyter/jupyter_lab_config.py",
+        "run_step token",
+        "run_step Nginx",  # its pages, for it
+        "run_step /etc/tmpfiles.d/jupyterlab.conf",
+        "run_step /etc/systemd/system/jupyterlab.service",
+        "run_step /run/jupyterlab",
+        "run_step jupyterlab.service",
         "finish",
-        "run /etc/nginx/sites-available/jupyterlab",
+        "run_step /etc/nginx/sites-available/jupyterlab",
         "finish",
-        "run /etc/nginx/sites-available/jupyterlab",  # the link to it
+        "run_step /etc/nginx/sites-available/jupyterlab",  # the link to it
         "finish",
-        "run sites-enabled",  # without Debian's welcome page
+        "run_step sites-enabled",  # without Debian's welcome page
         "finish",
-        "run nginx.service",
+        "run_step nginx.service",
         "finish",
     ]
 
 
 def test_one_transaction_is_waited_for():
-    assert order(planned("deps")[0]) == ["run ca-certificates", "finish"]
+    assert order(planned("deps")[0]) == ["run_step ca-certificates", "finish"]
 
 
 @pytest.mark.parametrize("installed", [[], ALL], ids=["bare", "all there"])

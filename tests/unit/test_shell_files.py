@@ -236,3 +236,46 @@ def test_a_token_is_long_fresh_and_private(etc, apply):
     assert len(texts) == 2
     for text in texts:
         assert re.fullmatch("[0-9a-f]{48}", text)
+
+
+# --- what fails while it writes ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", ["", "printf ' 00 11'; "], ids=["nothing", "half"])
+def test_no_token_is_written_without_random_bits(etc, apply, words):
+    done = apply(f"od() {{ {words}return 1; }}", call("put_token", etc / "x", ME, GROUP))
+    assert (done.returncode, tree(etc)) == (1, {})
+
+
+def test_a_token_that_cannot_be_trimmed_stays(etc, apply):
+    (etc / "x").write_text(" abc \n")
+    half = "tr() { case $2 in '[:space:]') printf ab; return 1 ;; esac; command tr \"$@\"; }"
+    done = apply(half, call("trim_token", etc / "x", ME, GROUP))
+    assert (done.returncode, tree(etc)) == (1, {"x": " abc \n"})
+    well(apply(call("trim_token", etc / "x", ME, GROUP)))
+    assert tree(etc) == {"x": "abc"}
+
+
+@root_only
+def test_a_copy_is_made_of_what_root_has_taken_over_or_not_at_all(apply, tmp_path):
+    fails = 'head() { [ "$2" != 1000100 ] || return 1; command head "$@"; }'
+    with theirs() as folder:
+        (folder / "x").write_text("theirs\n")
+        copy = call("copy_as", "nobody", folder / "x", tmp_path / "copy")
+        assert apply(fails, copy).returncode == 1
+        assert not (tmp_path / "copy").exists()
+        well(apply(copy))
+    assert (tmp_path / "copy").read_text() == "theirs\n"
+
+
+def test_a_venv_that_cannot_be_listed_is_not_recorded_as_done(etc, apply):
+    (etc / "bin").mkdir()
+    (etc / "bin/python").symlink_to("/bin/true")
+    alone = "slowly() { :; }", 'as_user() { shift 2; "$@"; }', "looked() { :; }"
+    fill = call(
+        "fill_venv", etc, ME, "/nowhere", "python3", "", "pip", "", "the record", "jupyterlab"
+    )
+    assert apply(*alone, fill).returncode == 1
+    assert (etc / ".converged").read_text() == "changing\n"
+    well(apply(*alone[:2], "looked() { echo jupyterlab-4; }", fill))
+    assert (etc / ".converged").read_text() == "the record\n+jupyterlab\n"

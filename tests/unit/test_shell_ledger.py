@@ -129,3 +129,55 @@ def test_nothing_of_ours_is_left_in_the_end(tmp_path):
     lines = [applying(tmp_path), shell("lib/uninstall"), "close_ledger", "settle"]
     assert dash("\n".join(lines)).returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+# --- what fails while it is written down -------------------------------------------------------
+
+
+def programs(folder, **texts: str) -> str:
+    """The shell that puts programs of the test's before those of the system."""
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        path = folder / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    return f"PATH={folder}:$PATH\n"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_half_a_list_of_packages_is_none(tmp_path, code):
+    fake = programs(tmp_path / "bin", dpkg_query=f"echo one installed\nexit {code}")
+    dash(applying(tmp_path, f"{fake}take_turn tester any\n"))
+    there = sorted(path.name for path in (tmp_path / "ledger").iterdir())
+    assert there == (["made"] if code else ["made", "present"])
+
+
+def test_no_half_of_a_path_is_recorded_on_a_full_disk(tmp_path):
+    made = tmp_path / "ledger/made"
+    full = f"printf '%499s\\n' x >{made}; trap '' XFSZ; ulimit -f 1"  # 512 bytes
+    lines = applying(tmp_path), "set -e", full, call("record", "tree", "/home/ben/lab/venv")
+    assert dash("\n".join(lines)).returncode == 1
+    assert made.read_text() == f"{'x':>499}\n"
+
+
+def test_no_rights_are_recorded_of_what_cannot_be_looked_at(tmp_path):
+    lines = applying(tmp_path), "set -e", call("remember_rights", tmp_path / "none")
+    assert dash("\n".join(lines)).returncode == 1
+    assert (tmp_path / "ledger/made").read_text() == ""
+
+
+def test_backups_that_cannot_be_listed_stay(tmp_path):
+    (tmp_path / "kept/now").mkdir(parents=True)
+    lines = [applying(tmp_path), shell("lib/uninstall"), "set -e", "find() { return 1; }"]
+    assert dash("\n".join([*lines, "clear_backups"])).returncode == 1
+    assert (tmp_path / "kept/now").exists()
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_no_package_is_removed_when_apt_cannot_say_what_goes_with_it(tmp_path, code):
+    would = f'case " $* " in *" -s "*) echo Remv nginx; exit {code} ;; esac'
+    query, gone = "echo installed nginx", f"touch {tmp_path}/gone"
+    fake = programs(tmp_path / "bin", dpkg=":", dpkg_query=query, apt_get=f"{would}; {gone}")
+    lines = [applying(tmp_path), shell("lib/uninstall"), "set -e", fake, "remove_packages nginx"]
+    assert dash("\n".join(lines)).returncode == code
+    assert (tmp_path / "gone").exists() is (code == 0)

@@ -28,7 +28,7 @@ def apply(tmp_path):
 
 
 def test_steps_are_told_in_order_and_silent_else(apply):
-    lines, status = apply("run 0\nrun 1", "echo noise; echo noise >&2", ":")
+    lines, status = apply("run_step 0\nrun_step 1", "echo noise; echo noise >&2", ":")
     assert lines == ["begin 0", "end 0 0", "begin 1", "end 1 0", "ended well"]
     assert status == 0
 
@@ -46,7 +46,7 @@ def test_steps_are_told_in_order_and_silent_else(apply):
     ids=["return", "exit", "a failing line", "a failing word", "no line end", "an unset variable"],
 )
 def test_a_step_that_fails_shows_why_and_ends_all(apply, tmp_path, step, words, code):
-    lines, status = apply("run 0\nrun 1", step, "touch later")
+    lines, status = apply("run_step 0\nrun_step 1", step, "touch later")
     assert lines[:2] == ["begin 0", f"end 0 {code}"]
     assert len(lines) == 2 + len(words)
     assert all(word in line for word, line in zip(words, lines[2:], strict=True))
@@ -56,29 +56,31 @@ def test_a_step_that_fails_shows_why_and_ends_all(apply, tmp_path, step, words, 
 
 def test_a_refusal_that_changed_nothing_leaves_nothing_to_mend(apply, tmp_path):
     for code, ended in ((3, True), (4, False)):
-        lines, status = apply("run 0\nrun 1", f"echo why; return {code}")
+        lines, status = apply("run_step 0\nrun_step 1", f"echo why; return {code}")
         assert status == 1 and lines[-1].endswith(", done") == ended
 
 
 def test_only_the_tail_of_a_long_log_is_shown(apply):
-    lines, _ = apply("run 0", "seq 100; return 1")
+    lines, _ = apply("run_step 0", "seq 100; return 1")
     assert lines[2:] == [f"| {n}" for n in range(61, 101)]
 
 
 def test_a_step_reads_nothing_from_the_script(apply):
-    lines, _ = apply("run 0", "cat; echo >&2")
+    lines, _ = apply("run_step 0", "cat; echo >&2")
     assert lines[-1] == "ended well"
 
 
 def test_a_note_of_a_step_reaches_the_operator(apply):
     said = "note: uv could not be used (why); using pip"
-    lines, _ = apply("run 0", f"note here it is; echo noise; echo '{said}'; echo '{said}'")
+    lines, _ = apply("run_step 0", f"note here it is; echo noise; echo '{said}'; echo '{said}'")
     noted = ["note here it is", "note uv could not be used (why); using pip"]
     assert lines[1:4] == [*noted, "end 0 0"]
 
 
 def test_what_a_users_program_says_is_no_note_of_ours(apply):
-    lines, status = apply("run 0\nrun 1", "echo 'note: get a newer fab'", "echo 'note: it'; false")
+    lines, status = apply(
+        "run_step 0\nrun_step 1", "echo 'note: get a newer fab'", "echo 'note: it'; false"
+    )
     assert [line for line in lines if line.startswith("note")] == [] and status == 1
     assert "| note: it" in lines
 
@@ -88,7 +90,9 @@ WAIT = "n=200; until [ -e ../{0} ] || [ -e {0} ]; do sleep 0.01; n=$((n-1)); [ $
 
 def test_a_step_beside_runs_while_the_others_do(apply):
     slow = f"{WAIT.format('one')}; touch two"
-    lines, status = apply("begin 0\nrun 1\nfinish\nrun 2", slow, "touch one", "[ -e two ]")
+    lines, status = apply(
+        "begin 0\nrun_step 1\nfinish\nrun_step 2", slow, "touch one", "[ -e two ]"
+    )
     told = ["begin 0", "begin 1", "end 1 0", "end 0 0", "begin 2", "end 2 0", "ended well"]
     assert (lines, status) == (told, 0)
 
@@ -98,21 +102,23 @@ def test_finish_without_a_step_beside_does_nothing(apply):
 
 
 def test_a_step_beside_that_fails_ends_all_when_it_is_needed(apply, tmp_path):
-    lines, status = apply("begin 0\nrun 1\nfinish\nrun 2", "echo why; return 5", ":", "touch later")
+    lines, status = apply(
+        "begin 0\nrun_step 1\nfinish\nrun_step 2", "echo why; return 5", ":", "touch later"
+    )
     assert lines[-2:] == ["end 0 5", "| why"]
     assert (status, (tmp_path / "later").exists()) == (1, False)
 
 
 def test_a_failure_lets_dpkg_come_to_its_end(apply, tmp_path):
     slow = f'touch "$run/dpkg"; {WAIT.format("failing")}; sleep 0.1; touch whole'
-    lines, status = apply("begin 0\nrun 1", slow, "sleep 0.1; touch failing; return 1")
+    lines, status = apply("begin 0\nrun_step 1", slow, "sleep 0.1; touch failing; return 1")
     assert (lines[-1], status) == ("end 1 1", 1)
     assert (tmp_path / "whole").exists()
 
 
 def test_a_failure_does_not_wait_for_a_download(apply, tmp_path):
     began = time.monotonic()
-    lines, status = apply("begin 0\nrun 1", "sleep 15; touch whole", "sleep 0.1; return 1")
+    lines, status = apply("begin 0\nrun_step 1", "sleep 15; touch whole", "sleep 0.1; return 1")
     assert (lines[-1], status) == ("end 1 1", 1)
     assert time.monotonic() - began < 10
     assert not (tmp_path / "whole").exists()
@@ -120,7 +126,7 @@ def test_a_failure_does_not_wait_for_a_download(apply, tmp_path):
 
 @pytest.mark.parametrize("steps", [[":"], ["return 1"]], ids=["well", "failed"])
 def test_nothing_stays_of_a_run(apply, tmp_path, steps):
-    apply("run 0", *steps)
+    apply("run_step 0", *steps)
     assert set(tree(tmp_path)) == {"run.lock", "run.turn"}
 
 
@@ -202,24 +208,24 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
 
 def test_a_step_that_says_more_than_any_goes_on_and_fills_nothing(apply, tmp_path):
     said = "head -c 20000000 /dev/zero | tr '\\0' x; echo"
-    lines, status = apply("run 0", f'{said}; du -b "$run/0.log" >size')
+    lines, status = apply("run_step 0", f'{said}; du -b "$run/0.log" >size')
     assert (lines, status) == (["begin 0", "end 0 0", "ended well"], 0)
     assert int((tmp_path / "size").read_text().split()[0]) <= 8 * 2**20
 
 
 def test_notes_of_a_step_have_an_end(apply):
-    lines, _ = apply("run 0", "for n in $(seq 1000); do note again; done")
+    lines, _ = apply("run_step 0", "for n in $(seq 1000); do note again; done")
     assert lines.count("note again") == 20
 
 
 def test_who_holds_the_log_of_a_step_is_not_waited_for(apply):
     began = time.monotonic()
-    _, status = apply("run 0", "setsid sleep 17 & echo done")
+    _, status = apply("run_step 0", "setsid sleep 17 & echo done")
     assert time.monotonic() - began < 12 and status == 0
 
 
 def test_a_run_whose_programs_were_late_twice_stops(apply):
     late = "is_late 'rm, run as ben, did not end within 60 s'"
-    lines, status = apply("run 0\nrun 1\nrun 2", late, late, ":")
+    lines, status = apply("run_step 0\nrun_step 1\nrun_step 2", late, late, ":")
     assert "note rm, run as ben, did not end within 60 s" in lines and status == 1
     assert lines[-1] == "| rm, run as ben, did not end within 60 s" and "begin 2" not in lines

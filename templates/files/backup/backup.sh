@@ -15,7 +15,8 @@ locked=8388608                # bytes of all kernels' locks
 largest=8388608               # bytes that are kept of a user's program's output
 room='make room (df /run), then back up again'
 
-# begin_backup: wait for another backup, then create a work folder that is removed at the end.
+# begin_backup: wait for another backup, then create the folder `work`. At the end it is removed, as
+# is the file `part`, and the process `summing` is ended.
 begin_backup() {
     exec 8>>"/run/$instance-backup.lock"
     flock -w "$patience" 8 || stop 'another backup is still running'
@@ -36,14 +37,16 @@ stop() {
     exit 1
 }
 
-# allow SECONDS: set the time that the user's programs may take from now on, together.
+# allow SECONDS: set `deadline`: the time that the user's programs may take from now on, together.
 allow() {
+    local now
     read -r now _ </proc/uptime
     deadline=$((${now%.*} + $1))
 }
 
 # left: print the seconds that remain of it.
 left() {
+    local now
     read -r now _ </proc/uptime
     now=$((deadline - ${now%.*}))
     [ "$now" -gt 0 ] && echo "$now" || echo 0
@@ -57,6 +60,7 @@ while other runs wait: check what is large or slow there, then back up again"
 
 # as_them COMMAND...: run COMMAND as JupyterLab's user.
 as_them() {
+    local seconds
     if [ "$account" = "$(id -un)" ]; then
         "$@"
     else # without root's locks, environment and terminal, and with a limit on output
@@ -85,9 +89,8 @@ passed() {
 # theirs FOLDER NAME OPTION...: archive one of the user's folders as NAME/... Files that change
 # while they are read are read again: of two members with the same name the later one counts.
 theirs() {
-    from=$1 name=$2
+    local from="$1" name="$2" must=some try code
     shift 2
-    must=some
     if [ "$name" = project ]; then
         must=whole
     else
@@ -102,7 +105,7 @@ theirs() {
             <"$work/names" 2>>"$work/said.theirs" | passed theirs "$name" "$must"
         code=$?
         kept said
-        heed "$code" || return
+        heed "$code" "$from" || return
         sed -n 's/^tar: \(\..*\): \(file changed as we read it\|File shrank by .*\)$/\1/p' \
             "$work/said" | sed 's/\\:/:/g' >"$work/names"
         [ -s "$work/names" ] || return 0
@@ -112,13 +115,14 @@ theirs() {
     head -n 20 -- "$work/names" | sed "s,^\\.,note: it kept changing while read: $name," >>"$work/notes"
 }
 
-# heed STATUS: record what tar reported, as notes and errors, a few of each, and return STATUS.
+# heed STATUS FOLDER: record what tar reported of FOLDER, as notes and errors, a few of each, and
+# return STATUS.
 heed() {
     faults | sed -n 's/^tar: \(.*\): Cannot [^:]*: Permission denied$/note: '"$account"' may not read it, so it is left out: \1/p' \
         | head -n 20 >>"$work/notes"
     faults | grep -v ': Permission denied$' | head -n 20 >>"$work/stopped"
     if [ "$(stat -c %s -- "$work/said")" -ge "$largest" ]; then
-        echo "tar reported more errors than can be kept: check what $account may not read in $from" >>"$work/stopped"
+        echo "tar reported more errors than can be kept: check what $account may not read in $2" >>"$work/stopped"
     fi
     [ -e "$work/said" ] && echo end >>"$work/said" && return "$1" # if this cannot be written, the rest was not
 }
@@ -132,39 +136,41 @@ faults() {
 
 # roots: archive root's part: the manifest, the locks and the certificates.
 roots() {
-    place=/etc/nginx/$instance certbot=/etc/letsencrypt lineage=$instance-fab from=/
+    local place="/etc/nginx/$instance" certbot=/etc/letsencrypt lineage="$instance-fab"
     : >"$work/said"
     {
         (cd "$work" && ls manifest lock.txt locks/*.txt 2>/dev/null) | sort -r | sed "s,^,.$work/,"
         find "$place" -maxdepth 1 -type f \( -name '*.pem' -o -name '*.key' \) 2>/dev/null | sed 's,^,.,' \
             | grep -x "\\.$place/[A-Za-z0-9_-][A-Za-z0-9_.-]*"
-        [ ! -s "$certbot/renewal/$lineage.conf" ] || certbots
+        [ ! -s "$certbot/renewal/$lineage.conf" ] || certbots "$certbot" "$lineage"
     } | {
         tar -b1 -c --no-recursion --hard-dereference --owner=root:0 --group=root:0 -C / --transform "s,^\\.$work/,,S" \
             --transform "s,^\\.$place/,nginx/,S" --transform "s,^\\.$certbot/,letsencrypt/,S" \
             --verbatim-files-from -T - 2>>"$work/said" || [ $? = 1 ] || echo # no valid tar ends like that
     } | passed roots
-    heed $?
+    heed $? /
 }
 
-# certbots: print the paths that certbot needs to renew our certificate; its newest 100 versions.
+# certbots FOLDER LINEAGE: print the paths that certbot needs to renew our certificate; its newest
+# 100 versions.
 certbots() {
-    conf=$certbot/renewal/$lineage.conf
+    local certbot="$1" lineage="$2" conf="$1/renewal/$2.conf" as server kind
     as=$(sed -n 's/^account = \([0-9a-f]*\)$/\1/p' "$conf")
     server=$(sed -n 's,^server = https://\([A-Za-z0-9.:/_~-]*\)$,\1,p' "$conf")
     echo ".$conf"
     for kind in cert chain fullchain privkey; do
         find "$certbot/archive/$lineage" -type f 2>/dev/null | sed 's,^,.,' \
-            | grep -x "\\.$certbot/archive/$lineage/$kind[0-9]\{1,9\}\.pem" | sort -V | tail -n 100
+            | grep -x "\\.$certbot/archive/$lineage/${kind}[0-9]\{1,9\}\.pem" | sort -V | tail -n 100
     done
     for kind in meta private_key regr; do
         find "$certbot/accounts/${server%/}/${as:-none}/$kind.json" -type f 2>/dev/null | sed 's,^,.,'
     done
 }
 
-# lock VENV FILE: write the exact version of each package in a venv; one that came from no index
+# write_lock VENV FILE: write the exact version of each package in a venv; one that came from no index
 # cannot be installed from there again, and becomes a comment.
-lock() {
+write_lock() {
+    local word='[A-Za-z0-9_.+!-]*'
     as_them sh -c '
         for info in "$1"/lib/python3*/site-packages/*.dist-info; do
             [ -e "$info" ] || continue
@@ -173,7 +179,6 @@ lock() {
             printf "%s==%s\n" "${name%-*}" "${name##*-}"
         done' sh "$1" >"$work/look.theirs" 2>/dev/null </dev/null
     kept look
-    word='[A-Za-z0-9_.+!-]*'
     grep -a -x -e "\(# \)\{0,1\}[A-Za-z0-9]$word==${word}[A-Za-z0-9_.+!]" "$work/look" >"$work/lines" # drop other lines
     head -n "$packages" -- "$work/lines" >"$2"
     if [ "$(wc -l <"$work/lines")" -gt "$packages" ]; then
@@ -181,21 +186,22 @@ lock() {
     fi
 }
 
-# locks: write the lock of JupyterLab's venv, and of each kernel's venv.
-locks() {
+# write_locks: write the lock of JupyterLab's venv, and of each kernel's venv.
+write_locks() {
+    local kernel file room_left="$locked"
     mkdir -- "$work/locks"
-    lock "$venv" "$work/lock.txt"
+    write_lock "$venv" "$work/lock.txt"
     as_them ls -- "$project/.kernels" >"$work/look.theirs" 2>/dev/null </dev/null || true
     kept look
     grep -a -x '[A-Za-z0-9_-][A-Za-z0-9._-]\{0,199\}' "$work/look" >"$work/kernels"
     head -n "$kernels" -- "$work/kernels" | while read -r kernel && [ "$(left)" -gt 0 ]; do
         file=$work/locks/$kernel.txt
-        lock "$project/.kernels/$kernel" "$file"
-        locked=$((locked - $(stat -c %s -- "$file")))
-        [ "$locked" -gt 0 ] || { rm -- "$file" && break; }
+        write_lock "$project/.kernels/$kernel" "$file"
+        room_left=$((room_left - $(stat -c %s -- "$file")))
+        [ "$room_left" -gt 0 ] || { rm -- "$file" && break; }
     done
     in_time
-    if [ "$(ls -- "$work/locks" | wc -l)" -lt "$(wc -l <"$work/kernels")" ]; then
+    if [ "$(find "$work/locks" -name '*.txt' | wc -l)" -lt "$(wc -l <"$work/kernels")" ]; then
         echo "note: only the locks of the first kernels in $project/.kernels are included: there are too many" >>"$work/notes"
     fi
 }
@@ -209,16 +215,17 @@ manifest() {
 
 # small_parts: archive root's part, then the user's part without the notebooks.
 small_parts() {
-    locks
+    local code
+    write_locks
     manifest >"$work/manifest" && roots && theirs "$home/.jupyter" jupyter --exclude=./cookie_secret \
         && theirs "$home/.local/share/jupyter/kernels" kernels || return
     as_them test -f "$cookie" </dev/null >/dev/null 2>&1 || return 0
-    from=${cookie%/*} # browsers' sessions survive a restore
-    as_them tar -b1 -c --no-recursion -C "$from" --transform "s,.*,cookie_secret,S" "./${cookie##*/}" \
+    # browsers' sessions survive a restore
+    as_them tar -b1 -c --no-recursion -C "${cookie%/*}" --transform "s,.*,cookie_secret,S" "./${cookie##*/}" \
         </dev/null 2>"$work/said.theirs" | passed theirs cookie_secret some
     code=$?
     kept said
-    heed "$code"
+    heed "$code" "${cookie%/*}"
 }
 
 # write_archive: write the archive to the standard output. The lock is held while the small parts
@@ -245,6 +252,7 @@ compressed() {
 
 # judge: print the notes, and check that the backup is complete, or print why not.
 judge() {
+    local why
     sed -n '/^note: /p' "$work/heard" 2>/dev/null | sort -u -- - "$work/notes" 2>/dev/null | head -n 20
     if [ -s "$work/stopped" ]; then
         tail -n 3 -- "$work/stopped"
@@ -260,14 +268,14 @@ judge() {
 # stream: write the archive to the standard output, then the notes and a last line with the status,
 # the checksum and the size of the notes, by which the reader knows whether it is complete.
 stream() {
-    by=fab
+    local by=fab ended=0 sum='' told
     begin_backup
     mkfifo "$work/pipe"
     sha256sum <"$work/pipe" >"$work/sum" &
     summing=$!
     compressed | tee -- "$work/pipe"
     wait "$summing"
-    summing='' ended=0 sum=''
+    summing=
     told=$(judge) || ended=1
     read -r sum _ <"$work/sum" || ended=1
     told=$(printf '%s' "$told" | tail -c 8000; echo .) # the last line says why it failed
@@ -276,7 +284,7 @@ stream() {
 
 # store: write the archive to this server's folder, whole or not at all; then remove the oldest.
 store() {
-    by=${1:-fab}
+    local by="${1:-fab}" name sum
     begin_backup
     roots_folder
     [ -d "$folder" ] || mkdir -p -- "$folder"
@@ -308,7 +316,7 @@ roots_folder() {
 
 # archives: print the names of the archives here, the newest first.
 archives() {
-    (cd -- "$folder" 2>/dev/null && ls | grep -x "jupyterlab-$dated.tar.zst" | sort -r)
+    (cd -- "$folder" 2>/dev/null && find . -maxdepth 1 | sed -n "s,^\./\(jupyterlab-$dated\.tar\.zst\)$,\1,p" | sort -r)
 }
 dated='[0-9]\{4\}-[0-9][0-9]-[0-9][0-9]T[0-9]\{6\}Z'
 
@@ -319,7 +327,7 @@ sound() {
 
 # prune: keep the newest sound archives, `keep` of them, and remove older ones.
 prune() {
-    there=0
+    local there=0 name_of
     for name_of in $(archives); do
         if [ "$there" -ge "$keep" ]; then
             rm -f -- "$folder/$name_of" "$folder/$name_of.sha256"
@@ -338,6 +346,7 @@ show() {
 
 # list: print name, size, version of JupyterLab and soundness of each, then the timer's state.
 list() {
+    local name state version unit="$instance-backup"
     [ ! -e "$folder" ] || roots_folder
     for name in $(archives); do
         state=damaged
@@ -346,7 +355,6 @@ list() {
             | sed -n 's/^jupyterlab=//p' | head -n 1 | tr -cd 'A-Za-z0-9.+!-')
         printf 'archive|%s|%s|%s|%s\n' "$name" "$(stat -c %s -- "$folder/$name")" "$version" "$state"
     done
-    unit=$instance-backup
     [ -e "/etc/systemd/system/$unit.timer" ] || return 0
     printf 'timer|%s|%s|%s\n' \
         "$(systemctl show -p NextElapseUSecRealtime --value "$unit.timer")" \

@@ -5,30 +5,31 @@ export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 kept=/var/backups/$instance # replaced files; in `now` until the new ones are known to work
 lock=/run/jupyterlab-fab.lock
-turn=/run/jupyterlab-fab.turn # who holds the lock, or held it last, and whether that run finished
+turn_file=/run/jupyterlab-fab.turn # who holds the lock, or held it last, and whether that run finished
 told_late=0                  # how many late programs were reported so far
 lock_wait=600                # seconds to wait for another run, apt or dpkg
 
 # take_turn OPERATOR SEEN: take the lock, which the kernel releases however this run ends. SEEN is
 # what the turn file said when the server was read: if it differs now, another run came between.
-# `any` skips that check.
+# `any` skips that check. Sets for the whole run: before, unfinished, written, dated and run.
 take_turn() {
+    local holder code
     (umask 077; : >>"$lock") # a user who can open it can hold it
     exec 9>>"$lock"
     if ! flock -n 9; then
         sleep 0.3 # until the holder has written its name
-        holder=$(cat -- "$turn" 2>/dev/null)
+        holder=$(cat -- "$turn_file" 2>/dev/null)
         case $holder in *', done') holder='a backup' ;; esac
         printf 'note another run holds the lock: %s; waiting for it\n' "${holder:-somebody}"
         if ! flock -w "$lock_wait" 9; then
             printf 'held %s\n' "${holder:-somebody}"
             exit 1
         fi
-        [ "$2" = any ] || again
+        [ "$2" = any ] || read_again
     fi
-    [ /proc/self/fd/9 -ef "$lock" ] || again # an uninstall removed it meanwhile
-    before=$(cat -- "$turn" 2>/dev/null)
-    [ "$2" = any ] || [ "$before" = "$2" ] || again
+    [ /proc/self/fd/9 -ef "$lock" ] || read_again # an uninstall removed it meanwhile
+    before=$(cat -- "$turn_file" 2>/dev/null)
+    [ "$2" = any ] || [ "$before" = "$2" ] || read_again
     unfinished=yes # whether the last run did not finish
     case $before in
         *', done') unfinished= ;;
@@ -41,7 +42,7 @@ take_turn() {
             fi ;;
     esac
     written="$1, since $(date -u +'%F %T') UTC, process $$"
-    write_turn "$written"
+    write_turn "$written" || exit 1
     open_ledger
     dated=$kept/$(date +%Y-%m-%dT%H%M%S.%N)
     rm -rf /run/jupyterlab-fab.?????? # left by a killed run
@@ -55,14 +56,16 @@ take_turn() {
     if [ -e "$pending" ]; then
         echo 'note a restore was interrupted: this run completes it first; JupyterLab stays stopped until fab full'
         logged restore complete_restore
-        [ $? -eq 0 ] || { show_log restore; exit 1; }
-        [ "$2" = any ] || again
+        code=$? # an `||` after it would disable set -e
+        [ "$code" = 0 ] || { show_log restore; exit 1; }
+        [ "$2" = any ] || read_again
     fi
 }
 
 # confirm_user USER UID GROUP HOME: refuse values that the system's user database does not confirm.
 # They were read by the login user's own programs, so root does not rely on them.
 confirm_user() {
+    local entry
     entry=$(getent passwd "$1" | cut -d: -f1,3,6)
     if [ "$entry:$(id -gn -- "$1" 2>/dev/null)" != "$1:$2:$4:$3" ]; then
         printf 'refused the user ID, group or home that was read is not that of %s\n' "$1"
@@ -70,22 +73,22 @@ confirm_user() {
     fi
 }
 
-# again: end without a change, because another run came between: the caller must read again.
-again() {
+# read_again: end without a change, because another run came between: the caller must read again.
+read_again() {
     echo again
     exit 0
 }
 
 # write_turn TEXT: write down who holds the lock, for the next run and for the caller.
 write_turn() {
-    printf '%s\n' "$1" >"$turn.new" && mv -f -- "$turn.new" "$turn"
+    { printf '%s\n' "$1" >"$turn_file.new" && mv -f -- "$turn_file.new" "$turn_file"; } || return 1
     printf 'turn %s\n' "$1"
 }
 
 # --- steps ---------------------------------------------------------------------------------
 
-# run N: run a step and announce how it ended; a failure ends the script.
-run() {
+# run_step N: run a step and announce how it ended; a failure ends the script.
+run_step() {
     printf 'begin %s\n' "$1"
     logged "$1" "step_$1"
     ended "$1" $?
@@ -111,7 +114,7 @@ show_log() {
     [ ! -s "$run/own/late" ] || sed 's/^/| /' "$run/own/late"
 }
 
-# begin N: start a step in parallel with those that follow.
+# begin N: start a step in parallel with those that follow. Sets `beside` for `finish` and `ended`.
 begin() {
     printf 'begin %s\n' "$1"
     (umask 077; : >"$run/$1.log")
@@ -122,7 +125,7 @@ begin() {
 # finish: wait for the step that runs in parallel.
 finish() {
     [ -n "${beside:-}" ] || return 0
-    set -- $beside
+    set -- "${beside% *}" "${beside#* }"
     beside=
     wait "$2"
     ended "$1" $?
@@ -132,6 +135,7 @@ finish() {
 # that runs in parallel, and exit. STATUS 3 is a refusal that changed nothing, so the next run has
 # nothing to repair. The run also ends after two late programs: the user may delay them on purpose.
 ended() {
+    local late
     tell_notes "$1"
     printf 'end %s %s\n' "$1" "$2"
     if [ "$2" -ne 0 ]; then
@@ -169,6 +173,7 @@ tell_notes() {
 
 # stop_download PID: end a step that still downloads packages; wait for one that runs dpkg.
 stop_download() {
+    # shellcheck disable=SC2046 # a word for each child
     [ -e "$run/dpkg" ] || kill "$1" $(cat "/proc/$1/task/$1/children") 2>/dev/null
     wait "$1" 2>/dev/null
 }
@@ -186,7 +191,7 @@ settle() {
         printf 'note the replaced files are kept in %s\n' "$dated"
     fi
     write_turn "$written, done"
-    [ ! -e "$run/own/gone" ] || rm -f -- "$turn" "$lock" # after an uninstall
+    [ ! -e "$run/own/gone" ] || rm -f -- "$turn_file" "$lock" # after an uninstall
 }
 
 # settle_deed: end a single action or a refusal. A run that was unfinished before stays unfinished.

@@ -33,7 +33,7 @@ set_aside() {
 # copy_as OWNER PATH COPY: copy a link, or a file of at most 1 MB, as OWNER reads it within 10 s;
 # make no COPY of anything else, such as a pipe. The first line of OWNER's output says what it is.
 copy_as() {
-    local kind mode
+    local kind mode target
     kind='' mode=''
     rm -f -- "$3"
     (umask 077; ulimit -f 2000; longest=10; owner_does "$1" sh -c '
@@ -45,12 +45,15 @@ copy_as() {
             echo neither
         fi && printf .' sh "$2" </dev/null >"$3.read") || true
     # OWNER's process may still write to the file: use what is in it now
-    (umask 077; head -c 1000100 -- "$3.read" >"$3.told") && mv -fT -- "$3.told" "$3.read"
+    (umask 077; head -c 1000100 -- "$3.read" >"$3.told")
+    mv -fT -- "$3.told" "$3.read"
     read -r kind mode <"$3.read" || true
     case $mode in *[!0-7]* | ?????*) kind=refused ;; ????) mode=${mode#?} ;; esac # root's copy has no set-user-ID
     case $kind:$mode:$(tail -c 1 -- "$3.read" | tr -d '\000') in
-        link::.) ln -s -- "$(tail -n +2 -- "$3.read" | head -c -1)" "$3" ;;
-        file:[0-7]*:.) (umask 077; tail -n +2 -- "$3.read" | head -c -1 >"$3") ;;
+        link::.)
+            target=$({ read -r _ && head -c -1; } <"$3.read")
+            ln -s -- "$target" "$3" ;;
+        file:[0-7]*:.) (umask 077; { read -r _ && head -c -1; } <"$3.read" >"$3") ;;
         neither::.) note "$2 is not a file: no copy is kept" ;;
         *) kind=refused ;;
     esac
@@ -68,7 +71,7 @@ copy_as() {
 
 # put_copy COPY PATH: put back what was set aside; in a user's folder that user writes.
 put_copy() {
-    local hand new
+    local hand new what
     hand=$(whose "$2")
     new=$(dirname -- "$2")/.new.former
     if [ "$hand" = root ] || [ "$hand" = "$(id -un)" ]; then
@@ -76,14 +79,17 @@ put_copy() {
         cp -a -- "$1" "$new"
         mv -fT -- "$new" "$2"
     elif [ -L "$1" ]; then
-        owner_does "$hand" ln -sfnT -- "$(readlink -- "$1")" "$2" </dev/null
+        what=$(readlink -- "$1")
+        owner_does "$hand" ln -sfnT -- "$what" "$2" </dev/null
     else
-        put_as "$hand" "$2" "$(stat -c %a -- "$1")" <"$1"
+        what=$(stat -c %a -- "$1")
+        put_as "$hand" "$2" "$what" <"$1"
     fi
 }
 
 # put_back PATH...: undo this run's changes.
 put_back() {
+    local path
     for path; do
         if [ -e "$kept/now$path.absent" ]; then
             remove_theirs "$path"
@@ -100,6 +106,7 @@ put_back() {
 
 # accept PATH...: record that the present files work, so that no later run puts older ones back.
 accept() {
+    local path
     for path; do
         rm -f -- "$kept/now$path.absent"
         if [ -e "$kept/now$path" ] || [ -L "$kept/now$path" ]; then
@@ -160,9 +167,17 @@ put_rights() {
     elif ! owner_does "$2" sh -c '[ -f "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] && chgrp -- "$2" "$1" && chmod -- "$3" "$1"' \
         sh "$1" "$3" "$4" </dev/null; then
         copy_as "$2" "$1" "$run/own/theirs"
-        [ -f "$run/own/theirs" ] && [ ! -L "$run/own/theirs" ] || { echo "$1 is not a file: move it away"; return 1; }
+        refuse_no_file "$1"
         put_as "$2" "$1" "$4" <"$run/own/theirs"
         rm -f -- "$run/own/theirs"
+    fi
+}
+
+# refuse_no_file PATH: fail unless the copy of PATH that copy_as made for us is a file.
+refuse_no_file() {
+    if [ ! -f "$run/own/theirs" ] || [ -L "$run/own/theirs" ]; then
+        echo "$1 is not a file: move it away"
+        return 1
     fi
 }
 
@@ -173,7 +188,7 @@ touch_as() {
 
 # put_link PATH TARGET: create a symbolic link in a folder that root owns.
 put_link() {
-    local hand
+    local hand new
     keep "$1"
     hand=$(whose "$1")
     if [ "$hand" != root ] && [ "$hand" != "$(id -un)" ]; then
@@ -182,9 +197,8 @@ put_link() {
     fi
     clear_away "$1"
     new=$(dirname -- "$1")/.new.linked # without the dot Nginx would read it
-    trap 'rm -f -- "$new"' EXIT
     ln -s -- "$2" "$new"
-    mv -fT -- "$new" "$1"
+    mv -fT -- "$new" "$1" || { rm -f -- "$new"; return 1; }
 }
 
 # put_absent PATH: remove what is there, and keep a copy.
@@ -243,13 +257,17 @@ remove_as() {
 # trim_token PATH OWNER GROUP: remove the blanks that an editor has left.
 trim_token() {
     copy_as "$2" "$1" "$run/own/theirs"
-    [ -f "$run/own/theirs" ] && [ ! -L "$run/own/theirs" ] || { echo "$1 is not a file: move it away"; return 1; }
-    tr -d '[:space:]' <"$run/own/theirs" | put_file "$1" "$2" "$3" 0600
-    rm -f -- "$run/own/theirs"
+    refuse_no_file "$1"
+    (umask 077; tr -d '[:space:]' <"$run/own/theirs" >"$run/own/trimmed")
+    put_file "$1" "$2" "$3" 0600 <"$run/own/trimmed"
+    rm -f -- "$run/own/theirs" "$run/own/trimmed"
 }
 
 # put_token PATH OWNER GROUP: write 192 random bits that never leave this server.
 put_token() {
-    od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n' | put_file "$1" "$2" "$3" 0600
+    local token
+    token=$(od -An -v -N24 -tx1 /dev/urandom | tr -d ' \n')
+    [ "${#token}" = 48 ] || { echo 'no random bits: no token was written'; return 1; }
+    printf %s "$token" | put_file "$1" "$2" "$3" 0600
 }
 

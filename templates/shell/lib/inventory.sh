@@ -3,7 +3,7 @@
 # show_inventory PATH...: print the ledger; which of these paths fab wrote; the other JupyterLabs on
 # this server; what else uses Nginx, certbot and fail2ban; and what each package depends on.
 show_inventory() {
-    mine=/var/lib/$instance-fab
+    local mine="/var/lib/$instance-fab" other path site file
     [ ! -d "$mine" ] || echo ledger
     sed 's/^/made /' "$mine/made" 2>/dev/null
     sed -n 's/^\(.*\) installed$/present \1/p' "$mine/present" 2>/dev/null

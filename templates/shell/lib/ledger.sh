@@ -7,20 +7,26 @@ made=$ledger/made
 # `older` means that a version of fab without a ledger ran here before.
 open_ledger() {
     [ ! -e "$made" ] || return 0
+    local first=''
     mkdir -p -- "$ledger"
-    dpkg-query -W -f '${Package} ${db:Status-Status}\n' >"$ledger/present" || true
-    first=
+    # without the whole list more packages count as needed, and stay
+    if dpkg-query -W -f '${Package} ${db:Status-Status}\n' >"$ledger/present.new"; then
+        mv -f -- "$ledger/present.new" "$ledger/present"
+    else
+        rm -f -- "$ledger/present.new"
+    fi
     [ ! -e "/etc/systemd/system/$instance.service" ] || read -r first <"/etc/systemd/system/$instance.service" || true
-    case $first in
-        '# Written by `fab'*) echo older >"$made" ;;
-        *) : >"$made" ;;
-    esac
+    case $first in '# Written by `fab'*) echo older ;; esac >"$made.new" && mv -f -- "$made.new" "$made"
 }
 
 # record KIND VALUE: append an entry, once; refuse a value that is not one line.
 record() {
     plain "$2" || return 1
-    grep -qsxF -- "$1 $2" "$made" || printf '%s %s\n' "$1" "$2" >>"$made"
+    grep -qsxF -- "$1 $2" "$made" || printf '%s %s\n' "$1" "$2" >>"$made" || {
+        # the disk is full: an uninstall would remove what half of the path names
+        [ -z "$(tail -c 1 -- "$made")" ] || truncate -s "-$(tail -n 1 -- "$made" | wc -c)" -- "$made"
+        return 1
+    }
 }
 
 # ours PATH: check whether a path is recorded already.
@@ -40,6 +46,7 @@ intend() {
 # remember PATH: record a path before it is written. A file that fab did not write is copied, whole
 # or not at all, and an uninstall puts it back; an older version of our file is not put back.
 remember() {
+    local first=''
     plain "$1" || return 1
     if ours "$1"; then
         return 0
@@ -47,7 +54,6 @@ remember() {
         intend path "$1"
     else
         set_aside "$1" "$ledger/former$1"
-        first=
         if [ -f "$ledger/former$1" ] && [ ! -L "$ledger/former$1" ]; then
             read -r first <"$ledger/former$1" || true
         fi
@@ -64,8 +70,10 @@ remember() {
 
 # remember_rights PATH: record owner and permissions of a path that is not ours, before they change.
 remember_rights() {
+    local rights
     if ! ours "$1" && ! grep -qsF -- "rights $1|" "$made"; then
-        record rights "$1|$(stat -c '%a|%U:%G' -- "$1")"
+        rights=$(stat -c '%a|%U:%G' -- "$1")
+        record rights "$1|$rights"
     fi
 }
 
@@ -78,6 +86,7 @@ remember_unit() {
 
 # remember_index: record apt's package index and caches, if there are none yet.
 remember_index() {
+    local cache
     [ -n "$(ls -A /var/lib/apt/lists)" ] || record index /var/lib/apt/lists
     for cache in pkgcache.bin srcpkgcache.bin archives/lock archives/partial; do
         intend path "/var/cache/apt/$cache"

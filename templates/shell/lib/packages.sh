@@ -13,7 +13,8 @@ apt_now() {
 # apt_get ARG...: run apt-get; wait while another program holds its locks, and first complete what a
 # run left unfinished that was interrupted or had no disk space.
 apt_get() {
-    deadline=$(($(date +%s) + lock_wait)) repaired=
+    local deadline repaired=''
+    deadline=$(($(date +%s) + lock_wait))
     until apt_now "$@" 2>"$run/own/apt.err"; do
         cat -- "$run/own/apt.err" >&2
         case $repaired:$(cat -- "$run/own/apt.err") in
@@ -35,7 +36,7 @@ apt_get() {
 
 # install_packages RECOMMENDS NAME...: install in one transaction, with an index at most a day old.
 install_packages() {
-    recommends=$1
+    local recommends="$1"
     shift
     rm -f -- "$run/dpkg"
     write_packages_hook "$run/own/packages"
@@ -51,32 +52,34 @@ install_packages() {
     }
 }
 
-# remember_venv: record the venv, its installers' caches, and the files that JupyterLab and its
-# kernels write by themselves; not those that a person writes or chooses, such as settings.
+# remember_venv VENV HOME: record the venv, its installers' caches, and the files that JupyterLab and
+# its kernels write by themselves; not those that a person writes or chooses, such as settings.
 remember_venv() {
-    intend tree "$venv"
+    local own
+    intend tree "$1"
     for own in .cache/jupyterlab .cache/uv .cache/pip .local/share/jupyter/runtime .jupyter/lab/workspaces; do
-        intend tree "$home/$own"
+        intend tree "$2/$own"
     done
     for own in .jupyter/migrated .jupyter/jupyter_server_config.json .jupyter/cookie_secret \
         .local/share/jupyter/nbsignatures.db .local/share/jupyter/notebook_secret \
         .ipython/profile_default/startup/README .ipython/profile_default/history.sqlite \
         .ipython/profile_default/history.sqlite-journal; do
-        intend path "$home/$own"
+        intend path "$2/$own"
     done
     for own in db log pid security; do
-        intend tree "$home/.ipython/profile_default/$own"
+        intend tree "$2/.ipython/profile_default/$own"
     done
 }
 
-# fill_venv DIR USER HOME PYTHON REPAIR INSTALLER FLOORS RECORD REQUIREMENT...: create the venv if
+# fill_venv DIR USER HOME PYTHON REPAIR INSTALLER MINIMUMS RECORD REQUIREMENT...: create the venv if
 # needed, and install into it. .converged says how far the last run came: a venv that was never
 # finished is created again; one that a failed installer did not change keeps its record.
 fill_venv() {
-    venv=$1 account=$2 home=$3 python=$4 repair=$5 installer=$6 minimums=$7 record=$8
+    local venv="$1" account="$2" home="$3" python="$4" repair="$5" installer="$6" minimums="$7" record="$8" \
+        former now
     shift 8
     refuse_planted "$venv" "$account"
-    remember_venv
+    remember_venv "$venv" "$home"
     if [ "$repair" = anew ]; then
         slowly as_user "$account" "$home" rm -rf -- "$venv"
     fi
@@ -88,16 +91,18 @@ fill_venv() {
         as_user "$account" "$home" sh -c 'mkdir -p -- "$1" && echo filling >"$1/.converged"' sh "$venv"
         slowly as_user "$account" "$home" "$python" -m venv --without-pip -- "$venv"
     fi
-    there=$(looked "$account" distributions "$venv")
+    former=$(looked "$account" distributions "$venv")
     if ! slowly as_user "$account" "$home" python3 -I "$run/install.py" \
             "$venv" "$installer" "$repair" "$minimums" "$@"; then
-        if [ "$there" = "$(looked "$account" distributions "$venv")" ] \
+        if [ -n "$former" ] && [ "$former" = "$(looked "$account" distributions "$venv")" ] \
             && as_user "$account" "$home" mv -f -- "$venv/.converged.former" "$venv/.converged"; then
             return 3
         fi
         return 1
     fi
-    { printf '%s\n' "$record"; looked "$account" distributions "$venv" | sed 's/^/+/; s/-[^-]*$//'; } >"$run/own/record"
+    now=$(looked "$account" distributions "$venv")
+    [ -n "$now" ] || { echo "$venv has no packages that $account may read"; return 1; }
+    { printf '%s\n' "$record"; printf '%s\n' "$now" | sed 's/^/+/; s/-[^-]*$//'; } >"$run/own/record"
     as_user "$account" "$home" sh -c 'cat >"$1.new" && mv -f "$1.new" "$1" && rm -f "$1.former"' \
         sh "$venv/.converged" <"$run/own/record"
 }
@@ -105,7 +110,8 @@ fill_venv() {
 # fill_assets FOLDER VENV PREVIOUS USER HOME: compress the pages of VENV into FOLDER/assets, as
 # USER, for Nginx to read; those of PREVIOUS stay.
 fill_assets() {
-    assets=$1/assets stamp=$1/filled now=$(looked "$4" pages_of "$2")
+    local assets="$1/assets" stamp="$1/filled" now
+    now=$(looked "$4" pages_of "$2")
     if [ -z "$now" ]; then
         echo "$2 has no pages of JupyterLab that $4 may read"
         return 1
@@ -126,7 +132,7 @@ fill_assets() {
 # drop_packages VENV USER HOME LIST TEXT NAME...: uninstall, unless a package that stays needs one
 # of them; then write TEXT to LIST, the user's file of added packages.
 drop_packages() {
-    venv=$1 account=$2 home=$3 list=$4 text=$5
+    local venv="$1" account="$2" home="$3" list="$4" text="$5"
     shift 5
     drop_packages_alone "$venv" "$account" "$home" "$@"
     printf '%s\n' "$text" | put_file "$list" "$account" "$(id -gn -- "$account")" 0600
@@ -134,7 +140,7 @@ drop_packages() {
 
 # drop_packages_alone VENV USER HOME NAME...: uninstall, unless a package that stays needs one.
 drop_packages_alone() {
-    venv=$1 account=$2 home=$3
+    local venv="$1" account="$2" home="$3"
     shift 3
     slowly as_user "$account" "$home" "$venv/bin/python" "$run/needs.py" remove "$@"
 }
@@ -142,7 +148,7 @@ drop_packages_alone() {
 # drop_kernels USER FOLDER...: remove kernelspecs and venvs. The hidden file that marks a venv as
 # ours goes last, so that the next run recognizes what an interrupted run left.
 drop_kernels() {
-    account=$1
+    local account="$1" folder
     shift
     for folder; do
         slowly owner_does "$account" sh -c 'rm -rf -- "$1"/[!.]* && rm -rf -- "$1"' sh "$folder"

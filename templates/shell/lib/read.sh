@@ -13,7 +13,7 @@ most=8388608        # bytes that a program run as the user may print
 patience=60         # seconds that reading as the user may take
 
 # answer: begin an answer. This shell alone knows its mark, so that nothing that is read can begin a
-# section or end one.
+# section or end one. Sets `mark`.
 answer() {
     read -r mark </proc/sys/kernel/random/uuid
     printf '@%s\n' "$mark"
@@ -39,6 +39,7 @@ let_go() {
         tries=$((tries - 1))
         sleep 0.003
     done
+    # shellcheck disable=SC2046 # a word for each child
     [ ! -e "/proc/$1/exe" ] || kill "$1" $(cat "/proc/$1/task/$1/children") 2>/dev/null || true
 }
 
@@ -49,7 +50,7 @@ theirs() {
     section theirs
     mkfifo -m 0600 -- "$pipe"
     head -c "$most" <"$pipe" 2>/dev/null 8>&- 9>&- &
-    (cleanly ${detach:-} timeout -k 5 "$patience" runuser -u "$account" -- sh >"$pipe" 2>/dev/null 8>&- 9>&-)
+    (cleanly ${detach:+setsid -w} timeout -k 5 "$patience" runuser -u "$account" -- sh >"$pipe" 2>/dev/null 8>&- 9>&-)
     let_go "$!"
     rm -f -- "$pipe"
     echo
@@ -57,8 +58,10 @@ theirs() {
 
 # facts: print the user, the system and the state that earlier runs left.
 facts() {
+    local uid="${entry#*:*:}" root='' systemd='' turn='' free='' certificates='' restoring='' cluster='' \
+        certificate line blocks
+    # shellcheck source=/dev/null # the system's own file
     . /etc/os-release
-    uid=${entry#*:*:} root='' systemd='' turn='' free='' certificates='' restoring='' cluster=''
     [ "$me" != 0 ] || root=yes
     [ ! -d /run/systemd/system ] || systemd=yes
     [ ! -e /run/jupyterlab-fab.turn ] || read -r turn </run/jupyterlab-fab.turn
@@ -69,7 +72,7 @@ facts() {
     [ ! -f "/var/lib/$instance-fab/cluster" ] || while read -r line; do
         case $line in '#'*) ;; *) cluster=$cluster$line$tab ;; esac
     done <"/var/lib/$instance-fab/cluster"
-    blocks=$(stat -f -c '%a * %S' -- "$home" 2>/dev/null) && free=$(($blocks / 1048576))
+    blocks=$(stat -f -c '%a %S' -- "$home" 2>/dev/null) && free=$((${blocks% *} * ${blocks#* } / 1048576))
     printf '%s\n' "instance=$instance" "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
@@ -87,12 +90,13 @@ show_added() {
     [ ! -f "$1" ] || head -c "$largest" -- "$1" 2>/dev/null | grep -v '^#' || true
 }
 
-# look_at PATH...: ask stat about all of them at once, for show_path.
+# look_at PATH...: ask stat about all of them at once, for show_path. Sets `stats`.
 look_at() {
     stats=$nl$(stat -c '%n|%s|%F|%U|%G|%a' -- "$@" 2>/dev/null)$nl
 }
 
 # ask_systemd UNIT...: ask systemd about all of them at once, for show_service: a paragraph each.
+# Sets `units`.
 ask_systemd() {
     units=$nl$nl$(systemctl show --timestamp=us+utc \
         -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload \
@@ -165,6 +169,7 @@ show_served() {
 
 # show_welcome LINK: print `welcome` if it leads to the unchanged welcome page of Debian's Nginx.
 show_welcome() {
+    local page sum
     page=/etc/nginx/sites-available/default
     if [ ! -e /etc/nginx/nginx.conf ]; then
         echo fresh # Nginx is not installed yet, nor is the page
@@ -182,6 +187,7 @@ show_welcome() {
 # show_including PATTERN NAME: print whether a site includes PATTERN, which files have a server NAME
 # (both are regular expressions), and whether a file is unreadable.
 show_including() {
+    local file
     ! in_sites -q "^[^#]*include[[:space:]]+[\"']?$1[\"']?[[:space:]]*;" || echo includes
     in_sites -l "^[^#]*server_name[[:space:]]([^;#]*[[:space:]])?$2[[:space:];]" | while read -r file; do
         printf 'names %s\n' "$(readlink -f -- "$file")"
@@ -197,6 +203,7 @@ in_sites() {
 }
 
 # ask_dpkg NAME...: ask dpkg for the status and version of all of them at once, for show_packages.
+# Sets `packages`.
 ask_dpkg() {
     packages=$(dpkg-query -W -f '${Package}|${db:Status-Status}|${Version}\n' -- "$@" 2>/dev/null)
 }
@@ -221,6 +228,7 @@ show_venv() {
 
 # distributions DIR: print NAME-VERSION of each distribution in a venv, if it has that form.
 distributions() {
+    local info
     for info in "$1"/lib/py*3*/site-packages/*.dist-info; do
         info=${info##*/}
         info=${info%.dist-info}
@@ -237,6 +245,7 @@ pages_of() {
 
 # show_assets FOLDER VENV: print `fresh` if Nginx has the pages of this venv as it is now.
 show_assets() {
+    local now
     now=$(pages_of "$2")
     [ -d "$1/assets" ] && [ -n "$now" ] && [ "$(cat -- "$1/filled" 2>/dev/null)" = "$now" ] \
         && echo fresh || echo stale
@@ -274,6 +283,7 @@ show_ipykernel() {
 # show_kernels SPECS VENVS: print the kernelspecs that fab wrote, each as its folder and the name in
 # it, and the venvs that fab created.
 show_kernels() {
+    local spec name record
     for spec in "$1"/*/kernel.json; do
         name=${spec%/kernel.json}
         name=${name##*/}
@@ -290,6 +300,7 @@ show_kernels() {
 
 # show_service UNIT PATH...: print its state and start, and when each of its files was written.
 show_service() {
+    local above below
     case ${units:-} in *"${nl}Id=$1$nl"*) ;; *) ask_systemd "$1" ;; esac
     above=${units%%"${nl}Id=$1$nl"*} below=${units#*"${nl}Id=$1$nl"}
     printf '%s\n' "${above##*"$nl$nl"}" "${below%%"$nl$nl"*}"
@@ -310,6 +321,7 @@ show_listener() {
 
 # show_disk FOLDER: print free bytes, all bytes and mount point of its disk, or of the home's.
 show_disk() {
+    local folder
     for folder in "$1" "$home"; do
         [ -e "$folder" ] || continue
         df -B1 --output=avail,size,target -- "$folder" 2>/dev/null | sed -n 2p
@@ -325,7 +337,7 @@ show_live() {
 # would_install RECOMMENDS NAME...: print `package version` of all that apt would install; nothing
 # without an index.
 would_install() {
-    recommends=$1
+    local recommends="$1"
     shift
     apt-get -s -o Debug::NoLocking=1 -o Dir::Log::Planner=/dev/null \
         -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
@@ -349,11 +361,12 @@ show_python() {
 # show_seat HOST VENV: print what this host offers a cluster: memory, processors, its address on the
 # way to HOST, and the Python of VENV, or else Debian's.
 show_seat() {
+    local there route python memory
     there=$(getent ahosts -- "$1" 2>/dev/null | head -n 1)
     route=$(ip -o route get "${there%% *}" 2>/dev/null)
     case $route in *' src '*) route=${route#* src } ;; *) route= ;; esac
     python=$("$2/bin/python" -Ic 'import platform; print(platform.python_version())' 2>/dev/null || show_python)
     memory=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)
     printf '%s\n' "name=$(uname -n)" "machine=$(cat /etc/machine-id 2>/dev/null)" "processors=$(nproc)" \
-        "memory=$(($memory / 1024))" "python=$(one_line "$python")" "address=${route%% *}"
+        "memory=$((memory / 1024))" "python=$(one_line "$python")" "address=${route%% *}"
 }

@@ -3,6 +3,7 @@ incoming=/var/backups/$instance/incoming # backups from the operator's machine, 
 pending=/var/lib/$instance-fab/restoring # the restore that has begun; the next run completes it
 
 # receive SIZE SUM NAME <bytes: store a backup that the operator sends, whole or not at all.
+# The trap needs `part` when this function has ended.
 receive() {
     umask 077
     mkdir -p -- "$incoming"
@@ -28,6 +29,7 @@ room_under() {
 }
 
 # check_backup FILE SERVER: check a backup before anything changes; remove a sent one if refused.
+# The trap needs `archive` and `well` when this function has ended.
 check_backup() {
     archive=$1 well=''
     trap '[ -n "$well" ] || { forget "$archive"; exit 3; }' EXIT
@@ -61,6 +63,7 @@ check_archive() {
 
 # refuse_no_room SIZE FOLDER: fail unless SIZE bytes are free beside the present files.
 refuse_no_room() {
+    local free
     free=$(room_under "$2")
     if [ "$free" -le "$1" ]; then
         echo "refused: No space left on device: $1 bytes are needed under $2, and $free are free"
@@ -83,6 +86,7 @@ mover() {
 # find_place PROJECT: set `project` to where PROJECT leads, and `by` to who may rename there. Root
 # follows the settings' path and the links that root owns; only the user follows a user's link.
 find_place() {
+    local parent
     walk "$1" through || { echo "refused: too many symbolic links at $1"; return 1; }
     if [ "$way_hand" = root ] && [ -z "$way_shared" ]; then
         project=$way_true
@@ -91,7 +95,8 @@ find_place() {
         return 0
     fi
     (ulimit -f 16; owner_does "$account" readlink -m -- "$1" >"$run/own/leads" </dev/null) || return
-    project=$(head -c 8192 -- "$run/own/leads" && echo .) && project=${project%??} by=$account
+    project=$(head -c 8192 -- "$run/own/leads" && echo .) || return
+    project=${project%??} by=$account
     plain "$project" || return
     parent=$(dirname -- "$project")
     until owner_does "$account" test -d "$parent" || [ "$parent" = / ]; do parent=$(dirname -- "$parent"); done
@@ -117,7 +122,9 @@ clear_stage() {
 }
 
 # unpack_archive FILE ACCOUNT HOME PROJECT: unpack a backup as the user, beside the present files.
+# The trap needs the variables that are not local when this function has ended.
 unpack_archive() {
+    local block size parent
     archive=$1 account=$2 home=$3 well='' project='' by='' at_home=''
     trap '[ -n "$well" ] || { forget "$archive"; clear_stages; exit 3; }' EXIT
     read -r block size <"$run/own/found"
@@ -144,8 +151,8 @@ unpack_archive() {
     fi
     stage "$home/.jupyterlab.restoring" "$at_home"
     stage "$project.restoring" "$by"
-    unpack "$1" "$home/.jupyterlab.restoring" --exclude=project
-    unpack "$1" "$project.restoring" project
+    unpack "$1" "$block" "$home/.jupyterlab.restoring" --exclude=project
+    unpack "$1" "$block" "$project.restoring" project
     owner_does "$account" chmod u+rwx -- "$project.restoring/project"
     printf '%s\n' "$project" "$by" >"$run/own/place" # its links may change until then
     well=yes
@@ -157,19 +164,23 @@ clear_stages() {
     [ -z "$by" ] || clear_stage "$project.restoring" "$by"
 }
 
-# unpack FILE FOLDER OPTION...: unpack the user's part; their processes never get root's part.
+# unpack FILE BLOCK FOLDER OPTION...: unpack the user's part, which begins at BLOCK, whole or fail;
+# their processes never get root's part.
 unpack() {
-    from=$1 into=$2
-    local longest=21600
-    shift 2
-    timeout "$longest" zstd -dcq -- "$from" | timeout "$longest" tail -c "+$((block * 512 + 1))" \
+    local from="$1" begins="$(($2 * 512 + 1))" into="$3" longest=21600
+    shift 3
+    : >"$run/own/whole"
+    { timeout "$longest" zstd -dcq -- "$from" && echo zstd >>"$run/own/whole"; } \
+        | { timeout "$longest" tail -c "+$begins" && echo tail >>"$run/own/whole"; } \
         | owner_does "$account" tar -x -p --no-same-owner --anchored -C "$into" "$@"
+    [ "$(wc -l <"$run/own/whole")" = 2 ] || { echo "$from could not be read to its end"; return 1; }
 }
 
 # place_archive FILE ACCOUNT HOME PROJECT COOKIE: put an unpacked backup in place. All that this
 # needs is written down first, root's part in root's own folder: if this run is killed, the next one
 # completes it.
 place_archive() {
+    local project by path
     { read -r project; read -r by; } <"$run/own/place"
     for path in "$4" "$3/.jupyter" "$3/.local/share/jupyter/kernels" \
         "$3/.jupyter/jupyterlab_token" "$3/.jupyter/jupyter_server_config.json" \
@@ -187,39 +198,40 @@ place_archive() {
 
 # complete_restore: put in place what is not yet; what is already in place stays.
 complete_restore() {
+    local file account home project cookie stamp by unpacked unit rebuilt='' inner
     { read -r file; read -r account; read -r home; read -r project; read -r cookie; read -r stamp; read -r by; } <"$pending"
-    stage=$home/.jupyterlab.restoring
+    unpacked=$home/.jupyterlab.restoring
     for unit in "$instance.socket" "$instance.service"; do # what it writes now would be lost
         systemctl stop -- "$unit" 2>/dev/null || true
     done
-    exchange "$project.restoring/project" "$project" "$by"
-    rebuilt=
+    exchange "$project.restoring/project" "$project" "$by" "$stamp"
     for inner in .venvs .kernels venv; do # not in a backup; `venv` may be a link into .venvs
         if [ ! -e "$project/$inner" ] && [ ! -L "$project/$inner" ] && [ -e "$project.before-$stamp/$inner" ]; then
             slowly owner_does "$account" mv -T -- "$project.before-$stamp/$inner" "$project/$inner" || rebuilt=$inner
         fi
     done
     [ -z "$rebuilt" ] || note "$account may not move $rebuilt: it is created again"
-    exchange "$stage/jupyter" "$home/.jupyter" "$account"
-    exchange "$stage/kernels" "$home/.local/share/jupyter/kernels" "$account"
-    if [ -e "$stage/cookie_secret" ]; then
-        slowly owner_does "$account" sh -c 'umask 077; mkdir -p -- "${2%/*}" && mv -fT -- "$1" "$2"' sh "$stage/cookie_secret" "$cookie"
+    exchange "$unpacked/jupyter" "$home/.jupyter" "$account" "$stamp"
+    exchange "$unpacked/kernels" "$home/.local/share/jupyter/kernels" "$account" "$stamp"
+    if [ -e "$unpacked/cookie_secret" ]; then
+        slowly owner_does "$account" sh -c 'umask 077; mkdir -p -- "${2%/*}" && mv -fT -- "$1" "$2"' sh "$unpacked/cookie_secret" "$cookie"
     fi
     [ ! -d "$ledger/restored" ] || place_ours "$ledger/restored"
     rm -rf -- "$ledger/restored"
-    clear_stage "$stage" "$(mover "$home")"
+    clear_stage "$unpacked" "$(mover "$home")"
     clear_stage "$project.restoring" "$by"
     rm -f -- "$pending"
     forget "$file"
 }
 
-# exchange NEW PATH WHO: put NEW in the place of PATH, and keep the former PATH beside it.
+# exchange NEW PATH WHO STAMP: put NEW in the place of PATH, and keep the former PATH beside it.
 exchange() {
+    local folder former
     [ -e "$1" ] || return 0
     folder=$(dirname -- "$2")
     [ -d "$folder" ] || owner_does "$account" mkdir -p -m 0700 -- "$folder"
     if [ -e "$2" ] || [ -L "$2" ]; then
-        former=$2.before-$stamp
+        former=$2.before-$4
         while [ -e "$former" ]; do former=$former+; done
         slowly owner_does "$3" mv -T -- "$2" "$former"
         note "the former $2 is kept as $former"
@@ -229,8 +241,12 @@ exchange() {
 
 # place_ours FOLDER: put certificates and certbot's files in place.
 place_ours() {
-    lineage=/etc/letsencrypt/archive/$instance-fab live=/etc/letsencrypt/live/$instance-fab
-    (cd -- "$1" && find nginx letsencrypt -type f 2>/dev/null | sort) >"$run/own/ours" || true # .key before .pem
+    local lineage="/etc/letsencrypt/archive/$instance-fab" live="/etc/letsencrypt/live/$instance-fab" \
+        part name path mask newest kind
+    for part in nginx letsencrypt; do
+        [ ! -d "$1/$part" ] || (cd -- "$1" && find "$part" -type f)
+    done >"$run/own/ours"
+    sort -o "$run/own/ours" "$run/own/ours" # .key before .pem
     while read -r name; do
         case $name in
             nginx/*) path=/etc/nginx/$instance/${name##*/} mask=022 ;;
@@ -244,7 +260,7 @@ place_ours() {
         esac
     done <"$run/own/ours"
     [ -d "$1/letsencrypt/archive/$instance-fab" ] || return 0
-    newest=$(ls -- "$1/letsencrypt/archive/$instance-fab" | sed -n 's/^cert\([0-9]*\)\.pem$/\1/p' | sort -n | tail -n 1)
+    newest=$(find "$1/letsencrypt/archive/$instance-fab" | sed -n 's,.*/cert\([0-9]*\)\.pem$,\1,p' | sort -n | tail -n 1)
     (umask 077; mkdir -p -- "$live")
     for kind in cert chain fullchain privkey; do
         [ ! -e "$lineage/$kind$newest.pem" ] || put_link "$live/$kind.pem" "../../archive/$instance-fab/$kind$newest.pem"

@@ -10,9 +10,8 @@ enable_unit() {
 # start_service UNIT FILE TARGET SECONDS [SOCKET ITS-FILE]: check the unit, start it, wait until it
 # answers at TARGET. With a SOCKET, only that is enabled, and the first request starts the unit.
 start_service() {
-    unit=$1 file=$2 target=$3 seconds=$4
+    local unit="$1" file="$2" target="$3" seconds="$4" socket="${5:-}"
     shift 4
-    socket=${1:-}
     [ -z "$socket" ] || shift
     if ! systemd-analyze verify -- "$file" "$@"; then
         put_back "$file" "$@"
@@ -41,7 +40,7 @@ start_service() {
 # start_member UNIT FILE ADDRESS PORT SECONDS TREE...: check the unit, start it, and wait until it
 # listens; it creates each TREE itself.
 start_member() {
-    unit=$1 file=$2 address=$3 port=$4 tries=$(($5 * 5))
+    local unit="$1" file="$2" address="$3" port="$4" tries="$(($5 * 5))" own
     shift 5
     for own; do intend tree "$own"; done
     if ! systemd-analyze verify -- "$file"; then
@@ -67,6 +66,7 @@ start_member() {
 
 # refuse_python VERSION: fail unless Debian's Python has this version.
 refuse_python() {
+    local there
     there=$(show_python)
     [ "$there" = "$1" ] && return 0
     echo "Python ${there:-none} is not the cluster's version, $1"
@@ -80,6 +80,7 @@ retire() {
 
 # stop_units UNIT...: stop and disable the units that exist; first those that could start others.
 stop_units() {
+    local kind unit
     for kind in timer socket path service; do
         for unit; do
             case $unit in
@@ -91,6 +92,7 @@ stop_units() {
 
 # reload_nginx PATH...: reload Nginx if it accepts the new files; else put the former ones back.
 reload_nginx() {
+    local master old
     if ! nginx -t; then
         put_back "$@"
         return 1
@@ -100,13 +102,14 @@ reload_nginx() {
     old=$(cat "/proc/$master/task/$master/children" 2>/dev/null) || old=
     systemctl reload-or-restart nginx
     accept "$@"
+    # shellcheck disable=SC2086 # a word for each worker
     wait_retired $old
 }
 
 # obtain_certificate DOMAIN EMAIL SERVER WEBROOT HOOK: obtain a certificate from an ACME server,
 # unless certbot has a valid one, and give it to Nginx by HOOK. If that fails, the former one stays.
 obtain_certificate() {
-    certbot=/etc/letsencrypt lineage=$instance-fab contact="--email=$2" force=
+    local certbot=/etc/letsencrypt lineage="$instance-fab" contact="--email=$2" force='' tries=12 own
     intend tree $certbot/accounts
     for own in archive csr keys live live/README renewal renewal-hooks/deploy renewal-hooks/post \
         renewal-hooks/pre; do
@@ -117,10 +120,10 @@ obtain_certificate() {
     if [ ! -s "$certbot/renewal/$lineage.conf" ]; then # left by a killed first run
         rm -rf "$certbot/renewal/$lineage.conf" "$certbot/live/$lineage" "$certbot/archive/$lineage"
     elif ! grep -qxF "server = $3" "$certbot/renewal/$lineage.conf"; then
-        force='--force-renewal --break-my-certs' # a test server's certificate may replace a valid one, too
+        force=yes # a test server's certificate may replace a valid one, too
     fi
-    tries=12
-    until certbot certonly --non-interactive --agree-tos "$contact" --server="$3" $force \
+    until certbot certonly --non-interactive --agree-tos "$contact" --server="$3" \
+        ${force:+--force-renewal --break-my-certs} \
         --webroot --webroot-path="$4" --cert-name="$lineage" --domain="$1" --key-type=ecdsa \
         --renew-with-new-domains --keep-until-expiring --deploy-hook="$5" >"$run/own/certbot" 2>&1; do
         tries=$((tries - 1))
@@ -138,10 +141,10 @@ obtain_certificate() {
 
 # restart_fail2ban JAIL LOG: restart fail2ban, and wait until the jail is active.
 restart_fail2ban() {
+    local tries=100
     [ -e "$2" ] || install -o www-data -g adm -m 0640 /dev/null "$2" # Nginx had no request yet
     enable_unit fail2ban.service
     systemctl restart fail2ban
-    tries=100
     until fail2ban-client status "$1" >/dev/null 2>&1; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ]; then
@@ -162,6 +165,7 @@ start_timer() {
 
 # wait_retired PID...: wait until Nginx's former workers take no requests: a reload returns earlier.
 wait_retired() {
+    local worker tries
     for worker; do
         tries=100
         while [ "$tries" -gt 0 ] && [ -e "/proc/$worker" ] \
@@ -174,6 +178,7 @@ wait_retired() {
 
 # refuse_port PORT UNIT: name the program that listens there and fail, unless it is the unit's own.
 refuse_port() {
+    local inode fd pid
     inode=$(awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print $10; exit }' \
         /proc/net/tcp /proc/net/tcp6)
     [ -n "$inode" ] || return 0 # free meanwhile

@@ -32,7 +32,7 @@ take_away() {
 # hand_on NAME <entries of our ledger: add to the ledger of another JupyterLab here what it needs,
 # too; the last one that is uninstalled removes it.
 hand_on() {
-    heir=/var/lib/$1-fab
+    local heir="/var/lib/$1-fab" entry path
     while read -r entry; do
         grep -qsxF -- "$entry" "$heir/made" || printf '%s\n' "$entry" >>"$heir/made"
         path=${entry#replaced }
@@ -81,10 +81,10 @@ delete_lineage() {
 
 # reload_others: reload systemd and Nginx without JupyterLab.
 reload_others() {
+    local page=/etc/nginx/sites-enabled/default
     systemctl daemon-reload
     systemctl reset-failed "$instance.*" "$instance-backup.*" 2>/dev/null || true
     if systemctl is-active -q nginx; then
-        page=/etc/nginx/sites-enabled/default
         if ! nginx -t -q 2>/dev/null && grep -qsxF "replaced $page" "$made"; then
             rm -f -- "$page"
             note "Debian's welcome page stays out of sites-enabled, where it would conflict with other sites"
@@ -107,13 +107,15 @@ give_unit() {
 
 # remove_packages NAME...: remove those that are installed, and no other package.
 remove_packages() {
-    recommends=false
+    local recommends=false unwanted name
     : >"$run/own/packages" # nothing is installed here
     dpkg --force-confdef --force-confold --configure -a || true # complete an interrupted run
+    # shellcheck disable=SC2046 # a word for each package
     set -- $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' -- "$@" 2>/dev/null \
         | sed -n '/^\(not-installed\|config-files\) /!s/^[^ ]* //p')
     [ "$#" -gt 0 ] || return 0
-    unwanted=$(apt-get -s -o APT::Get::AutomaticRemove=false remove -- "$@" | sed -n 's/^\(Remv\|Inst\) \([^ ]*\).*/\2/p')
+    apt_get -s -o APT::Get::AutomaticRemove=false remove -- "$@" >"$run/own/would"
+    unwanted=$(sed -n 's/^\(Remv\|Inst\) \([^ ]*\).*/\2/p' "$run/own/would")
     for name in $unwanted; do
         case " $* " in
             *" $name "*) ;;
@@ -135,6 +137,7 @@ clear_index() {
 
 # clear_downloads NAME...: remove the downloaded files of these packages.
 clear_downloads() {
+    local name
     for name; do
         rm -f -- "/var/cache/apt/archives/${name}_"*.deb
     done
@@ -142,16 +145,18 @@ clear_downloads() {
 
 # clear_backups PATH...: remove kept versions of our files and of these paths, and no others.
 clear_backups() {
+    local folder
     [ -d "$kept" ] || return 0
     sed -n 's/^\(path\|tree\|replaced\) //p' "$made" >"$run/own/ours"
     printf '%s\n' "$@" >>"$run/own/ours"
     for folder in "$kept"/*/; do
         folder=${folder%/}
-        if find "$folder" ! -type d ! -name '*.absent' ! -name '*.part' | sed "s|^$folder\(/since\)\{0,1\}||" \
-            | grep -qvxF -f "$run/own/ours"; then
-            note "$folder stays: it has other files than former versions of those that fab wrote"
-        else
+        find "$folder" ! -type d ! -name '*.absent' ! -name '*.part' >"$run/own/kept"
+        sed -i "s|^$folder\(/since\)\{0,1\}||" "$run/own/kept"
+        if awk 'FNR == NR { ours[$0]; next } !($0 in ours) { exit 1 }' "$run/own/ours" "$run/own/kept"; then
             rm -rf -- "$folder"
+        else
+            note "$folder stays: it has other files than former versions of those that fab wrote"
         fi
     done
     rmdir --ignore-fail-on-non-empty -- "$kept"

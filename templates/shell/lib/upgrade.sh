@@ -13,10 +13,11 @@ clear_venvs() {
         done' sh "$2"
 }
 
-# or_clear USER PROJECT: remove what this step built if it fails.
+# or_clear USER PROJECT: remove what this step built if it fails. The trap needs `builder` and `place`
+# when this function has ended.
 or_clear() {
-    whose=$1 where=$2
-    trap 'code=$?; [ "$code" = 0 ] || { clear_venvs "$whose" "$where"; exit 3; }' EXIT
+    builder=$1 place=$2
+    trap '[ "$?" = 0 ] || { clear_venvs "$builder" "$place"; exit 3; }' EXIT
 }
 
 # same_disk USER PROJECT: fail unless .venvs is on the project's disk, as an exchange requires.
@@ -30,7 +31,7 @@ same_disk() {
 
 # check_venv VENV USER HOME CONFIG SECONDS NAME...: test a new venv: import, start and compute.
 check_venv() {
-    venv=$1 account=$2 home=$3
+    local venv="$1" account="$2" home="$3"
     shift 3
     slowly as_user "$account" "$home" "$venv/bin/python" "$run/check.py" "$run/kernel.py" "$@"
 }
@@ -38,7 +39,7 @@ check_venv() {
 # swap_venv USER PROJECT NEW START...: serve from NEW, and keep the former venv as `previous`. If
 # the service does not START, serve from the former venv again and remove NEW.
 swap_venv() {
-    account=$1 project=$2 new=$3
+    local account="$1" project="$2" new="$3"
     shift 3
     owner_does "$account" sh -c '
         cd -- "$1/.venvs"
@@ -58,7 +59,7 @@ swap_venv() {
 
 # roll_back USER PROJECT START...: serve from `previous`, which the current venv becomes.
 roll_back() {
-    account=$1 project=$2
+    local account="$1" project="$2"
     shift 2
     exchange_venvs "$account" "$project"
     # newer than the service: if this run is interrupted here, the next one restarts it
@@ -69,7 +70,7 @@ roll_back() {
     return_to "the previous venv" "$@"
 }
 
-# attempt START...: run START under `set -e`, which `if` and `||` disable; put its status in `code`.
+# attempt START...: run START under `set -e`, which `if` and `||` disable; set `code` to its status.
 attempt() {
     set +e
     (set -e; "$@")
@@ -79,7 +80,7 @@ attempt() {
 
 # return_to WHAT START...: start the service again, because JupyterLab did not start from WHAT.
 return_to() {
-    what=$1
+    local what="$1"
     shift
     attempt "$@"
     if [ "$code" != 0 ]; then

@@ -7,22 +7,22 @@ doing_in=/      # the folder in which they run
 
 # A user's program could type into root's terminal as if the operator did (TIOCSTI): take it away.
 detach=
-if { true </dev/tty; } 2>/dev/null; then detach='setsid -w'; fi
+if { true </dev/tty; } 2>/dev/null; then detach=yes; fi
 
 # owner_does OWNER COMMAND...: run COMMAND as OWNER for at most `longest` seconds, without root's
 # environment and terminal, and without the locks of this run, which a child could hold for ever. It
 # ends when root's shell is killed, because the next run does not wait for it. OWNER is a number if
 # the user no longer exists.
 owner_does() {
-    local owner="$1" code=0 may="$longest" spent=0 begun='' ended='' become=''
+    local owner="$1" what="$2" code=0 may="$longest" spent=0 begun='' ended=''
     shift
     if [ "$owner" = "$(id -un)" ]; then
         (cd "$doing_in" && "$@")
         return
     fi
     case $owner in
-        *[!0-9]*) become="runuser -u $owner --" ;;
-        *) become="setpriv --reuid=$owner --regid=65534 --clear-groups --" ;;
+        *[!0-9]*) set -- runuser -u "$owner" -- "$@" ;;
+        *) set -- setpriv --reuid="$owner" --regid=65534 --clear-groups -- "$@" ;;
     esac
     if [ "$may" -lt "$altogether" ]; then # a restore has a limit of its own
         [ ! -s "${run:-}/own/spent" ] || read -r spent <"$run/own/spent"
@@ -34,13 +34,13 @@ owner_does() {
     fi
     read -r begun _ </proc/uptime
     (cd "$doing_in" && cleanly "HOME=${HOME:-/}" "USER=$owner" "LOGNAME=$owner" \
-        $detach setpriv --pdeathsig TERM timeout -k 10 "$may" $become "$@" 8>&- 9>&-; exit) || code=$?
+        ${detach:+setsid -w} setpriv --pdeathsig TERM timeout -k 10 "$may" "$@" 8>&- 9>&-; exit) || code=$?
     read -r ended _ </proc/uptime
     ended=$((${ended%%.*} - ${begun%%.*}))
     if [ "$ended" -gt 0 ] && [ "$longest" -lt "$altogether" ] && [ -d "${run:-}/own" ]; then
         (umask 077; echo "$((spent + ended))" >"$run/own/spent")
     fi
-    [ "$ended" -lt "$may" ] || is_late "$1, run as $owner, did not end within $may s: on the server, ps -fu $owner shows what blocks it"
+    [ "$ended" -lt "$may" ] || is_late "$what, run as $owner, did not end within $may s: on the server, ps -fu $owner shows what blocks it"
     return "$code"
 }
 
@@ -57,7 +57,7 @@ slowly() {
 
 # as_user USER HOME COMMAND...: run COMMAND as owner_does does, with the user's HOME.
 as_user() {
-    account=$1 home=$2
+    local account="$1" home="$2"
     shift 2
     (
         export HOME="$home" USER="$account" LOGNAME="$account"

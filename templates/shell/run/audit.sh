@@ -47,13 +47,14 @@ shown() {
     openssl s_client "$@" -connect "127.0.0.1:$port" -servername "$domain" </dev/null 2>/dev/null
 }
 
-# owner COMMAND...: run COMMAND as JupyterLab's user, for a limited time.
-owner() {
+# as_owner COMMAND...: run COMMAND as JupyterLab's user, for a limited time.
+as_owner() {
     hear "$account" "$@" </dev/null
 }
 
 # sockets: print the TCP ports at which JupyterLab's user listens, each with its inode.
 sockets() {
+    local place inode
     awk -v own="$(id -u -- "$account")" '$4 == "0A" && $8 == own { print $2, $10 }' \
         /proc/net/tcp /proc/net/tcp6 \
         | while read -r place inode; do printf '%d %s\n' "0x${place##*:}" "$inode"; done | sort -u
@@ -67,8 +68,9 @@ shown_most=20
 
 # program INODE: print the command line of the process that has this socket.
 program() {
-    owner find /proc -maxdepth 3 -path '/proc/[0-9]*/fd/*' -lname "socket:\[$1\]" 2>/dev/null | head -n 1 \
-        | sed 's,/fd/.*,/cmdline,' | while read -r file; do owner head -c 400 -- "$file" | tr '\0' ' '; done
+    local file
+    as_owner find /proc -maxdepth 3 -path '/proc/[0-9]*/fd/*' -lname "socket:\[$1\]" 2>/dev/null | head -n 1 \
+        | sed 's,/fd/.*,/cmdline,' | while read -r file; do as_owner head -c 400 -- "$file" | tr '\0' ' '; done
 }
 
 # header_of TOKEN: write the header that logs in to a file; ours has no control characters.
@@ -144,21 +146,22 @@ fi
 
 # Start a kernel with the token that the server itself keeps for its user. It is read as that user,
 # because a link in their folders could lead root elsewhere.
-token=$(owner head -c 65536 -- "$runtime/jpserver-$pid.json" 2>/dev/null \
+token=$(as_owner head -c 65536 -- "$runtime/jpserver-$pid.json" 2>/dev/null \
     | sed -n 's/.*"token": "\([^"]*\)".*/\1/p')
 header_of "$token"
 if [ "$(ask -H "@$work/token" -X POST "$site/api/kernels")" = 201 ]; then
     kernel=$(sed -n 's/.*"id": *"\([0-9a-f-]*\)".*/\1/p' "$work/body")
     # On a busy server it may take long until it listens; a kernel that uses files has no such port.
-    publishes=$(owner head -c 4096 -- "$runtime/kernel-$kernel.json" \
+    publishes=$(as_owner head -c 4096 -- "$runtime/kernel-$kernel.json" \
         | sed -n 's/.*"iopub_port": *\([0-9]\{4,5\}\),.*/\1/p')
-    patience=20
+    tries=20
     sleep 2
-    until [ -z "$publishes" ] || [ "$patience" = 0 ] \
+    until [ -z "$publishes" ] || [ "$tries" = 0 ] \
         || sockets | cut -d' ' -f1 | grep -qx "$publishes"; do
-        patience=$((patience - 1))
+        tries=$((tries - 1))
         sleep 1
     done
+    # shellcheck disable=SC2046 # a word for each port
     found=$(other python3 -Ic "$publishers" $(listening))
     ask -H "@$work/token" -X DELETE "$site/api/kernels/$kernel" >/dev/null
     judged kernels "${found:+as user nobody: a kernel publishes what it computes at port $found}" \
@@ -168,7 +171,7 @@ else
 fi
 
 # The user lists the names of their files; one with a line break is not ours.
-owner sh -c 'for file in "$1"/.jupyter/*.json "$1"/.jupyter/*.py "$1/.jupyter/jupyterlab_token" \
+as_owner sh -c 'for file in "$1"/.jupyter/*.json "$1"/.jupyter/*.py "$1/.jupyter/jupyterlab_token" \
         "$2"/*cookie_secret "$1/.ipython/profile_default/history.sqlite"; do
     case $file in *"
 "*) ;; *) printf "%s\n" "$file" ;; esac
@@ -220,9 +223,9 @@ stranger "$site/login" >/dev/null
 found=$(header server | grep '[0-9]')
 for file in api static/lab/package.json static/lab/package.json/ static/lab/package.json.orig; do
     stranger "$site/$file" >/dev/null
-    found="$found $(grep -m 1 -o '"version": *"[^"]*"' "$work/body")"
+    number=$(grep -m 1 -o '"version": *"[^"]*"' "$work/body")
+    found=$found${number:+ $number}
 done
-found=$(echo $found)
 judged version "${found# }" "neither Nginx nor JupyterLab shows its version"
 
 stranger "$site/login" >/dev/null
@@ -268,9 +271,8 @@ lacking() {
     printf '%s\n' "$cookies" | grep "^${2:-}" | grep -iv "; $1" | cut -d= -f1
 }
 if [ -n "$cookies" ]; then
-    found="$(lacking samesite) $(lacking httponly username)"
-    [ "$scheme" = http ] || found="$found $(lacking secure)"
-    judged cookies "$(echo $found)" "$(printf '%s\n' "$cookies" | head -n 1 | sed 's/.*GMT; //')"
+    found=$(lacking samesite; lacking httponly username; [ "$scheme" = http ] || lacking secure)
+    judged cookies "$(printf '%s' "$found" | tr '\n' ' ')" "$(printf '%s\n' "$cookies" | head -n 1 | sed 's/.*GMT; //')"
 else
     told cookies open "no cookie was set, so this could not be tried"
 fi
@@ -285,7 +287,7 @@ else
         ! shown -"$version" -cipher 'ALL:@SECLEVEL=0' | grep -q '^ *Cipher *: *[A-Z]' \
             || found="$found $version"
     done
-    judged oldtls "$(echo $found)" "TLS 1.0 and 1.1 are refused"
+    judged oldtls "${found# }" "TLS 1.0 and 1.1 are refused"
     begun=$(date -d "$(shown | openssl x509 -noout -startdate | cut -d= -f2)" +%s)
     end=$(date -d "$(shown | openssl x509 -noout -enddate | cut -d= -f2)" +%s)
     left=$((end - $(date +%s))) some=$(((end - begun) / 8))
@@ -316,6 +318,6 @@ case $limit in
     *) told memory closed "a kernel is killed before JupyterLab takes more than $((limit / 1048576)) MB" ;;
 esac
 
-version=$(owner sh -c 'ls -d -- "$1"/lib/python3*/site-packages/jupyter_server-*.dist-info' sh "$venv" \
+version=$(as_owner sh -c 'ls -d -- "$1"/lib/python3*/site-packages/jupyter_server-*.dist-info' sh "$venv" \
     | sed -n 's/.*\/jupyter_server-\([0-9][A-Za-z0-9.+!]*\)\.dist-info$/\1/p' | tail -n 1)
 judged hole "$(printf '%s\n' "$minimum" "$version" | sort -V -C || echo "jupyter_server $version")" "jupyter_server $version"

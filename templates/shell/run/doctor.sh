@@ -11,8 +11,8 @@ unit=$instance.service
 socket=
 case $target in /*) socket=$target ;; esac
 
-# owner COMMAND...: run COMMAND as JupyterLab's user, without access to root's output.
-owner() {
+# as_owner COMMAND...: run COMMAND as JupyterLab's user, without access to root's output.
+as_owner() {
     if [ "$me" = 0 ]; then
         hear "$account" "$@"
     else
@@ -49,7 +49,7 @@ if printf '%s\n' "$disks" | awk '$2 * 20 < $1 || $4 * 20 < $3 { tight = 1 } END 
     for folder in "$backups" "$project" "$project/.venvs" "$venv" "$project/.kernels" \
         "$home/.local/share/Trash" "$home/.cache" /var/log /var/cache/apt /tmp; do
         [ -d "$folder" ] || continue
-        case $folder in "$home"/* | "$project" | "$project"/*) by=owner ;; *) by='timeout 10' ;; esac
+        case $folder in "$home"/* | "$project" | "$project"/*) by=as_owner ;; *) by='timeout 10' ;; esac
         printf '%s %s %s\n' "$($by du -xsk -- "$folder" </dev/null 2>/dev/null | head -n 1 | cut -f1)" \
             "$($by df --output=target -- "$folder" </dev/null 2>/dev/null | sed -n 2p)" "$folder"
     done | sort -rn
@@ -59,7 +59,7 @@ fi
 section proof
 if systemctl cat "$unit" >/dev/null 2>&1; then
     longest=300
-    printf '%s\n' "$password" | owner sh -c "exec 2>&1
+    printf '%s\n' "$password" | as_owner sh -c "exec 2>&1
 $proof"
 fi
 
@@ -100,12 +100,12 @@ fi
 # Send as much as JupyterLab's uploads do, to an address that refuses it: 405 if it gets through.
 section body
 trust=
-[ "$scheme" = http ] || trust=-k # the certificate is checked elsewhere
+[ "$scheme" = http ] || trust=any # the certificate is checked elsewhere
 longest=10
-token=$(owner sh -c '[ ! -f "$1" ] || exec head -c 4096 -- "$1"' sh "$token_file" </dev/null 2>/dev/null)
+token=$(as_owner sh -c '[ ! -f "$1" ] || exec head -c 4096 -- "$1"' sh "$token_file" </dev/null 2>/dev/null)
 case $token in *[[:cntrl:]]*) token= ;; esac # it must fit in one header
 if command -v curl >/dev/null; then # no token in an argument, no file on a disk that may be full
-    head -c 1398205 /dev/zero | curl -s $trust -o /dev/null --max-time 20 --noproxy '*' \
+    head -c 1398205 /dev/zero | curl -s ${trust:+-k} -o /dev/null --max-time 20 --noproxy '*' \
         -w '%{http_code}\n' --resolve "$domain:$port:127.0.0.1" -X PUT --data-binary @- \
         -H @/dev/fd/3 "$scheme://$domain:$port$base/api/me" 3<<END
 Authorization: token $token

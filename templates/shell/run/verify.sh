@@ -11,18 +11,20 @@ trap 'exit 1' HUP INT TERM PIPE # the connection is lost: leave no kernel behind
 
 # ask CURL-ARGUMENT...: send a request to Nginx, by name; print status, redirect and seconds.
 ask() {
-    curl -sS -o "$work/body" --max-time 20 --noproxy '*' --resolve "$domain:$port:127.0.0.1" $trust \
+    # if a certificate was installed, Nginx must serve that one
+    curl -sS -o "$work/body" --max-time 20 --noproxy '*' --resolve "$domain:$port:127.0.0.1" \
+        ${certificate:+--cacert} "${certificate:---insecure}" \
         -b "$work/cookies" -c "$work/cookies" -w '%{http_code} %{redirect_url} %{time_total}' "$@" \
         2>"$work/error" || cat -- "$work/error"
 }
 
 # patiently ASK...: ask until the answer is 200, for some seconds: the service may just be starting.
 patiently() {
-    tries=40
+    local tries=40 answer
     until answer=$("$@") && [ "${answer%% *}" = 200 ]; do
         tries=$((tries - 1))
         case $answer in *'curl: (28)'*) tries=$((tries - 19)) ;; esac # a timeout counts for 20 tries
-        [ "$tries" -gt 0 ] && systemctl is-active -q "$instance" || break
+        { [ "$tries" -gt 0 ] && systemctl is-active -q "$instance"; } || break
         sleep 0.5
     done
     printf '%s' "$answer"
@@ -30,7 +32,8 @@ patiently() {
 
 # told HOP CHECK EXPECTED ANSWER: compare the answer, print a line, and exit if it differs.
 told() {
-    seconds=${4##* }
+    local seconds="${4##* }"
+    # shellcheck disable=SC2254 # EXPECTED is a pattern
     case $4 in
         $3) printf '%s|%s|ok|%s|%s\n' "$1" "$2" "$seconds" "${4% *}" ;;
         *) printf '%s|%s|FAIL|0|%s\n' "$1" "$2" "$4" && exit 0 ;;
@@ -40,8 +43,8 @@ told() {
 # log_in PASSWORD: log in as the form does, with the password in the input and not in an argument.
 # Nginx limits logins, those of earlier checks included, so wait while it answers 429.
 log_in() {
+    local xsrf tries=30 answer
     xsrf=$(awk '$6 == "_xsrf" { print $7 }' "$work/cookies")
-    tries=30
     while answer=$(printf '%s' "$1" | ask --data-urlencode "_xsrf=$xsrf" --data-urlencode password@- \
             "$site/login?next=$base/lab") && [ "${answer%% *}" = 429 ] && [ "$tries" -gt 0 ]; do
         tries=$((tries - 1))
@@ -51,16 +54,14 @@ log_in() {
 }
 
 case $target in
-    /*) direct="--unix-socket $target http://localhost$base/api" ;;
-    *) direct="http://127.0.0.1:$target$base/api" ;;
+    /*) set -- --unix-socket "$target" "http://localhost$base/api" ;;
+    *) set -- "http://127.0.0.1:$target$base/api" ;;
 esac
 origin=$scheme://$domain:$port
 site=$origin$base
-trust=--insecure # if a certificate was installed, Nginx must serve that one
-[ -z "$certificate" ] || trust="--cacert $certificate"
 command -v curl >/dev/null || { echo 'jupyter|curl|FAIL|0|curl is not installed'; exit 0; }
 
-told jupyter 'answers on its socket' '200 *' "$(patiently ask $direct)"
+told jupyter 'answers on its socket' '200 *' "$(patiently ask "$@")"
 [ -z "$certificate" ] || told nginx 'plain HTTP redirects to HTTPS' "301 https://$domain*$base/lab *" \
     "$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port$base/lab")"
 told nginx '/lab leads to the login page' "302 $scheme://$domain*$base/login?*" "$(ask "$site/lab")"
@@ -80,7 +81,8 @@ trap 'remove >/dev/null; rm -rf -- "$work"' EXIT
 
 # curl does not leave an upgraded connection: read the first header and end it.
 curl -sS -N -o /dev/null -D "$work/upgrade" --max-time 20 --noproxy '*' --http1.1 -H "@$work/token" \
-    --resolve "$domain:$port:127.0.0.1" $trust -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+    --resolve "$domain:$port:127.0.0.1" \
+    ${certificate:+--cacert} "${certificate:---insecure}" -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
     -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \
     -H "Origin: $origin" "$site/api/kernels/$kernel/channels" 2>/dev/null &
 began=$(date +%s%N)
@@ -101,9 +103,9 @@ told nginx '6*7 over the websocket is 42' '42 *' "$(by_kernel)"
 # Have that kernel compute on each worker of the cluster.
 if [ -e "$members" ]; then
     wanted=$(sed -n '/^#/!s/.* //p' "$members" | sort | tr '\n' ' ')
-    set -- $wanted
+    number=$(printf '%s' "$wanted" | wc -w)
     export COMPUTE="$names_py
-answers($#)"
+answers($number)"
     answer=$(by_kernel)
     told cluster "${wanted% }" "'${wanted% }' *" "$answer"
 fi
