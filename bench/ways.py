@@ -14,7 +14,7 @@ import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fabfile import verify
+from fabfile.doctor.proof import script as checks
 from fabfile.engine import plan
 from fabfile.settings import Settings
 
@@ -72,15 +72,15 @@ def script(job: Job, host) -> str:
     """The least that does the job: it looks, makes the changes that are needed, and looks again."""
     settings = Settings(upload_limit=job.limit)
     items = plan.gather(STEPS, settings, FACTS)
-    reading = plan.reading_script(items, Settings())
+    reading = str(plan.reading_script(items, Settings()))
     lines = host.exec(f"su david -c sh <<'EOF'\n{reading}EOF").splitlines()
     sections = plan.split(lines)
     answers = [sections[str(n)] for n in range(len(items))]
     changes = plan.compare(items, answers, {plan.name(step) for step in STEPS})
     if not changes:
         return reading
-    applying = plan.apply_script(FACTS, items, changes, "bench")
-    proof = verify.script(settings) if job.bare else ""
+    applying = str(plan.apply_script(FACTS, items, changes, "bench"))
+    proof = str(checks(settings)) if job.bare else ""
     return f"sudo sh -c 'eval \"$(cat)\"' <<'APPLY'\n{applying}APPLY\n{proof}"
 
 

@@ -6,8 +6,9 @@ fail2ban does not start on Debian 12 stays.
 
 from .engine.converge import converge
 from .engine.host import Host
-from .items import Absent, File, Item, Packages, Service, call
+from .items import Absent, File, Item, Packages, Service
 from .render import file, render
+from .script import call
 from .settings import Settings
 
 UNIT = "fail2ban.service"

@@ -12,9 +12,10 @@ from invoke import Exit
 from .engine.actions import meet
 from .engine.converge import converge
 from .engine.host import Host
-from .items import Item, Kernelspec, Needs, NoOthers, OwnVenv, Python, Venv, call
+from .items import Item, Kernelspec, Needs, NoOthers, OwnVenv, Python, Venv
 from .items.kernels import OURS
 from .render import program
+from .script import call
 from .settings import Settings, load
 from .ssh import channel
 from .ssh.errors import name_of

@@ -22,11 +22,11 @@ from .items import (
     Port,
     Service,
     Welcome,
-    call,
     key_of,
 )
 from .python import requirements
 from .render import render
+from .script import call
 from .settings import Settings
 from .settings.names import BESIDE
 

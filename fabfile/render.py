@@ -5,11 +5,6 @@ import re
 import threading
 from pathlib import Path
 
-# The account and its home from the user database, as $HOME may differ.
-HOME = """me=$(id -u)
-entry=$(getent passwd "${account:-$me}")
-account=${entry%%:*} home=${entry%:*}
-home=${home##*:}"""
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 COMPILING = threading.Lock()  # otherwise many hosts at once would each compile every template
 

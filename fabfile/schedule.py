@@ -13,8 +13,9 @@ from invoke import Exit
 from .backup import backup
 from .engine.converge import converge
 from .engine.host import Host
-from .items import Absent, File, Item, Service, call
+from .items import Absent, File, Item, Service
 from .render import render
+from .script import call
 from .settings import Settings
 
 WANTED = "/etc/systemd/system/timers.target.wants"

@@ -7,8 +7,9 @@ lab.sleep_after also jupyterlab.socket, which starts at boot and wakes the servi
 from . import jupyter
 from .engine.converge import converge
 from .engine.host import Host
-from .items import Absent, Directory, File, Item, Needs, PathItem, Port, Service, Sleeper, call
+from .items import Absent, Directory, File, Item, Needs, PathItem, Port, Service, Sleeper
 from .render import render
+from .script import call
 from .settings import Settings
 
 

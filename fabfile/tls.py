@@ -14,9 +14,10 @@ from . import nginx
 from .certs import acme_preflight, selection
 from .engine.converge import State, converge, look
 from .engine.host import Host
-from .items import Directory, File, Given, Issued, Item, Packages, Service, call, unpacked
+from .items import Directory, File, Given, Issued, Item, Packages, Service, unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
-from .render import file, shell
+from .render import file
+from .script import RemoteScript, call
 from .settings import Settings, load
 from .settings.credentials import given_ca_passphrase
 from .ssh import channel, connection
@@ -201,7 +202,7 @@ def show(c) -> None:
         raise Exit("lab.tls is off: there is no certificate; choose self-signed or letsencrypt")
     connection.open_connection(c, settings)
     asked = call("show_served", settings.domain, settings.https_port)
-    told = channel.ask(c, f"{shell('lib/read')}{asked}\n")
+    told = channel.ask(c, RemoteScript(("lib/read",), calls=asked))
     there = parsed(unpacked("".join(told)))
     if there is None:
         raise Exit(f"Nginx has no certificate for {settings.domain}: run fab -H {name_of(c)} tls")

@@ -22,8 +22,9 @@ from ..engine import hints
 from ..engine.converge import converge, look
 from ..engine.host import Host
 from ..engine.plan import Step
-from ..items import Item, Packages, assigned, here
+from ..items import Item, Packages
 from ..render import file, program, shell
+from ..script import assigned, here
 from ..settings import Settings, load
 from ..ssh import channel
 from ..ssh.errors import name_of

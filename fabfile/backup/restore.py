@@ -20,9 +20,9 @@ from ..engine import hints
 from ..engine.actions import carry_out
 from ..engine.converge import converge, look
 from ..engine.host import Host
-from ..items import Change, Item, Packages, Venv, below, call, canonical
+from ..items import Change, Item, Packages, Venv, below, canonical
 from ..python import minimum_versions, requirements
-from ..render import shell
+from ..script import RemoteScript, call
 from ..settings import Settings, load
 from ..ssh import channel
 from ..ssh.errors import name_of
@@ -100,8 +100,8 @@ def send(c: Connection, settings: Settings, host: Host, chosen: Backup) -> str:
     count = chosen.path.stat().st_size
     name = f"{chosen.sum}-{secrets.token_hex(4)}"  # another run may send it, too
     taking = call("receive", count, chosen.sum, name)
-    functions = shell("lib/places") + shell("lib/restore")
-    script = f"instance={host.instance}\n{functions}{taking}\n"
+    files = "lib/places", "lib/restore"
+    script = RemoteScript(files, {"instance": host.instance}, calls=taking)
     with meter("sending") as told:
 
         def source():

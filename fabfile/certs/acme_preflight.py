@@ -15,8 +15,7 @@ import ssl
 
 from invoke import Exit
 
-from ..items import call
-from ..render import shell
+from ..script import RemoteScript, call
 from ..settings import Settings
 from ..ssh import channel
 from ..ssh.errors import name_of
@@ -35,9 +34,8 @@ def check(c, settings: Settings, root: bool) -> None:
     """
     domain, nonce = settings.domain, secrets.token_hex(16)
     anyway = f"; to ask anyway: fab -H {name_of(c)} tls --no-preflight"
-    script = shell("run/preflight")
-    script += call("offer", f"{settings.instance.webroot}{PLACE}", nonce, domain)
-    told = list(channel.apply(c, script, root))
+    offer = call("offer", f"{settings.instance.webroot}{PLACE}", nonce, domain)
+    told = list(channel.apply(c, RemoteScript(("run/preflight",), calls=offer), root))
     if "offered" not in told:
         raise Exit(f"{name_of(c)}: {told[-1]}: fix that, then run again")
     # This machine may have the name in its own hosts file, so the server must resolve it, too.

@@ -10,8 +10,8 @@ from fabric import Connection
 from invoke import Exit
 
 from ..engine.host import Host
-from ..items import call
 from ..render import program
+from ..script import call
 from ..settings import Settings
 from ..ssh import channel
 from ..ssh.errors import name_of

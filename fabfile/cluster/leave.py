@@ -12,7 +12,8 @@ from ..engine.actions import carry_out, meet
 from ..engine.converge import converge
 from ..engine.host import Host, Request
 from ..fleet import parallel
-from ..items import Change, call
+from ..items import Change
+from ..script import call
 from ..settings import Settings
 from ..ssh.errors import name_of
 from ..ui.console import say

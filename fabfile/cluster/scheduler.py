@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from ..engine.host import Host
 from ..engine.plan import Step
-from ..items import Change, Directory, File, Gone, Item, Needs, Port, Service, VenvCopy, call
+from ..items import Change, Directory, File, Gone, Item, Needs, Port, Service, VenvCopy
 from ..python import requirements
 from ..render import file, render
+from ..script import call
 from ..settings import Settings
 from ..settings.names import SYSTEMD
 from .members import PORT, Cluster

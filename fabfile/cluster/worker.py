@@ -10,19 +10,9 @@ from dataclasses import dataclass
 from .. import systemd
 from ..engine.host import Host
 from ..engine.plan import Step
-from ..items import (
-    Directory,
-    File,
-    Identity,
-    Interpreter,
-    Item,
-    Packages,
-    Port,
-    Service,
-    Venv,
-    call,
-)
+from ..items import Directory, File, Identity, Interpreter, Item, Packages, Port, Service, Venv
 from ..render import file, render
+from ..script import call
 from ..settings import Settings
 from .members import WORKS, Cluster
 from .scheduler import HTTP, START, unit_file

@@ -14,8 +14,7 @@ from invoke import Exit
 from .. import jupyter
 from ..certs import acme_preflight
 from ..engine.plan import MARK, split, whose
-from ..items import assigned, quote
-from ..render import shell
+from ..script import RemoteScript
 from ..settings import Settings, load
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
@@ -27,7 +26,7 @@ CLOCK = re.compile(f"{MARK.pattern} clock")
 MARKS = {True: "warn", False: "FAIL"}
 
 
-def script(settings: Settings, user: str, nonce: str, secret: str | None = None) -> str:
+def script(settings: Settings, user: str, nonce: str, secret: str | None = None) -> RemoteScript:
     """Return the shell script that examines the server; it contains that of `verify`.
 
     :param user: the user whose JupyterLab it is.
@@ -39,14 +38,13 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
         **proof.doors(settings),
         "backups": settings.archives,
         "nonce": nonce,
-        "proof": proof.script(chosen),
+        "proof": str(proof.script(chosen)),
     }
     if secret is not None:
         values["password"] = secret
     paths = {"project": settings.project, "venv": settings.venv, "token_file": jupyter.TOKEN}
-    lines = [f"{name}={quote(path)}\n" for name, path in paths.items()]
-    parts = shell("lib/read"), shell("lib/users"), whose(chosen), assigned(values), *lines
-    return "".join([*parts, shell("run/doctor")])
+    files = "lib/whose", "lib/read", "lib/users", "run/doctor"
+    return RemoteScript(files, whose(chosen) | values, paths)
 
 
 def examine(c: Connection, settings: Settings, url: str) -> Evidence:

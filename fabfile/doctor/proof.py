@@ -11,8 +11,8 @@ import time
 from .. import jupyter
 from ..certs import selection
 from ..engine.plan import whose
-from ..items import assigned, quote
-from ..render import program, shell
+from ..render import program
+from ..script import RemoteScript
 from ..settings import Settings
 from ..web import ask
 
@@ -37,7 +37,7 @@ def doors(settings: Settings) -> dict[str, object]:
     }
 
 
-def script(settings: Settings) -> str:
+def script(settings: Settings) -> RemoteScript:
     """Return the shell script with the checks on the server."""
     values = {
         **doors(settings),
@@ -48,8 +48,7 @@ def script(settings: Settings) -> str:
         "members": settings.instance.members,
     }
     paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}
-    lines = [f"{name}={quote(path)}" for name, path in paths.items()]
-    return whose(settings) + assigned(values) + "\n".join([*lines, shell("run/verify")])
+    return RemoteScript(("lib/whose", "run/verify"), whose(settings) | values, paths)
 
 
 def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:

@@ -11,7 +11,6 @@ from invoke import Exit
 
 from .. import settings
 from ..items import Change, Item
-from ..render import shell
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
 from ..ui import console
@@ -26,10 +25,10 @@ from .plan import (
     facts_of,
     gather,
     name,
+    reading,
     reading_script,
     sorted_out,
     split,
-    whose,
 )
 
 INDEX = 600  # seconds that a package index may take to answer a dry run
@@ -208,8 +207,7 @@ def versions(c, changes: list[Change], chosen: settings.Settings) -> dict[int, l
 
 def ask_user(c: Connection, chosen: settings.Settings, calls: str) -> list[str]:
     """Call functions that read, as the user whose files and programs they need."""
-    script = f"{shell('lib/read')}{whose(chosen)}{calls}\n"
-    return channel.ask(c, script, user=chosen.user, seconds=INDEX)
+    return channel.ask(c, reading(chosen, calls), user=chosen.user, seconds=INDEX)
 
 
 def refuse_full_disk(host: Host, changes: list[Change]) -> None:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..items import Change, Item, assigned, call, here, look, quote
-from ..render import HOME, program, shell
+from ..items import Change, Item
+from ..render import program, shell
+from ..script import RemoteScript, call, here, look
 from ..settings import Settings
 from ..ui.console import printable
 from .host import ADDED, Host
@@ -16,9 +17,12 @@ Step = Callable[[Settings, Host], list[Item]]
 MARK = re.compile("@[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MORE = f"section added\n{look('show_added', ADDED)}\n"  # this fact is in a file of the user
 # The files with the functions that change a server.
-SHELL = (
-    "users", "apply", "places", "ledger", "files", "packages", "services", "cluster", "upgrade",
-    "restore",
+SHELL = tuple(
+    f"lib/{name}"
+    for name in (
+        "users", "apply", "places", "ledger", "files", "packages", "services", "cluster",
+        "upgrade", "restore",
+    )
 )  # fmt: skip
 # A tool on the server -> a word that the shell of a change contains if it needs that tool.
 TOOLS = {
@@ -61,38 +65,43 @@ def look_script(items: dict[int, Item]) -> str:
     return first + "".join(f"section {n}\n{item.read()}\n" for n, item in items.items())
 
 
-def look_as_root(items: list[Item], user: str, home: str, first: str = "") -> str:
-    """Return the same calls for root, who has the user read the user's own files.
+def look_as_root(items: list[Item], reader: RemoteScript, home: str, first: str = "") -> str:
+    """Return the same calls for root; the user runs those that read the user's paths.
 
-    :param user: the shell that sets whose JupyterLab it is.
-    :param home: the user's home, as it is written in the items' paths.
-    :param first: further calls for that user.
+    :param reader: the script that the user runs, without its calls.
+    :param home: the user's home, as it stands in the items' paths.
+    :param first: what else that user reads.
     """
     numbered = dict(enumerate(items))
     theirs = {n: item for n, item in numbered.items() if item.is_theirs(home)}
     ours = {n: item for n, item in numbered.items() if n not in theirs}
-    calls = f"{shell('lib/read')}{user}answer\n{first}{look_script(theirs)}section end\n"
-    return f"{look_script(ours)}theirs {here(calls)}\n"
+    calls = f"answer\n{first}{look_script(theirs)}section end\n"
+    return f"{look_script(ours)}theirs {here(str(replace(reader, calls=calls)))}\n"
 
 
-def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> str:
+def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> RemoteScript:
     """Return the script that reads a host: its facts, then its items.
 
-    :param root: whether root logs in.
+    :param root: True if root logs in.
     """
-    first = f"{shell('lib/read')}{whose(chosen)}answer\nsection facts\nfacts\n"
-    first += "section neighbours\nneighbours\n"
+    reader = reading(chosen)
     look = (
-        look_as_root(items, whose(chosen), "~", MORE)
+        look_as_root(items, reader, "~", MORE)
         if root
         else MORE + look_script(dict(enumerate(items)))
     )
-    return f"{first}{look}section end\n"
+    facts = "answer\nsection facts\nfacts\nsection neighbours\nneighbours\n"
+    return replace(reader, calls=f"{facts}{look}section end\n")
 
 
-def whose(chosen: Settings) -> str:
-    """Return the lines that set `instance`, `account` and `home`."""
-    return f"instance={chosen.instance.called}\naccount={quote(chosen.user)}\n{HOME}\n"
+def reading(chosen: Settings, calls: str = "") -> RemoteScript:
+    """Return a script of functions that read, for whoever logs in or the user of JupyterLab."""
+    return RemoteScript(("lib/whose", "lib/read"), whose(chosen), calls=calls)
+
+
+def whose(chosen: Settings) -> dict[str, str]:
+    """Return the variables that say which JupyterLab it is, and whose; see lib/whose."""
+    return {"instance": chosen.instance.called, "account": chosen.user}
 
 
 def split(lines: list[str]) -> dict[str, list[str]]:
@@ -171,27 +180,31 @@ def schedule(changes: list[Change]) -> str:
 
 def applying() -> str:
     """Return the functions that change a server."""
-    return "".join(shell(f"lib/{name}") for name in SHELL)
+    return "".join(map(shell, SHELL))
 
 
-def apply_script(host: Host, items: list[Item], changes: list[Change], operator: str) -> str:
+def apply_script(
+    host: Host, items: list[Item], changes: list[Change], operator: str
+) -> RemoteScript:
     """Return the script that runs as root: tools, steps, their order, and the second reading.
 
     :param operator: who runs it, for another run that waits.
     """
     values = {"instance": host.instance, "account": host.user, "home": host.home}
-    parts = [assigned(values), shell("lib/read"), applying()]
-    parts.append(call("confirm_user", host.user, host.uid, host.group, host.home) + "\n")
-    parts.append(call("take_turn", operator, host.turn) + "\n")
-    calls = "".join(change.shell for change in changes)
+    called = "".join(change.shell for change in changes)
+    more = ("lib/uninstall",) if "take_away" in called or "close_ledger" in called else ()
+    lines = [
+        call("confirm_user", host.user, host.uid, host.group, host.home),
+        call("take_turn", operator, host.turn),
+    ]
     for tool, user in TOOLS.items():
-        if user in calls:
+        if user in called:
             text = shell("lib/read") if tool == "read.sh" else program(tool.removesuffix(".py"))
-            parts.append(f'cat >"$run/{tool}" {here(text)}\n')
-    if "take_away" in calls or "close_ledger" in calls:
-        parts.append(shell("lib/uninstall"))
+            lines.append(f'cat >"$run/{tool}" {here(text)}')
     for n, c in enumerate(changes):  # a comment must be one line, whatever a name in it contains
-        parts.append(f"step_{n}() {{ # {' '.join(printable(c.say).split())}\n{c.shell}\n}}\n")
-    look = f"answer\n{look_as_root(items, assigned(values), host.home)}section end\n"
-    end = "settle\n" if items else "settle_deed\n"
-    return "".join([*parts, schedule(changes), end, look if items else "answer\nsection end\n"])
+        lines.append(f"step_{n}() {{ # {' '.join(printable(c.say).split())}\n{c.shell}\n}}")
+    lines.append(schedule(changes) + ("settle" if items else "settle_deed"))
+    reader = RemoteScript(("lib/read",), values)
+    again = look_as_root(items, reader, host.home) if items else ""
+    lines.append(f"answer\n{again}section end\n")
+    return RemoteScript(("lib/read", *SHELL, *more), values, calls="\n".join(lines))

@@ -7,7 +7,7 @@ returns a Change, whose shell calls functions of plan.applying(), or None for an
 
 from .absent import Absent, Welcome
 from .assets import Assets
-from .base import Change, Item, assigned, call, here, look, quote, unpacked
+from .base import Change, Item, unpacked
 from .certificate import Certificate, Given, Issued, key_of
 from .cluster import Gone, Identity, Interpreter, Seat, VenvCopy
 from .files import Directory, File, Link, Needs, PathItem, decode
@@ -24,6 +24,6 @@ __all__ = [
     "Kernelspec", "Link", "Live", "Needs", "NoOthers", "OwnVenv", "Packages", "Password",
     "PathItem", "Port", "Python", "Seat", "Service", "Sleeper", "Token", "Venv", "VenvCopy",
     "Welcome",
-    "assigned", "below", "call", "canonical", "covers", "decode", "few", "here", "key_of", "lasts",
-    "look", "moment", "parsed", "quote", "unpacked",
+    "below", "canonical", "covers", "decode", "few", "key_of", "lasts",
+    "moment", "parsed", "unpacked",
 ]  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Change, call, look
+from ..script import call, look
+from .base import Change
 from .files import PathItem
 
 

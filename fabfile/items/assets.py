@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Change, Item, call, look
+from ..script import call, look
+from .base import Change, Item
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,45 +3,12 @@
 from __future__ import annotations
 
 import base64
-import shlex
 from dataclasses import dataclass
 from typing import ClassVar
 
 from invoke import Exit
 
 SYSTEM = "/etc/", "/usr/", "/run/"  # where only root can write
-
-
-def quote(path: str) -> str:
-    """Quote a path for the shell, but let it expand a leading `~/` and every `*`."""
-    if path == "~":
-        return '"$home"'
-    start, rest = ('"$home"/', path[2:]) if path.startswith("~/") else ("", path)
-    return start + "*".join(shlex.quote(part) if part else "" for part in rest.split("*")) or "''"
-
-
-def look(function: str, *paths: str) -> str:
-    """Return a call that reads; its paths may begin with `~/` and contain `*`."""
-    return " ".join([function, *map(quote, paths)])
-
-
-def call(function: str, *arguments: object, text: str | None = None) -> str:
-    """Return a call that changes; its arguments are literal, `text` is its standard input."""
-    line = " ".join([function, *(shlex.quote(str(argument)) for argument in arguments)])
-    return line if text is None else f"{line} {here(text)}"
-
-
-def assigned(values: dict[str, object]) -> str:
-    """Return the lines that assign literal values to shell variables."""
-    return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items())
-
-
-def here(text: str) -> str:
-    """Return a here-document; its delimiter is a word that equals no line of the text."""
-    end = "END"
-    while f"\n{end}\n" in f"\n{text}\n":
-        end += "_"
-    return f"<<'{end}'\n{text.removesuffix(chr(10))}\n{end}"
 
 
 def unpacked(text: str) -> str:

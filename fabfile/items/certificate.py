@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from .base import Change, call, look
+from ..script import call, look
+from .base import Change
 from .files import PathItem, decode
 
 DUE = timedelta(days=20)  # certbot has tried for ten days by then; less for a short-lived one

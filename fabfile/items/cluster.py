@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
-from .base import Change, Item, call, look
+from ..script import call, look
+from .base import Change, Item
 from .certificate import Given
 
 # The facts that a host reports: they name a folder here, and become lines of other hosts' units.

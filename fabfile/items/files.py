@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from invoke import Exit
 
-from .base import Change, Item, call, look, unpacked
+from ..script import call, look
+from .base import Change, Item, unpacked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from invoke import Exit
 
-from .base import Change, Item, call, look
+from ..script import call, look
+from .base import Change, Item
 from .files import File, decode
 
 OURS = "jupyterlab_fab"  # in a kernelspec's metadata, with its name: a renamed copy is not ours

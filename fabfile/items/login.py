@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
+from ..script import call
 from ..settings.credentials import Secret, fits, hash_password
-from .base import Change, call
+from .base import Change
 from .files import PathItem, decode
 
 OLDER = "ServerApp", "PasswordIdentityProvider"  # sections in which Jupyter accepts a password, too

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
-from .base import Item, call
+from ..script import call
+from .base import Item
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from invoke import Exit
 from packaging.utils import canonicalize_name as canonical
 
 from ..render import program
-from .base import Change, Item, call, look, unpacked
+from ..script import call, look
+from .base import Change, Item, unpacked
 
 FILLED = re.compile(r"\+[A-Za-z0-9._-]+")  # the name of a package that we installed
 DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+-[A-Za-z0-9._+!]+")  # as in NAME-VERSION.dist-info

@@ -9,7 +9,8 @@ from typing import Annotated
 import msgspec
 
 from ..render import program
-from .base import Item, here, look
+from ..script import here, look
+from .base import Item
 
 # A server may report any number; these can be shown.
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from .base import Change, Item, call, look
+from ..script import call, look
+from .base import Change, Item
 
 RUNNING = ("running", "waiting", "listening")  # a timer waits, a socket listens
 

@@ -10,9 +10,9 @@ from invoke import Exit
 
 from .. import jupyter
 from ..engine.converge import read
-from ..items import assigned
 from ..python import minimum_versions, requirements
-from ..render import program, shell
+from ..render import program
+from ..script import RemoteScript
 from ..settings import Settings, load
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
@@ -95,7 +95,7 @@ THREATS = {
 }
 
 
-def script(settings: Settings, host, login: str) -> str:
+def script(settings: Settings, host, login: str) -> RemoteScript:
     """Return the shell script that tries the attacks, on the server as root.
 
     :param login: the user who logs in by SSH.
@@ -122,7 +122,7 @@ def script(settings: Settings, host, login: str) -> str:
         "impostor": program("impostor"),
         "minimum": minimum_versions.floors()[minimum_versions.SERVER][0].partition(">=")[2],
     }
-    return assigned(values) + "".join(map(shell, ("lib/read", "lib/users", "run/audit")))
+    return RemoteScript(("lib/read", "lib/users", "run/audit"), values)
 
 
 def audit(c):

@@ -9,7 +9,8 @@ from invoke import Exit
 from .. import jupyter, systemd
 from ..engine.actions import carry_out
 from ..engine.converge import State, converge, read
-from ..items import Change, Password, Token, call
+from ..items import Change, Password, Token
+from ..script import call
 from ..settings import Settings, load
 from ..settings.credentials import ask
 from ..ssh import connection

@@ -8,8 +8,8 @@ import time
 from invoke import Exit
 
 from ..engine.actions import meet
-from ..items import assigned, call
 from ..render import program
+from ..script import RemoteScript, call
 from ..settings import load
 from ..ssh import channel
 from ..ssh.errors import name_of
@@ -42,7 +42,7 @@ def logs(c, follow, since, nginx, jupyter, lines):
     told = settings.instance.unit, settings.instance.log, lines, since, "follow" if follow else "no"
     asked = call("exec", "python3", "-IB", "-c", *told, *(what or ("jupyter", "nginx")))
     asked = asked.replace(" -c ", ' -c "$logs_py" ', 1)
-    script = assigned({"logs_py": program("logs")}) + asked
+    script = RemoteScript((), {"logs_py": program("logs")}, calls=asked)
     last = ""
     try:
         for line in channel.apply(c, script, host.root, pulse=PULSE):

@@ -13,9 +13,10 @@ from .. import jupyter
 from ..engine import actions
 from ..engine.converge import converge
 from ..engine.host import Host, Request
-from ..items import Change, Venv, call, canonical
+from ..items import Change, Venv, canonical
 from ..python import minimum_versions, requirements
 from ..python.requirements import name
+from ..script import call
 from ..settings import Settings, load
 from ..settings.fields import is_requirement
 from ..ssh.errors import name_of

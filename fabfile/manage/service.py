@@ -8,7 +8,8 @@ from invoke import Exit
 from .. import systemd
 from ..engine.actions import carry_out, meet
 from ..engine.host import Host
-from ..items import Change, call
+from ..items import Change
+from ..script import call
 from ..settings import Settings, load
 from ..ssh.errors import name_of
 from ..status.collect import condition, live

@@ -17,9 +17,10 @@ from .. import jupyter, systemd
 from ..engine import actions
 from ..engine.converge import ask_user, read
 from ..engine.host import Host
-from ..items import Change, Venv, call, canonical, few, here, quote
+from ..items import Change, Venv, canonical, few
 from ..python import minimum_versions, requirements
 from ..render import program
+from ..script import call, here, quote
 from ..settings import Settings, load
 from ..ssh.errors import name_of
 from ..status.collect import live

@@ -17,6 +17,7 @@ from invoke import Exit
 from paramiko import Message
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
+from ..script import RemoteScript
 from .errors import name_of
 from .keepalive import begin
 from .sudo import ask_password, once, refuses
@@ -125,7 +126,11 @@ def send(channel, stdin: str, beside: Beside = PLAIN) -> None:
 
 
 def ask(
-    c: Connection, script: str, stdin: str = "", user: str = "", seconds: float = SECONDS
+    c: Connection,
+    script: RemoteScript | str,
+    stdin: str = "",
+    user: str = "",
+    seconds: float = SECONDS,
 ) -> list[str]:
     """Run a script as the login user, in one command; return its lines.
 
@@ -140,7 +145,7 @@ def ask(
     acknowledgement of the one before (Nagle's algorithm, which sshd leaves on). The end of the
     compressed data ends the answer, which saves the two round trips of the exit status.
     """
-    packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
+    packed = base64.b64encode(gzip.compress(str(script).encode(), mtime=0)).decode()
     unpack = f"echo {packed} | base64 -d | gzip -dc"  # any login shell reads this alike
     become = become_user(user, seconds) if user not in ("", c.user) else ""
     become = "cd / && " * (c.user == "root") + become
@@ -248,7 +253,7 @@ def execute(channel, command: str) -> None:
     channel.transport._send_user_message(message)
 
 
-def apply(c: Connection, script: str, root: bool, **more) -> Iterator[str]:
+def apply(c: Connection, script: RemoteScript | str, root: bool, **more) -> Iterator[str]:
     """Run a script as root and yield its lines as they come; return its exit status.
 
     What a login shell or sudo printed before the script is left out.
@@ -261,7 +266,7 @@ def apply(c: Connection, script: str, root: bool, **more) -> Iterator[str]:
     :raises Exit: when the script does not start; when sudo refuses, or asks for a password and
         there is no terminal.
     """
-    script, ready = script.strip(), f"go {secrets.token_hex(8)}"
+    script, ready = str(script).strip(), f"go {secrets.token_hex(8)}"
     more["ready"] = ready
     # root must run nothing from the login user's folder or PATH
     shell = f"env LC_ALL=C PATH={PATH} sh -c 'cd / && echo {ready}; {take(script)}'"

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from invoke import Exit
 
-from ..items import Item, look
+from ..items import Item
 from ..render import shell
+from ..script import look
 
 PLACES = "path", "tree", "replaced", "rights"
 SUFFIX = re.compile(r"[\s(:\[<].*")  # a version, an architecture

@@ -10,7 +10,8 @@ from invoke import Exit
 from .. import hosts
 from ..engine.actions import carry_out, meet
 from ..engine.host import Host
-from ..items import Change, call
+from ..items import Change
+from ..script import call
 from ..settings import Settings, load
 from ..ssh.errors import name_of
 from ..ui import console

@@ -11,6 +11,7 @@ import pytest
 from dash import GROUP, ME, applying
 from invoke import Exit
 
+from fabfile import script
 from fabfile.engine import plan
 from fabfile.items import (
     Directory,
@@ -111,11 +112,13 @@ def items(home: Path) -> list:
 def read(tmp_path, monkeypatch):
     """Give a function that reads a home in the folder of the test, by the very script."""
     home = tmp_path / "home"
-    monkeypatch.setattr(plan, "HOME", f"me=1 account={ME} home={home} entry=::7")
+    whose = {"lib/whose": f"me=1 account={ME} home={home} entry=::7\n"}
+    shell = script.shell
+    monkeypatch.setattr(script, "shell", lambda name: whose.get(name) or shell(name))
 
     def run(chosen=()) -> dict[str, list[str]]:
-        script = plan.reading_script(list(chosen) or items(home), Settings())
-        done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=60)
+        text = str(plan.reading_script(list(chosen) or items(home), Settings()))
+        done = subprocess.run(["sh", "-c", text], capture_output=True, timeout=60)
         return plan.sorted_out(done.stdout.decode(errors="replace").removesuffix("\n").split("\n"))
 
     return run

@@ -11,8 +11,9 @@ from dash import ME, applying, dash, reading, said
 from test_render import rendered
 
 from fabfile import nginx
-from fabfile.items import Assets, here
+from fabfile.items import Assets
 from fabfile.render import TEMPLATES, program, shell
+from fabfile.script import here
 
 HASH = "0123456789abcdef"
 LAB, EXTENSIONS = "share/jupyter/lab/static", "share/jupyter/labextensions"

@@ -16,9 +16,8 @@ from dash import GROUP, ME, applying, dash, tree
 
 from fabfile.backup import archives, backup, validate
 from fabfile.backup.stream import Receiver
-from fabfile.items import assigned, call
-from fabfile.items.base import here
 from fabfile.render import file, program
+from fabfile.script import assigned, call, here
 
 pytestmark = pytest.mark.skipif(not shutil.which("zstd"), reason="needs zstd")
 NOTEBOOKS = {

@@ -9,7 +9,8 @@ from invoke import Exit
 from fabfile import deps, jupyter, nginx, systemd
 from fabfile.engine import plan
 from fabfile.engine.host import Host
-from fabfile.items import Change, Directory, Item, Needs, Packages, Service, call
+from fabfile.items import Change, Directory, Item, Needs, Packages, Service
+from fabfile.script import call
 from fabfile.settings import Settings
 from fabfile.settings.credentials import Secret
 
@@ -190,8 +191,8 @@ ODD = ("pandas; python_version<'4'", 'x; os_name != "nt"')
 )
 def test_the_scripts_are_good_shell(chosen):
     changes, items = planned(*FULL, chosen=chosen)
-    reading = plan.reading_script(items, chosen)
-    for script in (reading, plan.apply_script(HOST, items, changes, "it's me")):
+    reading = str(plan.reading_script(items, chosen))
+    for script in (reading, str(plan.apply_script(HOST, items, changes, "it's me"))):
         done = subprocess.run(["sh", "-n"], input=script.encode(), capture_output=True)
         assert (done.returncode, done.stderr) == (0, b"")
 
@@ -199,15 +200,15 @@ def test_the_scripts_are_good_shell(chosen):
 def test_only_the_tools_that_are_used_travel():
     changes, items = planned("deps")
     travels = re.compile(r'cat >"\$run/[\w.]+" <<')
-    assert not travels.search(plan.apply_script(HOST, items, changes, "it's me"))
+    assert not travels.search(str(plan.apply_script(HOST, items, changes, "it's me")))
     changes, items = planned(*FULL)
-    script = plan.apply_script(HOST, items, changes, "it's me")
+    script = str(plan.apply_script(HOST, items, changes, "it's me"))
     assert all(f'cat >"$run/{tool}" <<' in script for tool in ("install.py", "answers.py"))
 
 
 def test_what_a_step_says_is_no_shell():
     change = Change("install x\ngotcha\x1b[2J\r\u2028gotcha", ":")
-    script = plan.apply_script(HOST, [], [change], "me")
+    script = str(plan.apply_script(HOST, [], [change], "me"))
     (line,) = [line for line in script.splitlines() if "gotcha" in line]
     assert line.startswith("step_0() { # install x gotcha")
 
@@ -216,5 +217,5 @@ def test_what_a_step_says_is_no_shell():
                                                 plan.applying(), re.DOTALL))  # fmt: skip
 def test_what_a_user_looks_with_travels_along(function):
     assert function.startswith("fill_")
-    script = plan.apply_script(HOST, [], [Change("x", call(function, "/x"))], "me")
+    script = str(plan.apply_script(HOST, [], [Change("x", call(function, "/x"))], "me"))
     assert 'cat >"$run/read.sh" <<' in script

@@ -13,7 +13,8 @@ from invoke import Exit
 
 from fabfile import kernels, ns, settings
 from fabfile.engine.host import Host
-from fabfile.items import Kernelspec, NoOthers, OwnVenv, Python, Venv, look
+from fabfile.items import Kernelspec, NoOthers, OwnVenv, Python, Venv
+from fabfile.script import look
 from fabfile.settings.schema import Kernel
 
 HOST = Host(user="d", group="d", home="/h")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from dash import applying, dash, tree
 
-from fabfile.items import call
 from fabfile.render import shell
+from fabfile.script import call
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
 THEM = "nobody", "nogroup"

@@ -3,7 +3,7 @@
 import pytest
 from dash import dash, said
 
-from fabfile.items import call, look, quote
+from fabfile.script import call, look, quote
 
 ODD = {
     "plain": "/etc/hosts",

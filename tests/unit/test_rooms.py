@@ -10,7 +10,7 @@ import pytest
 from testbed.machine import ROOT
 
 HOUSE = ROOT / "fabfile"
-BASE = {"settings", "ui", "render", "web"}
+BASE = {"settings", "ui", "render", "script", "web"}
 LOW = BASE | {"ssh", "items"}
 ENGINE = LOW | {"engine"}
 CORE = ENGINE | {"certs", "python"}
@@ -18,9 +18,10 @@ CORE = ENGINE | {"certs", "python"}
 MAY = {
     "ui": set(),
     "render": set(),
+    "script": {"render"},
     "web": set(),
     "settings": {"ui"},
-    "items": {"render", "settings"},
+    "items": {"render", "script", "settings"},
     "ssh": BASE,
     "engine": LOW,
     "certs": ENGINE,

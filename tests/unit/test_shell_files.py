@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from dash import GROUP, ME, applying, dash, reading, said, tree
 
-from fabfile.items import call, look
+from fabfile.script import call, look
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 

@@ -5,7 +5,7 @@ import stat
 import pytest
 from dash import GROUP, ME, applying, dash, tree
 
-from fabfile.items import call
+from fabfile.script import call
 
 
 @pytest.fixture

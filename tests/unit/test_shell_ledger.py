@@ -6,8 +6,8 @@ import pwd
 import pytest
 from dash import applying, dash, tree
 
-from fabfile.items import call
 from fabfile.render import shell
+from fabfile.script import call
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
 

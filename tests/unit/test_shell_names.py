@@ -19,6 +19,7 @@ SHARED = {
     "work", "summing", "deadline",  # a backup
 }  # fmt: skip
 FILES = [*(TEMPLATES / "shell").rglob("*.sh"), TEMPLATES / "files/backup/backup.sh"]
+FILES.remove(TEMPLATES / "shell/lib/whose.sh")  # it has no functions
 FUNCTION = re.compile(r"^(\w+)\(\) \{.*\n((?:.*\n)*?)\}$", re.MULTILINE)
 BECOMING = re.compile(r"runuser -u|setpriv --reuid")
 

@@ -11,7 +11,8 @@ from dash import GROUP, ME, applying, dash, tree
 
 from fabfile.engine import plan
 from fabfile.engine.host import Host
-from fabfile.items import Change, call
+from fabfile.items import Change
+from fabfile.script import call
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_the_schedule_of_a_plan_is_understood(apply):
 
 def whole(tmp_path, host: Host) -> list[str]:
     """The lines of a run of one step."""
-    script = plan.apply_script(host, [], [Change("try it\\", "echo")], "me")
+    script = str(plan.apply_script(host, [], [Change("try it\\", "echo")], "me"))
     done = dash(script.replace(plan.applying(), applying(tmp_path, turn="")))
     return done.stdout.decode().splitlines()
 

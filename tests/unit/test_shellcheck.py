@@ -8,9 +8,9 @@ from fabfile.backup import backup
 from fabfile.doctor import doctor, proof
 from fabfile.engine import plan
 from fabfile.engine.host import Host
-from fabfile.items import call
 from fabfile.manage import audit
 from fabfile.render import shell
+from fabfile.script import call
 from fabfile.settings import Settings
 from testbed.machine import has
 
@@ -18,13 +18,13 @@ CHOSEN, HOST = Settings(), Host(user="ben", group="ben", home="/home/ben")
 # SC2016: what is in single quotes is for another shell, sed or awk on purpose.
 COMMAND = "shellcheck", "--norc", "-s", "dash", "-e", "SC2016", "-f", "gcc", "-"
 SENT = {
-    "apply": lambda: plan.whose(CHOSEN) + shell("lib/read") + plan.applying()
+    "apply": lambda: str(plan.reading(CHOSEN)) + plan.applying()
     + shell("lib/uninstall") + shell("lib/inventory"),
     "backup": lambda: backup.script(CHOSEN, HOST, "stream"),
-    "verify": lambda: proof.script(CHOSEN),
-    "doctor": lambda: doctor.script(CHOSEN, HOST.user, "nonce"),
+    "verify": lambda: str(proof.script(CHOSEN)),
+    "doctor": lambda: str(doctor.script(CHOSEN, HOST.user, "nonce")),
     # the first two are for `facts`, which it does not call
-    "audit": lambda: "me=0 entry=x\n" + audit.script(CHOSEN, HOST, HOST.user),
+    "audit": lambda: f"me=0 entry=x\n{audit.script(CHOSEN, HOST, HOST.user)}",
     "preflight": lambda: shell("run/preflight") + call("offer", "/path", "text", "domain"),
 }  # fmt: skip
 

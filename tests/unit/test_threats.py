@@ -43,6 +43,6 @@ def test_what_settings_leave_open(chosen, left):
 
 @pytest.mark.parametrize("chosen", [{}, {"tls": "self-signed", "port": 8888}])
 def test_the_script_is_good_shell(chosen):
-    script = audit.script(Settings(**chosen), HOST, "david")
+    script = str(audit.script(Settings(**chosen), HOST, "david"))
     done = subprocess.run(["sh", "-n"], input=script.encode(), capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")

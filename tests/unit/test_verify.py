@@ -79,7 +79,7 @@ def test_where_several_causes_could_be_doctor_tells_them_apart():
     ],
 )
 def test_the_script_is_good_shell_and_holds_no_password(chosen):
-    script = proof.script(chosen)
+    script = str(proof.script(chosen))
     done = subprocess.run(["sh", "-n"], input=script.encode(), capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert "it's $x" not in script
@@ -87,7 +87,7 @@ def test_the_script_is_good_shell_and_holds_no_password(chosen):
 
 def test_the_script_knows_the_settings():
     chosen = Settings(domain="lab.example.org", http_port=8080, port=8888)
-    values = proof.script(chosen).partition(program("kernel")[:20])[0] + "'"
+    values = str(proof.script(chosen)).partition(program("kernel")[:20])[0] + "'"
     show = 'printf \'%s\\n\' "$target" "$domain" "$http_port" "$what"\n'
     done = subprocess.run(["sh"], input=values + "\n" + show, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["8888", "lab.example.org", "8080", "the token"]
