@@ -95,7 +95,7 @@ def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> R
 
 
 def reading(chosen: Settings, calls: str = "") -> RemoteScript:
-    """Return a script of functions that read, for whoever logs in or the user of JupyterLab."""
+    """Return a script of functions that read, for the login user or the user of JupyterLab."""
     return RemoteScript(("lib/whose", "lib/read"), whose(chosen), calls=calls)
 
 
