@@ -23,6 +23,6 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ]
 
 
-def deps(c):
+def deps(c, settings):
     """Install Python, pip, venv and Node.js from Debian."""
-    converge(c, items)
+    converge(c, settings, items)

@@ -44,6 +44,6 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ]
 
 
-def fail2ban(c):
+def fail2ban(c, settings):
     """Ban addresses that guess the password, if lab.fail2ban is set."""
-    converge(c, items)
+    converge(c, settings, items)

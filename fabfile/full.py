@@ -10,30 +10,27 @@ from .engine.converge import look
 from .engine.plan import apply_script
 from .hosts import add
 from .manage.login import tell
-from .settings import load
 from .ssh.errors import name_of
 from .steps import STEPS
-from .ui import console
 from .verify import prove
 
 
-def full(c, verify):
+def full(c, settings, verify, in_fleet=False):
     """Turn a bare server into JupyterLab behind Nginx, and test it."""
-    state = tls.serve(c, *STEPS)
-    alone = console.SINK.get().alone  # the hosts of a fleet may share a name: no line here
-    if alone and load(c.config).tls != "letsencrypt":  # its name is in the DNS
-        add(c)
+    state = tls.serve(c, settings, *STEPS)
+    if not in_fleet and settings.tls != "letsencrypt":  # its name is in the DNS
+        add(c, settings)
     if c.config.run.dry:
         return
     if verify:
-        prove(c)
-    if alone:
-        tell(c, state)
+        prove(c, settings, in_fleet)
+    if not in_fleet:
+        tell(c, settings, state)
 
 
-def script(c):
+def script(c, settings):
     """Print the shell script that `full` would run as root."""
-    settings = msgspec.structs.replace(load(c.config), password=None)
+    settings = msgspec.structs.replace(settings, password=None)
     host, items, _, changes = look(c, settings, STEPS)
     if any("PRIVATE KEY" in change.shell for change in changes):
         raise Exit(f"the script would hold a private key: first run fab -H {name_of(c)} tls")

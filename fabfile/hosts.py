@@ -98,15 +98,13 @@ def update(settings: Settings, address: str | None, dry: bool = False) -> bool:
     return True
 
 
-def add(c: fabric.Connection) -> bool:
+def add(c: fabric.Connection, settings: Settings) -> bool:
     """Add the line for this host."""
-    settings = load(c.config)
     return update(settings, address_of(c, settings), c.config.run.dry)
 
 
-def take_out(c: fabric.Connection) -> None:
+def take_out(c: fabric.Connection, settings: Settings) -> None:
     """Remove the line of this host, unless the name leads to another host."""
-    settings = load(c.config)
     path = Path(settings.hosts_file).expanduser()
     line = f"{address_of(c, settings)}\t{settings.domain}\n"
     if path.exists() and line in path.read_bytes().decode(errors="surrogateescape"):
@@ -121,7 +119,7 @@ def hosts(c, remove):
     each_host(c, add_or_refuse, "hosts")
 
 
-def add_or_refuse(c: fabric.Connection) -> None:
+def add_or_refuse(c: fabric.Connection, settings: Settings) -> None:
     """Add the line; raise Exit when the hosts file is not writable."""
-    if not add(c):
+    if not add(c, settings):
         raise Exit("the hosts file is unchanged; add the line above yourself")

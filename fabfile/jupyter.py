@@ -21,11 +21,6 @@ LOGIN = "~/.jupyter/jupyter_server_config.json"  # Jupyter keeps the password's 
 SHOW = ("jupyterlab", "jupyter-server", "notebook", "ipykernel", "ipython", "jupyter-core")
 
 
-def target(settings: Settings) -> str:
-    """Return where JupyterLab listens: the path of its socket, or a port."""
-    return str(settings.port or settings.instance.socket)
-
-
 def runtime(settings: Settings, host: Host) -> str:
     """Return a folder for the kernels' sockets if the usual path is too long, else an empty text.
 
@@ -124,7 +119,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ]
 
 
-def jupyter(c, anew):
+def jupyter(c, settings, anew):
     """Install JupyterLab into ~/project/venv and configure it."""
     stamp = f"created again {time.time():.0f}" if anew else ""
-    converge(c, items, request=Request(anew=stamp))
+    converge(c, settings, items, request=Request(anew=stamp))

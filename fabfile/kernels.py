@@ -16,7 +16,7 @@ from .items import Item, Kernelspec, Needs, NoOthers, OwnVenv, Python, Venv
 from .items.kernels import OURS
 from .render import program
 from .script import call
-from .settings import Settings, load
+from .settings import Settings
 from .ssh import channel
 from .ssh.errors import name_of
 from .ui.console import say
@@ -97,20 +97,19 @@ def kernelspec(name: str, title: str, venv: str) -> str:
     return json.dumps(spec, indent=2) + "\n"
 
 
-def kernels(c, list):
+def kernels(c, settings, list):
     """Add the further kernels of lab.kernels to JupyterLab."""
     if list:
-        show(c)
+        show(c, settings)
     else:
-        converge(c, items)
+        converge(c, settings, items)
 
 
-def show(c) -> None:
+def show(c, settings: Settings) -> None:
     """Print every kernel that JupyterLab offers.
 
     :raises Exit: when there is no JupyterLab.
     """
-    settings = load(c.config)
     host, _ = meet(c, settings)
     python = f"{host.under(settings.venv)}/bin/python"
     asked = call("env", f"HOME={host.home}", python, "-", text=program("kernels"))

@@ -180,6 +180,6 @@ def running(reads: tuple[str, ...], changed: tuple[str, ...]) -> Service:
     )
 
 
-def nginx(c):
+def nginx(c, settings):
     """Serve JupyterLab through Nginx under its own name."""
-    converge(c, items)
+    converge(c, settings, items)

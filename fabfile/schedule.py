@@ -67,6 +67,6 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ]
 
 
-def schedule(c):
+def schedule(c, settings):
     """Set up a timer for backups, if lab.backup_schedule is set."""
-    converge(c, items)
+    converge(c, settings, items)

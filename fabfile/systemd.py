@@ -15,9 +15,11 @@ from .settings import Settings
 
 def start(settings: Settings) -> str:
     """Return the shell call that starts or restarts JupyterLab and waits until it answers."""
-    ours, target = settings.instance, jupyter.target(settings)
+    ours, endpoint = settings.instance, settings.endpoint
     behind = (ours.door, ours.door_file) if settings.sleep_after else ()
-    return call("start_service", ours.unit, ours.unit_file, target, settings.start_timeout, *behind)
+    return call(
+        "start_service", ours.unit, ours.unit_file, endpoint, settings.start_timeout, *behind
+    )
 
 
 def needed(settings: Settings) -> PathItem:
@@ -95,6 +97,6 @@ def service(settings: Settings, reads: tuple[str, ...]) -> Service:
     )
 
 
-def systemd(c):
+def systemd(c, settings):
     """Run JupyterLab as a service that survives reboots."""
-    converge(c, items)
+    converge(c, settings, items)

@@ -18,7 +18,7 @@ from .items import Directory, File, Given, Issued, Item, Packages, Service, unpa
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
 from .render import file
 from .script import RemoteScript, call
-from .settings import Settings, load
+from .settings import Settings
 from .settings.credentials import given_ca_passphrase
 from .ssh import channel, connection
 from .ssh.errors import name_of
@@ -106,14 +106,14 @@ def ask_now(settings: Settings, host: Host) -> list[Item]:
     return [issued(settings, now=True)]
 
 
-def serve(c, *steps, checked: bool = True) -> State:
+def serve(c, settings: Settings, *steps, checked: bool = True) -> State:
     """Converge the steps; then, if an ACME server's certificate is due, obtain and serve it.
 
     Until then the site answers by HTTP, or with the former certificate.
 
     :param checked: first check whether the ACME server can reach the name.
     """
-    settings, dry = load(c.config), c.config.run.dry
+    dry = c.config.run.dry
     if settings.tls == "self-signed" and not dry:
         ca = selection.authority(settings)
         if ca.new:
@@ -125,7 +125,7 @@ def serve(c, *steps, checked: bool = True) -> State:
             say(f"  note     your private CA in {ca.folder} may sign for any name, so its key "
                 f"could fake every site: fab -H {name_of(c)} tls --new-ca makes one for {names}, "
                 "which browsers must import")  # fmt: skip
-    state = converge(c, *steps)
+    state = converge(c, settings, *steps)
     if settings.tls != "letsencrypt":
         return state
     item, lines = state.of(Issued)
@@ -136,8 +136,8 @@ def serve(c, *steps, checked: bool = True) -> State:
         say(f"  tls      a certificate is due: {why}")
         if checked:
             acme_preflight.check(c, settings, state.host.root)
-        converge(c, ask_now)
-        converge(c, nginx.items)
+        converge(c, settings, ask_now)
+        converge(c, settings, nginx.items)
     return state
 
 
@@ -150,14 +150,13 @@ def tell_new(ca) -> None:
             "adds one; then set LAB_CA_PASSPHRASE, or type it when the CA signs")  # fmt: skip
 
 
-def begin_anew(c) -> None:
+def begin_anew(c, settings: Settings) -> None:
     """Rename the folder of the private CA, and make another CA.
 
     :raises Exit: when lab.tls is not self-signed.
     """
     from .certs.authority import FOUND, put_aside
 
-    settings = load(c.config)
     if settings.tls != "self-signed":
         raise Exit(f"lab.tls is {settings.tls}: only self-signed has a private CA")
     folder = Path(settings.ca_folder).expanduser()
@@ -182,22 +181,21 @@ def pending(items, answers) -> str:
     return ""
 
 
-def tls(c, status, preflight, new_ca):
+def tls(c, settings, status, preflight, new_ca):
     """Serve by HTTPS, with the certificate that lab.tls chooses."""
     if status:
-        show(c)
+        show(c, settings)
     else:
         if new_ca:
-            begin_anew(c)
-        serve(c, items, nginx.items, checked=preflight)
+            begin_anew(c, settings)
+        serve(c, settings, items, nginx.items, checked=preflight)
 
 
-def show(c) -> None:
+def show(c, settings: Settings) -> None:
     """Print the certificate that Nginx serves right now.
 
     :raises Exit: when it serves none.
     """
-    settings = load(c.config)
     if not settings.secure:
         raise Exit("lab.tls is off: there is no certificate; choose self-signed or letsencrypt")
     connection.open_connection(c, settings)

@@ -10,11 +10,11 @@ from invoke import Exit
 from .doctor import diagnose, probe
 from .doctor.evidence import Evidence
 from .doctor.proof import HOPS, ROW, from_here, script
-from .settings import Settings, load
+from .settings import Settings
 from .ssh import channel, connection
 from .ssh.errors import name_of
 from .ui import console
-from .ui.console import SINK, count, say
+from .ui.console import count, say
 
 # what curl prints before its error when no answer came
 NONE = re.compile(r"^000 [^a-z]*(?=curl: )")
@@ -32,12 +32,12 @@ def explain(c: Connection, settings: Settings, hop: str, check: str, detail: str
     )
 
 
-def prove(c: Connection) -> None:
+def prove(c: Connection, settings: Settings, in_fleet: bool = False) -> None:
     """Run every check; print a line for each with its time.
 
+    :param in_fleet: the host is one of several, which may share the name.
     :raises Exit: at the first failure, with its cause and remedy.
     """
-    settings = load(c.config)
     connection.open_connection(c, settings)
     secret = settings.password.reveal() if settings.password else ""
     lines = channel.ask(c, script(settings), secret + "\n", user=settings.user, seconds=600)
@@ -51,8 +51,8 @@ def prove(c: Connection) -> None:
         tell(hop, check, result, float(seconds))
         if result != "ok":
             raise Exit(explain(c, settings, hop, check, detail))
-    address = "" if SINK.get().alone else connection.peer_address(c)
-    if not (SINK.get().alone or address):  # the hosts of a fleet may share the name
+    address = connection.peer_address(c) if in_fleet else ""
+    if in_fleet and not address:
         return
     check, result, seconds, detail = from_here(settings, address)
     tell("here", check if result != "skip" else detail, result, seconds)
@@ -81,6 +81,6 @@ def tell(hop: str, check: str, result: str, seconds: float) -> None:
     say(f"  {result:<4} {seconds:6.3f} s  {HOPS[hop]}: {check}", routine=result == "ok")
 
 
-def verify(c):
+def verify(c, settings, in_fleet=False):
     """Log in, open a websocket, compute in a kernel, as a user would."""
-    prove(c)
+    prove(c, settings, in_fleet)

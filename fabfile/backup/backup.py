@@ -25,7 +25,7 @@ from ..engine.plan import Step
 from ..items import Item, Packages
 from ..render import file, program, shell
 from ..script import assigned, here
-from ..settings import Settings, load
+from ..settings import Settings
 from ..ssh import channel
 from ..ssh.errors import name_of
 from ..ui import console
@@ -70,7 +70,7 @@ def ready(c: Connection, settings: Settings, needed: Step = tools) -> Host:
     """Connect, and install on the server the packages that are needed."""
     host, _, _, changes = look(c, settings, (needed,))
     if changes:
-        converge(c, needed, chosen=settings)
+        converge(c, settings, needed)
     return host
 
 
@@ -201,9 +201,8 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
         console.say(f"  timer  next run: {coming or 'not planned'}; {ended}{why}")
 
 
-def backup(c, there, to, list):
+def backup(c, settings, there, to, list):
     """Make a backup: notebooks, configuration, login, certificates."""
-    settings = load(c.config)
     if there and to != "backups":
         raise Exit("--there writes to lab.backup_folder on the server: leave out --to")
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)

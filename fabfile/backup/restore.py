@@ -23,7 +23,7 @@ from ..engine.host import Host
 from ..items import Change, Item, Packages, Venv, below, canonical
 from ..python import minimum_versions, requirements
 from ..script import RemoteScript, call
-from ..settings import Settings, load
+from ..settings import Settings
 from ..ssh import channel
 from ..ssh.errors import name_of
 from ..ui import console
@@ -154,9 +154,8 @@ def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Cha
     ]
 
 
-def restore(c, file, there, to, full):
+def restore(c, settings, file, there, to, full, in_fleet=False):
     """Restore a backup, onto the same host or a bare one."""
-    settings = load(c.config)
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
     chosen = None if there else chosen_here(file, folder, settings)
     dry = c.config.run.dry
@@ -172,8 +171,8 @@ def restore(c, file, there, to, full):
         console.say(f"  sent          {size(chosen.path.stat().st_size)}", routine=True)
     carry_out(c, host, *steps(chosen, path, settings, host), whenever=True)
     try:
-        converge(c, deps.items, jupyter.items, chosen=with_lock)
+        converge(c, with_lock, deps.items, jupyter.items)
     except Exit as problem:  # another Python, or the index lacks a version
         console.say(f"  note          its exact versions cannot be installed: {problem.message}")
         console.say("  note          the newest versions that fit are installed instead")
-    full(c, verify=True)
+    full(c, settings, verify=True, in_fleet=in_fleet)

@@ -22,7 +22,7 @@ from ..items import PathItem, Seat, Venv, decode
 from ..items.cluster import SAID
 from ..manage import service, upgrade
 from ..python import requirements
-from ..settings import Settings, load
+from ..settings import Settings
 from ..settings.groups import listed
 from ..ssh import connection
 from ..ssh.errors import name_of
@@ -35,11 +35,10 @@ from .members import Cluster
 PIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?==[A-Za-z0-9][A-Za-z0-9.!+_]*")
 
 
-def cluster(c, workers, add, remove, status, yes):
+def cluster(c, settings, workers, add, remove, status, yes):
     """Let more hosts compute for this JupyterLab, with Dask."""
     if sum(map(bool, (workers, add, remove, status))) > 1:
         raise Exit("cluster: one of --workers, --add, --remove and --status at a time")
-    settings = load(c.config)
     host = met(c, settings)
     where = f"fab -H {name_of(c)} cluster"
     if not host.cluster and (add or remove or status):
@@ -88,7 +87,7 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
             # asks for its passphrase once, before the threads of the hosts start
             _ = made.ca.key
     request = Request(cluster=made.members)
-    state = converge(c, *leave.STEPS, scheduler.step(made), chosen=settings, request=request)
+    state = converge(c, settings, *leave.STEPS, scheduler.step(made), request=request)
     venv, lines = state.of(Venv)
     _, elsewhere = upgrade.roots(c, settings)
     if elsewhere:
@@ -99,7 +98,7 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
     def work(other: Connection) -> None:
         place = place_of(seen[name_of(other)])
         chosen = members.theirs(settings, other)
-        converge(other, worker.step(made, place, python, pins), chosen=chosen)
+        converge(other, chosen, worker.step(made, place, python, pins))
 
     parallel.all_of(others, work)
     if c.config.run.dry:

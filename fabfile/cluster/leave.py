@@ -47,7 +47,7 @@ def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
         carry_out(c, host, Change(f"write {settings.instance.members}", note))
         return
     carry_out(c, host, scheduler.dissolved(settings, host))
-    converge(c, *STEPS, chosen=settings, request=Request(cluster=()))
+    converge(c, settings, *STEPS, request=Request(cluster=()))
 
 
 def drain(c, settings: Settings, host: Host, names: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from .. import jupyter
 from ..certs import acme_preflight
 from ..engine.plan import MARK, split, whose
 from ..script import RemoteScript
-from ..settings import Settings, load
+from ..settings import Settings
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
 from ..ui.console import SINK, count, report, say
@@ -47,7 +47,7 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
     return RemoteScript(files, whose(chosen) | values, paths)
 
 
-def examine(c: Connection, settings: Settings, url: str) -> Evidence:
+def examine(c: Connection, settings: Settings, url: str, in_fleet: bool = False) -> Evidence:
     """Probe from this machine, then read everything on the server in one go.
 
     :raises Exit: if the answer of the server is incomplete.
@@ -56,7 +56,7 @@ def examine(c: Connection, settings: Settings, url: str) -> Evidence:
     peer, nonce = connection.peer_address(c), secrets.token_hex(6)
     gate = probe.gate(settings, url)
     # in a fleet, a shared name points to one host at most
-    known = acme_preflight.addresses(gate.name)[:3] if SINK.get().alone else [peer] * bool(peer)
+    known = [peer] * bool(peer) if in_fleet else acme_preflight.addresses(gate.name)[:3]
     doors = probe.doors(settings, gate, known, peer, nonce)
     secret, refused = settings.password.reveal() if settings.password else "", ""
     user = settings.user or c.user
@@ -90,15 +90,14 @@ def heard(lines) -> tuple[list[str], float]:
     return found, offset
 
 
-def doctor(c, url, json):
+def doctor(c, settings, url, json, in_fleet=False):
     """Find what is wrong, with proof and remedy, one line each."""
-    settings = load(c.config)
     probe.gate(settings, url)
     if c.config.run.dry:
         for one in causes.AILMENTS:
             say(f"  would check whether {one.cause}", routine=True)
         return
-    found = diagnose.diagnose(examine(c, settings, url), f"fab -H {name_of(c)}")
+    found = diagnose.diagnose(examine(c, settings, url, in_fleet), f"fab -H {name_of(c)}")
     ill = [one for one in found if not one.ailment.mild]
     if json:
         rows = [

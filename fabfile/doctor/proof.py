@@ -28,7 +28,7 @@ HOPS = {
 def doors(settings: Settings) -> dict[str, object]:
     """Return the shell variables that say where JupyterLab and Nginx listen on the server."""
     return {
-        "target": jupyter.target(settings),
+        "socket": settings.endpoint.socket,
         "domain": settings.domain,
         "base": settings.base_path,
         "scheme": settings.scheme,
@@ -41,6 +41,7 @@ def script(settings: Settings) -> RemoteScript:
     """Return the shell script with the checks on the server."""
     values = {
         **doors(settings),
+        "endpoint": settings.endpoint,
         "certificate": selection.expected(settings),
         "what": "the password" if settings.password else "the token",
         "kernel_py": program("kernel"),

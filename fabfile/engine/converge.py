@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from fabric import Connection
 from invoke import Exit
 
-from .. import settings
 from ..items import Change, Item
+from ..settings import Settings
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
 from ..ui import console
@@ -50,20 +50,13 @@ class State:
         return next(pair for pair in pairs if isinstance(pair[0], kind))
 
 
-def converge(
-    c: Connection,
-    *steps: Step,
-    chosen: settings.Settings | None = None,
-    request: Request = NOTHING,
-) -> State:
+def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = NOTHING) -> State:
     """Bring the server to the desired state of the steps' items.
 
     :param steps: the `items` functions of the step modules, in order.
-    :param chosen: the settings, when they are not the ones of `c.config`.
     :param request: what is asked for beyond them.
     :raises Exit: for an unsupported host, or a change that failed; the next run continues.
     """
-    chosen = chosen or settings.load(c.config)
     report = console.report(name_of(c))
     began = time.monotonic()
     host, items, answers, changes = look(c, chosen, steps, request)
@@ -92,7 +85,7 @@ def converge(
 
 
 def look(
-    c: Connection, chosen: settings.Settings, steps, request: Request = NOTHING
+    c: Connection, chosen: Settings, steps, request: Request = NOTHING
 ) -> tuple[Host, list, list, list]:
     """Connect, read and compare.
 
@@ -109,9 +102,7 @@ def look(
     return host, items, answers, compare(items, answers, {name(step) for step in steps})
 
 
-def read(
-    c: Connection, items: list[Item], chosen: settings.Settings
-) -> tuple[Host, list[list[str]]]:
+def read(c: Connection, items: list[Item], chosen: Settings) -> tuple[Host, list[list[str]]]:
     """Read the host and all items in one command, as the login user."""
     user = chosen.user
     lines = channel.ask(c, reading_script(items, chosen, root=c.user == "root"))
@@ -193,7 +184,7 @@ def apply(c, host: Host, items, changes: list[Change], report):
     return host, in_order(c, host, items, sections)
 
 
-def versions(c, changes: list[Change], chosen: settings.Settings) -> dict[int, list[str]]:
+def versions(c, changes: list[Change], chosen: Settings) -> dict[int, list[str]]:
     """Ask apt, uv or pip, without root and without writing, what they would install.
 
     :returns: the number of a change -> `name version` of all that it would install.
@@ -205,7 +196,7 @@ def versions(c, changes: list[Change], chosen: settings.Settings) -> dict[int, l
     return {n: sorted(told.get(str(n), [])) for n in range(len(changes))}
 
 
-def ask_user(c: Connection, chosen: settings.Settings, calls: str) -> list[str]:
+def ask_user(c: Connection, chosen: Settings, calls: str) -> list[str]:
     """Call functions that read, as the user whose files and programs they need."""
     return channel.ask(c, reading(chosen, calls), user=chosen.user, seconds=INDEX)
 

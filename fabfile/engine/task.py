@@ -17,42 +17,55 @@ HOUSE = __name__.partition(".")[0]
 def task(place: str, **handed: str):
     """Make a Fabric task of a function's signature and help; it runs on each host.
 
-    What the task does is the function of the same name in a module, which is loaded when the task
-    runs: so `fab --list`, `--help` and completion load none of them.
+    What the task does is its body: the function of the same name in a module, which is loaded when
+    the task runs, so that `fab --list`, `--help` and completion load none of them. It gets the
+    connection, the checked settings of that host, and the arguments. If it has a parameter
+    `in_fleet`, it is told whether the host is one of several.
 
     :param place: that module, below this package, such as "manage.logs".
     :param handed: further arguments of it: functions of rooms above its own, by their places.
     """
 
     def made(signature):
-        call = called(signature, place, handed)
-
         @functools.wraps(signature)
-        def on_each_host(c, *args, **kwargs):
-            each_host(c, lambda one: call(one, *args, **kwargs), signature.__name__)
+        def on_each_host(c, *args, in_fleet=False, **kwargs):
+            def run(one, settings):
+                given = arguments(signature, one, *args, **kwargs)
+                body = found(place, signature.__name__)
+                more = {name: found(*where.rsplit(".", 1)) for name, where in handed.items()}
+                if "in_fleet" in inspect.signature(body).parameters:
+                    more["in_fleet"] = in_fleet
+                body(given.pop("c"), settings, **given, **more)
 
-        return fabric_task(on_each_host)
+            each_host(c, run, signature.__name__)
+
+        task = fabric_task(on_each_host)
+        task.place, task.handed = place, handed
+        return task
 
     return made
 
 
 def local_task(place: str):
-    """Make a Fabric task as `task` does, of a function that chooses its hosts, or needs none."""
-    return lambda signature: fabric_task(
-        functools.wraps(signature)(called(signature, place, {})),
-    )
+    """Make a Fabric task as `task` does, of a body that chooses its hosts, or needs none."""
+
+    def made(signature):
+        @functools.wraps(signature)
+        def here(*args, **kwargs):
+            found(place, signature.__name__)(**arguments(signature, *args, **kwargs))
+
+        task = fabric_task(here)
+        task.place, task.handed = place, {}
+        return task
+
+    return made
 
 
-def called(signature, place: str, handed: dict[str, str]):
-    """Return a function that loads what the task does, and calls it with all its arguments."""
-
-    def call(*args, **kwargs):
-        given = inspect.signature(signature).bind(*args, **kwargs)
-        given.apply_defaults()
-        more = {name: found(*where.rsplit(".", 1)) for name, where in handed.items()}
-        found(place, signature.__name__)(**given.arguments, **more)
-
-    return call
+def arguments(signature, *args, **kwargs) -> dict:
+    """Return the arguments of a call by their names, also those with default values."""
+    given = inspect.signature(signature).bind(*args, **kwargs)
+    given.apply_defaults()
+    return given.arguments
 
 
 def found(place: str, name: str):
@@ -88,19 +101,22 @@ def each_host(c, body, name: str) -> None:
     """Call the body with every host of `-H`, else of `hosts:` in fabric.yaml, else refuse.
 
     Without hosts, Fabric would run the task on the operator's own machine.
+
+    :param body: gets a connection that is not open yet, and the checked settings of its host.
     """
+    from ..settings import load
     from ..settings.groups import personal  # here, for the sake of `fab --list`
     from ..ssh.errors import clear_errors
 
     if isinstance(c, Connection):
         with clear_errors(c):
-            return body(personal(c))
+            return body(c, load(personal(c).config))
     hosts = c.config.get("hosts")
     if not hosts:
         raise Exit(f"no host given: fab -H user@server {name}, or `hosts:` in fabric.yaml")
     for host in hosts.split(",") if isinstance(hosts, str) else hosts:
         if not isinstance(host, str) or not host:
             raise Exit(f"hosts: {host!r} is not a host; write a list such as [david@1.1.1.1]")
-        with Connection(host, config=c.config.clone()) as connection, clear_errors(connection):
-            body(personal(connection))
+        with Connection(host, config=c.config.clone()) as connection:
+            each_host(connection, body, name)
     return None

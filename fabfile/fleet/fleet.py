@@ -43,7 +43,7 @@ def parsed(what: str):
         (given,) = Parser(contexts=[known]).parse_argv(shlex.split(what))
     except (ParseError, ValueError) as problem:
         raise Exit(f"fleet: {what}: {problem}; fab --help {name} shows its options") from None
-    return name, functools.partial(TASKS[name], **given.as_kwargs)
+    return name, functools.partial(TASKS[name], in_fleet=True, **given.as_kwargs)
 
 
 def run_on(config, target: str, task, sink: console.Sink) -> Result:

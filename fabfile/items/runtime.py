@@ -10,6 +10,7 @@ import msgspec
 
 from ..render import program
 from ..script import here, look
+from ..settings.names import Endpoint
 from .base import Item
 
 # A server may report any number; these can be shown.
@@ -64,12 +65,12 @@ TOLD = msgspec.json.Decoder(Told)
 class Live(Item):
     """The running JupyterLab, its kernels, and the disk, as the server's Python reports them.
 
-    :param target: the path of its socket, or its port.
+    :param endpoint: where it listens.
     :param token: the file with the token for JupyterLab's API.
     :param newest: also ask the package index for the newest versions.
     """
 
-    target: str
+    endpoint: Endpoint
     unit: str
     token: str
     project: str
@@ -78,8 +79,9 @@ class Live(Item):
     theirs = True
 
     def read(self) -> str:
-        told = self.target, self.unit, self.token, self.venv, "newest" if self.newest else "no"
-        asked = f"{look('show_live', *told)} {here(program('status'))}"
+        told = str(self.endpoint), self.unit, self.token, self.venv
+        newest = "newest" if self.newest else "no"
+        asked = f"{look('show_live', *told, newest)} {here(program('status'))}"
         return f"{look('show_disk', self.project)}\n{asked}"
 
     def compare(self, lines, touched):

@@ -13,7 +13,7 @@ from ..engine.converge import read
 from ..python import minimum_versions, requirements
 from ..render import program
 from ..script import RemoteScript
-from ..settings import Settings, load
+from ..settings import Settings
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
 from ..ui.console import count, say
@@ -107,10 +107,10 @@ def script(settings: Settings, host, login: str) -> RemoteScript:
         "project": host.under(settings.project),
         "runtime": jupyter.runtime(settings, host) or host.under(jupyter.USUAL),
         "venv": host.under(settings.venv),
-        "target": jupyter.target(settings),
+        "endpoint": settings.endpoint,
+        "socket": settings.endpoint.socket,
         "login": login,
         "ports": requirements.proxied(settings, host) or "",
-        "socket": "" if settings.port else settings.instance.socket,
         "domain": settings.domain,
         "base": settings.base_path,
         "owner": settings.site,
@@ -125,9 +125,8 @@ def script(settings: Settings, host, login: str) -> RemoteScript:
     return RemoteScript(("lib/read", "lib/users", "run/audit"), values)
 
 
-def audit(c):
+def audit(c, settings):
     """Try attacks on the server, and say which of them work."""
-    settings = load(c.config)
     if c.config.run.dry:
         for threat in THREATS.values():
             say(f"  would try whether {threat.what}")

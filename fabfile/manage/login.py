@@ -11,7 +11,7 @@ from ..engine.actions import carry_out
 from ..engine.converge import State, converge, read
 from ..items import Change, Password, Token
 from ..script import call
-from ..settings import Settings, load
+from ..settings import Settings
 from ..settings.credentials import ask
 from ..ssh import connection
 from ..ssh.errors import name_of
@@ -19,9 +19,8 @@ from ..ui.console import say
 from . import service
 
 
-def tell(c: Connection, state: State) -> None:
+def tell(c: Connection, settings: Settings, state: State) -> None:
     """Print the address of JupyterLab and how to log in: the last lines of `full`."""
-    settings = load(c.config)
     token, lines = state.of(Token)
     say(f"\nJupyterLab is at {settings.url}/lab")
     if not settings.secure:
@@ -42,9 +41,8 @@ def tell(c: Connection, state: State) -> None:
         say(f"  or by:         fab -H {name_of(c)} password")
 
 
-def token(c, rotate, yes):
+def token(c, settings, rotate, yes):
     """Print the URL that logs in with the server's own token."""
-    settings = load(c.config)
     if rotate:
         renew(c, settings, yes)
         if c.config.run.dry:
@@ -86,9 +84,8 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
     carry_out(c, host, *changes, whenever=True)
 
 
-def password(c):
+def password(c, settings):
     """Set the login password: from LAB_PASSWORD, or ask for it."""
-    settings = load(c.config)
     if settings.password is None:
         settings = msgspec.structs.replace(settings, password=ask())
-    converge(c, jupyter.items, systemd.items, chosen=settings)
+    converge(c, settings, jupyter.items, systemd.items)

@@ -10,7 +10,6 @@ from invoke import Exit
 from ..engine.actions import meet
 from ..render import program
 from ..script import RemoteScript, call
-from ..settings import load
 from ..ssh import channel
 from ..ssh.errors import name_of
 from ..ui.console import say
@@ -32,12 +31,12 @@ def row(line: str) -> str:
     return f"{stamp} {what:<7} {text}"
 
 
-def logs(c, follow, since, nginx, jupyter, lines):
+def logs(c, settings, follow, since, nginx, jupyter, lines):
     """Show the logs of JupyterLab and Nginx."""
     if lines < 0:
         raise Exit("logs: --lines cannot be negative: give a number such as 50")
     what = [n for n, chosen in (("jupyter", jupyter), ("nginx", nginx)) if chosen]
-    settings, where = load(c.config), name_of(c)
+    where = name_of(c)
     host, _ = meet(c, settings)
     told = settings.instance.unit, settings.instance.log, lines, since, "follow" if follow else "no"
     asked = call("exec", "python3", "-IB", "-c", *told, *(what or ("jupyter", "nginx")))

@@ -5,16 +5,14 @@ from __future__ import annotations
 from fabric import Connection
 from invoke import Exit
 
-from .. import jupyter
-from ..settings import Settings, load
+from ..settings import Settings
 from ..ssh.tunnel import Tunnel
 from ..ui.console import say
 from .login import address
 
 
-def open(c, tunnel, port):
+def open(c, settings, tunnel, port):
     """Open JupyterLab in your browser, logged in by the token."""
-    settings = load(c.config)
     if port and not tunnel:
         raise Exit("open: --port needs --tunnel: add it, or leave out --port")
     if not 0 <= port <= 65535:
@@ -36,7 +34,7 @@ def show(url: str) -> None:
 
 def through(c: Connection, settings: Settings, port: int) -> None:
     """Forward a port of this machine to JupyterLab until Ctrl-C, and open it in a browser."""
-    way = Tunnel(c, jupyter.target(settings), port, settings.user)
+    way = Tunnel(c, settings.endpoint, port, settings.user)
     try:
         url = address(c, settings, f"http://localhost:{way.port}")
         way.open().close()  # raises Exit when JupyterLab does not answer

@@ -17,7 +17,7 @@ from ..items import Change, Venv, canonical
 from ..python import minimum_versions, requirements
 from ..python.requirements import name
 from ..script import call
-from ..settings import Settings, load
+from ..settings import Settings
 from ..settings.fields import is_requirement
 from ..ssh.errors import name_of
 from ..ui.console import count, say
@@ -49,9 +49,8 @@ def with_more(added: tuple[str, ...], more: list[str]) -> tuple[str, ...]:
     return (*(text for text in added if name(text) not in names), *more)
 
 
-def packages(c, add, remove, list):
+def packages(c, settings, add, remove, list):
     """Add, remove or list Python packages; every later run keeps them."""
-    settings = load(c.config)
     if add and remove:
         raise Exit("packages: --add and --remove exclude each other: run one after the other")
     more, fewer = given(add) if add else [], given(remove) if remove else []
@@ -62,7 +61,7 @@ def packages(c, add, remove, list):
         raise Exit(f"{venv.path} is missing: first run fab -H {name_of(c)} full")
     if more:
         request = Request(added=with_more(host.added, more))
-        converge(c, jupyter.items, chosen=settings, request=request)
+        converge(c, settings, jupyter.items, request=request)
         if not set(more) <= set(host.added):
             say(f"  to load new extensions of JupyterLab: fab -H {name_of(c)} restart")
     elif fewer:

@@ -10,7 +10,7 @@ from ..engine.actions import carry_out, meet
 from ..engine.host import Host
 from ..items import Change
 from ..script import call
-from ..settings import Settings, load
+from ..settings import Settings
 from ..ssh.errors import name_of
 from ..status.collect import condition, live
 from ..ui.console import count, may_ask, say
@@ -57,9 +57,8 @@ def consent(kernels: list[dict], yes: bool) -> None:
             raise Exit("nothing was changed")
 
 
-def restart(c, yes):
+def restart(c, settings, yes):
     """Restart JupyterLab, and wait until it answers."""
-    settings = load(c.config)
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
         consent(kernels, yes)
@@ -68,9 +67,8 @@ def restart(c, yes):
     )
 
 
-def stop(c, yes):
+def stop(c, settings, yes):
     """Stop JupyterLab until `start` or `full`, even after a reboot."""
-    settings = load(c.config)
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
         consent(kernels, yes)
@@ -80,9 +78,8 @@ def stop(c, yes):
         say(f"  it stays stopped until: fab -H {name_of(c)} start")
 
 
-def start(c):
+def start(c, settings):
     """Start JupyterLab after a `stop`, and wait until it answers."""
-    settings = load(c.config)
     host, state, _ = seen(c, settings)
     if state["state"] == "active" and state["enabled"]:
         say(f"  {settings.instance.unit} runs already; to restart it: fab -H {name_of(c)} restart")

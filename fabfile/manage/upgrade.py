@@ -21,7 +21,7 @@ from ..items import Change, Venv, canonical, few
 from ..python import minimum_versions, requirements
 from ..render import program
 from ..script import call, here, quote
-from ..settings import Settings, load
+from ..settings import Settings
 from ..ssh.errors import name_of
 from ..status.collect import live
 from ..ui import console
@@ -36,10 +36,9 @@ def stamped() -> str:
     return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
 
 
-def upgrade(c, lock, yes):
+def upgrade(c, settings, lock, yes, in_fleet=False):
     """Upgrade to the newest versions: build, test, then swap in."""
-    settings = load(c.config)
-    if lock and not console.SINK.get().alone:
+    if lock and in_fleet:
         raise Exit("upgrade --lock is for one host: run it there, then set lab.lock for the others")
     file = settings.lock or LOCK
     if lock:
@@ -82,9 +81,8 @@ def upgrade(c, lock, yes):
             "read it before others install it")  # fmt: skip
 
 
-def rollback(c, anyway, yes):
+def rollback(c, settings, anyway, yes):
     """Roll back to the venv from before the last upgrade."""
-    settings = load(c.config)
     venv, host, there, kernels = meet(c, settings)
     before = now(c, settings, replace(venv, path=host.under(jupyter.previous(settings))))
     if not before:

@@ -16,6 +16,22 @@ SYSTEMD = "/etc/systemd/system"
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """The place where a program listens on the server: a unix socket, or a port of 127.0.0.1."""
+
+    socket: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        return self.socket or str(self.port)
+
+    @property
+    def upstream(self) -> str:
+        """The address of Nginx's `server` in an upstream."""
+        return f"unix:{self.socket}" if self.socket else f"127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
 class Instance:
     """A JupyterLab on a server. :param name: lab.name."""
 

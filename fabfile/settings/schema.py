@@ -10,7 +10,7 @@ import msgspec
 from .credentials import Secret
 from .fields import HERE, LABEL, PATH, Package, choice, flag, number, said, several, text
 from .kernel import EXAMPLES, KERNEL, Kernel
-from .names import NICKNAME, Instance
+from .names import NICKNAME, Endpoint, Instance
 
 NAME = rf"(?=.{{1,253}}\Z)({LABEL}\.)*{LABEL}"
 ORIGIN = rf"https://(\*\.)?({LABEL}\.)*{LABEL}(:\d{{1,5}})?"
@@ -208,6 +208,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def instance(self) -> Instance:
         """The names and paths of this JupyterLab on the server."""
         return Instance(self.name)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The place where JupyterLab listens."""
+        return Endpoint(port=self.port) if self.port else Endpoint(self.instance.socket)
 
     @property
     def archives(self) -> str:

@@ -14,6 +14,7 @@ from paramiko import Channel, Message, SSHException
 from paramiko.common import cMSG_CHANNEL_OPEN
 
 from ..render import program
+from ..settings.names import Endpoint
 from .errors import name_of
 
 SECONDS = 20  # seconds until a connection on the server must be open
@@ -23,14 +24,14 @@ CHUNK = 65536
 class Tunnel:
     """A listener on 127.0.0.1 that forwards each connection over an open SSH connection.
 
-    :param target: the path of JupyterLab's socket on the server, or its port.
+    :param endpoint: where JupyterLab listens on the server.
     :param port: the port on this machine; 0 for any free one.
     :param user: the owner of the socket, when root logs in.
     """
 
-    def __init__(self, c: Connection, target: str, port: int = 0, user: str = ""):
-        self.c, self.target = c, target
-        self.relayed = target.startswith("/") and user not in ("", c.user)
+    def __init__(self, c: Connection, endpoint: Endpoint, port: int = 0, user: str = ""):
+        self.c, self.endpoint = c, endpoint
+        self.relayed = bool(endpoint.socket) and user not in ("", c.user)
         self.user, self.relay = user, None
         try:
             self.door = socket.create_server(("127.0.0.1", port))
@@ -47,12 +48,12 @@ class Tunnel:
         where = name_of(self.c)
         try:
             if not self.relayed:
-                return reach(self.c, self.target, SECONDS)
-            self.relay = self.relay or Relay(self.c, self.target, self.user)
+                return reach(self.c, self.endpoint, SECONDS)
+            self.relay = self.relay or Relay(self.c, self.endpoint.socket, self.user)
             return self.relay.reach()
         except SSHException:  # the same error for both
             raise Exit(
-                f"{where}: nothing answers at {self.target}: start JupyterLab (fab -H {where} "
+                f"{where}: nothing answers at {self.endpoint}: start JupyterLab (fab -H {where} "
                 "start), or let sshd forward connections (AllowStreamLocalForwarding and "
                 "AllowTcpForwarding in its sshd_config)"
             ) from None
@@ -97,7 +98,7 @@ class Tunnel:
         self.door.close()
 
 
-def reach(c: Connection, target: str, seconds: float):
+def reach(c: Connection, endpoint: Endpoint, seconds: float):
     """Open a channel to a unix socket on the server, or to a port of its loopback.
 
     Paramiko does not support `direct-streamlocal@openssh.com` (OpenSSH's PROTOCOL, 2.4), so this
@@ -106,8 +107,8 @@ def reach(c: Connection, target: str, seconds: float):
     :raises paramiko.SSHException: when nothing listens there, or sshd forbids it.
     """
     transport = c.transport
-    if not target.startswith("/"):
-        there = "127.0.0.1", int(target)
+    if not endpoint.socket:
+        there = "127.0.0.1", endpoint.port
         return transport.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=seconds)
     with transport.lock:
         number = transport._next_channel()
@@ -122,7 +123,7 @@ def reach(c: Connection, target: str, seconds: float):
     message.add_string("direct-streamlocal@openssh.com")
     for size in (number, transport.default_window_size, transport.default_max_packet_size):
         message.add_int(size)
-    message.add_string(target)
+    message.add_string(endpoint.socket)
     message.add_string("")  # reserved, as is the number
     message.add_int(0)
     transport._send_user_message(message)
@@ -138,11 +139,11 @@ class Relay:
     :raises paramiko.SSHException: when it does not start.
     """
 
-    def __init__(self, c: Connection, target: str, user: str):
+    def __init__(self, c: Connection, path: str, user: str):
         self.c = c
         self.session = c.transport.open_session(timeout=SECONDS)  # the relay ends with it
         self.session.settimeout(SECONDS)
-        command = shlex.join(["python3", "-Ic", program("relay"), user, target])
+        command = shlex.join(["python3", "-Ic", program("relay"), user, path])
         self.session.exec_command(f"cd / && exec {command}")
         with contextlib.suppress(TimeoutError), self.session.makefile() as said:
             self.door = said.readline(1000).strip()
@@ -155,7 +156,7 @@ class Relay:
 
         :raises paramiko.SSHException: when nothing listens there, or sshd forbids it.
         """
-        channel = reach(self.c, self.door, SECONDS)
+        channel = reach(self.c, Endpoint(self.door), SECONDS)
         channel.settimeout(SECONDS)
         with contextlib.suppress(TimeoutError):
             if channel.recv(1) == b"+":

@@ -23,7 +23,7 @@ def live(settings: Settings, newest: bool = True) -> Live:
     :param newest: ask the package index for the newest versions.
     """
     return Live(
-        target=jupyter.target(settings),
+        endpoint=settings.endpoint,
         unit=settings.instance.unit,
         token=jupyter.TOKEN,
         project=settings.project,

@@ -9,7 +9,6 @@ from json import dumps
 from invoke import Exit
 
 from ..engine.converge import look
-from ..settings import load
 from ..ssh.errors import name_of
 from ..steps import STEPS
 from ..ui import console
@@ -17,9 +16,9 @@ from .collect import live, whole
 from .display import lines
 
 
-def status(c, drift, json):
+def status(c, settings, drift, json):
     """Show versions, kernels, disk, and what differs from the settings."""
-    began, settings = time.monotonic(), load(c.config)
+    began = time.monotonic()
 
     def items(settings, host):
         return [live(settings, newest=not drift)]

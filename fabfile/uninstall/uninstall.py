@@ -12,7 +12,7 @@ from ..engine.actions import carry_out, meet
 from ..engine.host import Host
 from ..items import Change
 from ..script import call
-from ..settings import Settings, load
+from ..settings import Settings
 from ..ssh.errors import name_of
 from ..ui import console
 from ..ui.console import count, say
@@ -20,14 +20,14 @@ from .ledger import Inventory, Seen, parse
 from .selection import Leaving, known, plan
 
 
-def uninstall(c, purge, yes, dismiss):
+def uninstall(c, settings, purge, yes, dismiss, in_fleet=False):
     """Remove what this project put on a server, and only that."""
-    settings, dry = load(c.config), c.config.run.dry
+    dry = c.config.run.dry
     if purge and not (yes or dry or console.may_ask()):
         raise Exit("--purge removes notebooks for good: without a terminal, confirm with --yes")
     leave(c, settings, purge, yes or dry, dismiss)
-    if console.SINK.get().alone:
-        hosts.take_out(c)
+    if not in_fleet:
+        hosts.take_out(c, settings)
 
 
 def leave(c, settings: Settings, purge=False, sure=True, dismiss=None) -> None:

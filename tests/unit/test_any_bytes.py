@@ -30,6 +30,7 @@ from fabfile.manage.service import ends
 from fabfile.python import minimum_versions
 from fabfile.settings import Settings
 from fabfile.settings.credentials import Secret
+from fabfile.settings.names import Endpoint
 from fabfile.status import collect, display
 from fabfile.ui.console import printable
 
@@ -104,7 +105,7 @@ def items(home: Path) -> list:
         NoOthers(specs=f"{home}/specs", venvs=f"{home}/venvs", owner=ME,
                  registered=frozenset(), made=frozenset()),
         Service(unit="u", reads=(f"{site}/*.dist-info/RECORD",), fix=""),
-        Live(target="/x", unit="u", token="/x", project=str(home), venv=f"{home}/venv"),
+        Live(endpoint=Endpoint("/x"), unit="u", token="/x", project=str(home), venv=f"{home}/venv"),
     ]  # fmt: skip
 
 
@@ -225,7 +226,8 @@ def test_any_json_in_place_of_a_kernel_is_nobodys(shape, around):
 @pytest.mark.parametrize("field", [*USUAL, "all"])
 def test_any_json_in_place_of_how_it_runs_is_shown_or_left_out(shape, field):
     line = shape if field == "all" else TOLD.format(**USUAL | {field: shape})
-    told = Live(target="/x", unit="u", token="/x", project="/", venv="/v").told(["", line])
+    item = Live(endpoint=Endpoint("/x"), unit="u", token="/x", project="/", venv="/v")
+    told = item.told(["", line])
     if not told:
         return
     display.size(told["service"]["memory"] or 0)

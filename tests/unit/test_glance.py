@@ -11,6 +11,7 @@ import pytest
 from fabfile.items import Live, Service, Sleeper
 from fabfile.manage import logs, service
 from fabfile.render import TEMPLATES
+from fabfile.settings.names import Endpoint
 from fabfile.status import collect, display
 from fabfile.ui import console
 
@@ -113,7 +114,7 @@ WHOLE = {
     "newest": {"jupyterlab": None},
 }
 WHOLE_TEXT = json.dumps(WHOLE)
-LIVE = Live(target="/s", unit="u", token="~/t", project="~/p", venv="~/p/venv")
+LIVE = Live(endpoint=Endpoint("/s"), unit="u", token="~/t", project="~/p", venv="~/p/venv")
 
 
 @pytest.mark.parametrize(

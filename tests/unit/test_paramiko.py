@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import paramiko
 import pytest
 
+from fabfile.settings.names import Endpoint
 from fabfile.ssh import channel, tunnel
 from fabfile.ssh.errors import greeting
 
@@ -55,7 +56,7 @@ def wire():
 
 def test_a_channel_to_a_unix_socket_carries_bytes_both_ways(wire):
     c, server, remote = wire
-    near = tunnel.reach(c, SOCKET, 10)
+    near = tunnel.reach(c, Endpoint(SOCKET), 10)
     far = remote.accept(10)
     assert server.kinds == ["direct-streamlocal@openssh.com"]
     near.sendall(b"GET /")

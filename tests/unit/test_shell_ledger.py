@@ -125,6 +125,12 @@ def test_backups_stay_when_more_than_ours_is_there(run, tmp_path, kept, stays):
     assert (tmp_path / "kept").exists() is stays
 
 
+def test_a_folder_for_backups_may_be_empty(run, tmp_path):
+    (tmp_path / "kept").mkdir(exist_ok=True)
+    run(f"record path {tmp_path}/etc/ours", "clear_backups")
+    assert not (tmp_path / "kept").exists()
+
+
 def test_nothing_of_ours_is_left_in_the_end(tmp_path):
     lines = [applying(tmp_path), shell("lib/uninstall"), "close_ledger", "settle"]
     assert dash("\n".join(lines)).returncode == 0

@@ -28,11 +28,12 @@ assert len(found) == 16 and all(found), found
 """
 STATUS = """
 from fabfile.items.runtime import Live
+from fabfile.settings.names import Endpoint
 ANSWER = (
     '{"now": 1, "service": {"memory": 1, "memory_limit": 2, "cpu": 1.0, "tasks": 3}, "newest": {}, '
     '"server": {"memory": 1, "cpu": 2}, "kernels": [], "terminals": 0}'
 )
-item = Live(target="8888", unit="lab.service", token="t", project="p", venv="v")
+item = Live(endpoint=Endpoint(port=8888), unit="lab.service", token="t", project="p", venv="v")
 """
 KERNEL = """
 from fabfile.kernels import offered

@@ -7,10 +7,10 @@ enable_unit() {
     systemctl enable -q ${2:+"$2"} -- "$1"
 }
 
-# start_service UNIT FILE TARGET SECONDS [SOCKET ITS-FILE]: check the unit, start it, wait until it
-# answers at TARGET. With a SOCKET, only that is enabled, and the first request starts the unit.
+# start_service UNIT FILE ENDPOINT SECONDS [SOCKET ITS-FILE]: check the unit, start it, wait until it
+# answers at ENDPOINT. With a SOCKET, only that is enabled, and the first request starts the unit.
 start_service() {
-    local unit="$1" file="$2" target="$3" seconds="$4" socket="${5:-}"
+    local unit="$1" file="$2" endpoint="$3" seconds="$4" socket="${5:-}"
     shift 4
     [ -z "$socket" ] || shift
     if ! systemd-analyze verify -- "$file" "$@"; then
@@ -29,7 +29,7 @@ start_service() {
     user=$(systemctl show -p User --value -- "$unit") # the socket is in this user's folder
     # That user's program could give any answer: it decides nothing but the file and the venv from
     # which their own JupyterLab starts.
-    if ! owner_does "${user:-root}" python3 -I "$run/answers.py" "$target" "$seconds" "$unit"; then
+    if ! owner_does "${user:-root}" python3 -I "$run/answers.py" "$endpoint" "$seconds" "$unit"; then
         echo "$unit does not answer; the last lines of its journal:"
         journalctl -u "$unit" -n 20 --no-pager -o cat
         return 1

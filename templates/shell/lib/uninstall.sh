@@ -149,8 +149,8 @@ clear_backups() {
     [ -d "$kept" ] || return 0
     sed -n 's/^\(path\|tree\|replaced\) //p' "$made" >"$run/own/ours"
     printf '%s\n' "$@" >>"$run/own/ours"
-    for folder in "$kept"/*/; do
-        folder=${folder%/}
+    for folder in "$kept"/*; do
+        [ -d "$folder" ] || continue
         find "$folder" ! -type d ! -name '*.absent' ! -name '*.part' >"$run/own/kept"
         sed -i "s|^$folder\(/since\)\{0,1\}||" "$run/own/kept"
         if awk 'FNR == NR { ours[$0]; next } !($0 in ours) { exit 1 }' "$run/own/ours" "$run/own/kept"; then

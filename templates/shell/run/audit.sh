@@ -110,7 +110,7 @@ while read -r number inode; do
     by=$(program "$inode")
     case $by in
         *ipykernel_launcher*) kernels=$((kernels + 1)) ;;
-        *) [ "$number" = "$target" ] || found="$found $number (${by:-unknown}),"
+        *) [ "$number" = "$endpoint" ] || found="$found $number (${by:-unknown}),"
     esac
 done <<END
 $(sockets | sed '/^$/d')

@@ -8,8 +8,6 @@ cd /
 ulimit -f 65536 # blocks of 512 bytes: JupyterLab's answer may be endless
 [ -n "${password+set}" ] || IFS= read -r password || password=
 unit=$instance.service
-socket=
-case $target in /*) socket=$target ;; esac
 
 # as_owner COMMAND...: run COMMAND as JupyterLab's user, without access to root's output.
 as_owner() {

@@ -53,10 +53,8 @@ log_in() {
     printf '%s' "$answer"
 }
 
-case $target in
-    /*) set -- --unix-socket "$target" "http://localhost$base/api" ;;
-    *) set -- "http://127.0.0.1:$target$base/api" ;;
-esac
+set -- "http://127.0.0.1:$endpoint$base/api"
+[ -z "$socket" ] || set -- --unix-socket "$socket" "http://localhost$base/api"
 origin=$scheme://$domain:$port
 site=$origin$base
 command -v curl >/dev/null || { echo 'jupyter|curl|FAIL|0|curl is not installed'; exit 0; }
