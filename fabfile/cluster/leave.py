@@ -99,7 +99,7 @@ def restart(c: Connection, settings: Settings) -> None:
 def leave(c: Connection, settings: Settings) -> None:
     """Remove a worker from its host; keep a JupyterLab that is on the same host."""
     chosen, ours = members.theirs(settings, c), settings.instance
-    host, (lines,) = meet(c, chosen, [Seen(known=(), project=settings.project)])
+    host, (lines,) = meet(c, chosen, [Seen(project=settings.project)])
     found = parse(lines)
     unit = scheduler.unit_file(ours.worker)
     others = [path for _, path in found.made if OTHERS.fullmatch(path) and path != unit]

@@ -111,7 +111,7 @@ class Instance:
 
     @property
     def former(self) -> str:
-        """The former path of that link."""
+        """The path of that link where somebody followed a how-to before."""
         return f"/etc/nginx/sites-enabled/{self.called}"
 
     @property

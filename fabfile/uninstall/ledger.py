@@ -18,13 +18,12 @@ SUFFIX = re.compile(r"[\s(:\[<].*")  # a version, an architecture
 
 @dataclass(frozen=True, kw_only=True)
 class Seen(Item):
-    """An item that reads the inventory. :param known: paths made by a version without a ledger."""
+    """An item that reads the inventory."""
 
-    known: tuple[str, ...]
     project: str
 
     def read(self) -> str:
-        asked = look("show_inventory", *self.known), look("show_work", self.project)
+        asked = "show_inventory", look("show_work", self.project)
         return "\n".join([shell("lib/users"), shell("lib/inventory"), *asked])
 
 
@@ -50,17 +49,11 @@ class Inventory:
     ledger: bool = False
     made: list[tuple[str, str]] = field(default_factory=list)  # kind, value
     there: set[str] = field(default_factory=set)  # the paths that exist
-    written: list[str] = field(default_factory=list)  # files that say that `fab` wrote them
     present: set[str] = field(default_factory=set)  # packages that were there before
     uses: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     packages: dict[str, Package] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)  # further instances of the project here
     work: int = 0  # files of the user in lab.project
-
-    @property
-    def older(self) -> bool:
-        """True if a version without a ledger was used here."""
-        return not self.ledger or ("older", "") in self.made
 
     def values(self, *kinds: str) -> list[str]:
         """Return the values of the entries of these kinds, each once."""
@@ -93,8 +86,6 @@ def parse(lines: list[str]) -> Inventory:
             found.made.append(entry(word, value))
         elif kind in ("there", "present"):
             getattr(found, kind).add(rest)
-        elif kind == "written":
-            found.written.append(rest)
         elif kind == "other":
             found.others.append(rest)
         elif kind == "uses":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from .. import fail2ban, jupyter, nginx
+from .. import nginx
 from ..engine.host import Host
 from ..settings import Settings
 from ..ui.console import count
@@ -35,30 +35,6 @@ class Leaving:
     stays: dict[str, str] = field(default_factory=dict)  # path or package -> reason
 
 
-def known(settings: Settings, host: Host) -> list[tuple[str, str]]:
-    """Return the paths that a version without a ledger made."""
-    ours = settings.instance
-    named = [
-        ("path", settings.project),
-        ("tree", settings.venv),
-        ("tree", "~/.cache/jupyterlab"),
-        ("tree", jupyter.USUAL),
-        ("path", "~/.jupyter/migrated"),
-        *(("path", f"~{folder}") for folder in HOMES),
-        *(("path", path) for path in (jupyter.CONFIG, jupyter.TOKEN, jupyter.LOGIN)),
-        ("path", ours.tmpfiles),
-        ("path", ours.unit_file),
-        ("tree", ours.run),
-        ("tree", ours.certificates),
-        ("tree", ours.webroot),
-        ("path", ours.hook),
-        ("path", ours.site),
-        ("path", ours.enabled),
-        *(("path", path) for path in (ours.filter, fail2ban.SSHD, ours.jail)),
-    ]
-    return [(kind, host.under(path)) for kind, path in named]
-
-
 def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leaving:
     """Decide what goes.
 
@@ -75,9 +51,6 @@ def plan(found: Inventory, settings: Settings, host: Host, purge: bool) -> Leavi
             out.stays[count(shared, "package")] = f"{out.heir} takes them over"
     paths = {path: kind for kind, path in found.made if kind in ("path", "tree")}
     before = found.values("replaced")
-    if found.older:
-        paths = {path: kind for kind, path in known(settings, host)} | paths
-        before = [path for path in before if path not in paths]
     plan_packages(out, found)
     nginx_is_new = "nginx-common" in found.values("package")
     out.back = [path for path in before if path != nginx.WELCOME or not nginx_is_new]
@@ -123,12 +96,12 @@ def hand_on(found: Inventory, settings: Settings, host: Host) -> tuple[Inventory
     named = re.compile(rf"(?:zz-|00-|stamp-)?{called}(?:[.-].*)?")
     homes = [f"{host.home}/", f"{host.under(settings.project)}/"]
 
-    def alone(kind: str, value: str) -> bool:
+    def alone(value: str) -> bool:
         path = value.partition("|")[0]
         at_home = any(f"{path}/".startswith(home) for home in homes)
-        return kind == "older" or at_home or any(map(named.fullmatch, path.split("/")))
+        return at_home or any(map(named.fullmatch, path.split("/")))
 
-    own = [entry for entry in found.made if alone(*entry)]
+    own = [entry for entry in found.made if alone(entry[1])]
     handed = [f"{kind} {value}" for kind, value in found.made if (kind, value) not in own]
     return replace(found, made=own), handed
 

@@ -17,7 +17,7 @@ from ..ssh.errors import name_of
 from ..ui import console
 from ..ui.console import count, say
 from .ledger import Inventory, Seen, parse
-from .selection import Leaving, known, plan
+from .selection import Leaving, plan
 
 
 def uninstall(c, settings, purge, yes, dismiss, in_fleet=False):
@@ -35,10 +35,9 @@ def leave(c, settings: Settings, purge=False, sure=True, dismiss=None) -> None:
 
     :param sure: do not ask.
     """
-    symbols = tuple(path for _, path in known(settings, Host()))
-    host, (lines,) = meet(c, settings, [Seen(known=symbols, project=settings.project)])
+    host, (lines,) = meet(c, settings, [Seen(project=settings.project)])
     found = parse(lines)
-    if not found.ledger and not found.written:
+    if not found.ledger:
         say(f"{console.report(name_of(c)).where}nothing of this project is there")
     else:
         leaving = plan(found, settings, host, purge)
@@ -58,8 +57,6 @@ def tell(
     """Print what goes and what stays."""
     report = console.report(name_of(c))
     report.line(f"{report.where}{host.name}; files and packages of this project")
-    if found.older:
-        report.line("  note   an older version without a ledger was used here: packages stay")
     for _, path in leaving.goes:
         if path in found.there and path not in leaving.stays:
             report.line(f"  goes   {path}")
@@ -116,7 +113,7 @@ def changes(
          leaving.downloads or leaving.late or leaving.index),
         ("remove the backups" if purge else "remove former versions of our files",
          [call("take_away", text=f"tree {settings.instance.backups}")] if purge
-         else [call("clear_backups", *(path for _, path in known(settings, host)))], True),
+         else ["clear_backups"], True),
         ("remove the ledger", [call("close_ledger")], True),
     ]  # fmt: skip
     wanted = [(what, calls) for what, calls, needed in steps if needed]

@@ -32,7 +32,6 @@ def test_the_lines_of_the_inventory_are_sorted():
         [
             "ledger",
             "made path /etc/x y",
-            "made older",
             "there /etc/x y",
             "present sudo",
             "uses nginx /etc/nginx/sites-enabled/shop",
@@ -40,8 +39,8 @@ def test_the_lines_of_the_inventory_are_sorted():
             "package nodejs\tinstalled\tlibc6, a | b\t\tnode, js (= 1)",
         ]
     )
-    assert found.ledger and found.older
-    assert found.made == [("path", "/etc/x y"), ("older", "")]
+    assert found.ledger and not parse(["made path /x"]).ledger
+    assert found.made == [("path", "/etc/x y")]
     assert (found.there, found.present, found.work) == ({"/etc/x y"}, {"sudo"}, 3)
     assert found.uses["nginx"] == ["/etc/nginx/sites-enabled/shop"]
     assert found.packages["nodejs"] == Package(
@@ -193,14 +192,6 @@ def test_a_unit_that_was_there_is_what_it_was(made, uses, states):
 def test_the_welcome_page_comes_back_where_nginx_was_there(more, back):
     found = inventory("replaced /etc/nginx/sites-enabled/default", *more)
     assert len(plan(found, Settings(), HOST, False).back) == back
-
-
-def test_without_a_ledger_the_known_names_go_and_packages_stay():
-    found = parse(["written /etc/systemd/system/jupyterlab.service"])
-    out = plan(found, Settings(project="~/lab"), HOST, False)
-    assert ("tree", "/home/david/lab/venv") in out.goes
-    assert ("path", "/etc/nginx/sites-available/jupyterlab") in out.goes
-    assert (out.remove, out.purge, out.index) == ([], [], False)
 
 
 def test_what_others_need_as_well_is_handed_on():

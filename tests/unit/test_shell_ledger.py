@@ -50,12 +50,6 @@ def test_a_file_of_a_strangers_is_copied_once_and_comes_back(run, tmp_path):
     assert there.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_file_of_an_older_version_of_ours_is_ours(run, tmp_path):
-    there = tmp_path / "etc/x"
-    there.write_text("# Written by `fab nginx`; ...\n")
-    assert run(put(there)) == ["path /x"]
-
-
 def test_rights_are_remembered_as_they_were_first(run, tmp_path):
     there = tmp_path / "etc/d"
     there.mkdir(mode=0o755)

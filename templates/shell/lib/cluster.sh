@@ -46,10 +46,6 @@ remove_trees_as() {
 start_scheduler() {
     local socket="$1" its="$2"
     intend path "$3"
-    if [ -d "$3" ] && [ "$(stat -c %u -- "$3")" != 0 ]; then # an older version's: the user could place links there
-        systemctl stop -- "$socket" "$4" 2>/dev/null || true
-        rm -rf -- "$3"
-    fi
     shift 3
     if ! systemd-analyze verify -- "$its"; then
         put_back "$its" "$2"

@@ -1,7 +1,7 @@
 # Print what an uninstall must consider, a fact a line, its kind first. Needs no sudo.
 
-# show_inventory PATH...: print the ledger; which of these paths fab wrote; the other JupyterLabs on
-# this server; what else uses Nginx, certbot and fail2ban; and what each package depends on.
+# show_inventory: print the ledger; which of its paths exist; the other JupyterLabs on this server;
+# what else uses Nginx, certbot and fail2ban; and what each package depends on.
 show_inventory() {
     local mine="/var/lib/$instance-fab" other path site file
     [ ! -d "$mine" ] || echo ledger
@@ -10,17 +10,8 @@ show_inventory() {
     for other in /var/lib/jupyterlab*-fab; do
         [ ! -e "$other/made" ] || [ "$other" = "$mine" ] || { other=${other##*/}; echo "other ${other%-fab}"; }
     done
-    {
-        sed -n 's/^\(path\|tree\|replaced\) //p' "$mine/made" 2>/dev/null
-        printf '%s\n' "$@"
-    } | while read -r path; do
+    sed -n 's/^\(path\|tree\|replaced\) //p' "$mine/made" 2>/dev/null | while read -r path; do
         [ ! -e "$path" ] && [ ! -L "$path" ] || echo "there $path"
-    done
-    for path; do
-        [ -f "$path" ] || continue
-        case $(of_theirs 10 head -c 17 -- "$path" | tr -d '\000') in
-            '# Written by `fab') echo "written $path" ;;
-        esac
     done
     for site in /etc/nginx/sites-enabled/*; do
         [ ! -e "$site" ] || [ "$(readlink -f -- "$site")" = "/etc/nginx/sites-available/$instance" ] \

@@ -3,11 +3,9 @@
 ledger=/var/lib/$instance-fab
 made=$ledger/made
 
-# open_ledger: begin the ledger in the first run, with the packages that are installed. The entry
-# `older` means that a version of fab without a ledger ran here before.
+# open_ledger: begin the ledger in the first run, with the packages that are installed.
 open_ledger() {
     [ ! -e "$made" ] || return 0
-    local first=''
     mkdir -p -- "$ledger"
     # without the whole list more packages count as needed, and stay
     if dpkg-query -W -f '${Package} ${db:Status-Status}\n' >"$ledger/present.new"; then
@@ -15,8 +13,7 @@ open_ledger() {
     else
         rm -f -- "$ledger/present.new"
     fi
-    [ ! -e "/etc/systemd/system/$instance.service" ] || read -r first <"/etc/systemd/system/$instance.service" || true
-    case $first in '# Written by `fab'*) echo older ;; esac >"$made.new" && mv -f -- "$made.new" "$made"
+    : >"$made"
 }
 
 # record KIND VALUE: append an entry, once; refuse a value that is not one line.
@@ -44,9 +41,8 @@ intend() {
 }
 
 # remember PATH: record a path before it is written. A file that fab did not write is copied, whole
-# or not at all, and an uninstall puts it back; an older version of our file is not put back.
+# or not at all, and an uninstall puts it back.
 remember() {
-    local first=''
     plain "$1" || return 1
     if ours "$1"; then
         return 0
@@ -54,17 +50,11 @@ remember() {
         intend path "$1"
     else
         set_aside "$1" "$ledger/former$1"
-        if [ -f "$ledger/former$1" ] && [ ! -L "$ledger/former$1" ]; then
-            read -r first <"$ledger/former$1" || true
-        fi
-        if [ ! -e "$ledger/former$1" ] && [ ! -L "$ledger/former$1" ]; then
+        if [ -e "$ledger/former$1" ] || [ -L "$ledger/former$1" ]; then
+            record replaced "$1"
+        else
             record path "$1" # a pipe or a socket: nothing to keep
-            return 0
         fi
-        case $first in
-            '# Written by `fab'*) record path "$1" ;;
-            *) record replaced "$1" ;;
-        esac
     fi
 }
 

@@ -143,12 +143,11 @@ clear_downloads() {
     done
 }
 
-# clear_backups PATH...: remove kept versions of our files and of these paths, and no others.
+# clear_backups: remove kept versions of our files, and no others.
 clear_backups() {
     local folder
     [ -d "$kept" ] || return 0
     sed -n 's/^\(path\|tree\|replaced\) //p' "$made" >"$run/own/ours"
-    printf '%s\n' "$@" >>"$run/own/ours"
     for folder in "$kept"/*; do
         [ -d "$folder" ] || continue
         find "$folder" ! -type d ! -name '*.absent' ! -name '*.part' >"$run/own/kept"
