@@ -75,8 +75,8 @@ def script(job: Job, host) -> str:
     reading = str(plan.reading_script(items, Settings()))
     lines = host.exec(f"su david -c sh <<'EOF'\n{reading}EOF").splitlines()
     sections = plan.split(lines)
-    answers = [sections[str(n)] for n in range(len(items))]
-    changes = plan.compare(items, answers, {plan.name(step) for step in STEPS})
+    states = [item.parse(sections[str(n)]) for n, item in enumerate(items)]
+    changes = plan.compare(items, states, {plan.name(step) for step in STEPS})
     if not changes:
         return reading
     applying = str(plan.apply_script(FACTS, items, changes, "bench"))

@@ -17,7 +17,7 @@ from .verify import prove
 
 def full(c, settings, verify, in_fleet=False):
     """Turn a bare server into JupyterLab behind Nginx, and test it."""
-    state = tls.serve(c, settings, *STEPS)
+    seen = tls.serve(c, settings, *STEPS)
     if not in_fleet and settings.tls != "letsencrypt":  # its name is in the DNS
         add(c, settings)
     if c.config.run.dry:
@@ -25,13 +25,14 @@ def full(c, settings, verify, in_fleet=False):
     if verify:
         prove(c, settings, in_fleet)
     if not in_fleet:
-        tell(c, settings, state)
+        tell(c, settings, seen)
 
 
 def script(c, settings):
     """Print the shell script that `full` would run as root."""
     settings = msgspec.structs.replace(settings, password=None)
-    host, items, _, changes = look(c, settings, STEPS)
+    seen, changes = look(c, settings, STEPS)
     if any("PRIVATE KEY" in change.shell for change in changes):
         raise Exit(f"the script would hold a private key: first run fab -H {name_of(c)} tls")
-    print(apply_script(replace(host, turn="any"), items, changes, "a script, run by hand"))
+    host = replace(seen.host, turn="any")
+    print(apply_script(host, seen.items, changes, "a script, run by hand"))

@@ -11,19 +11,8 @@ from pathlib import PurePath
 from .certs import selection
 from .engine.converge import converge
 from .engine.host import Host
-from .items import (
-    Absent,
-    Directory,
-    File,
-    Included,
-    Item,
-    Link,
-    Packages,
-    Port,
-    Service,
-    Welcome,
-    key_of,
-)
+from .items import Absent, Directory, File, Included, Item, Link, Packages, Port, Service, Welcome
+from .items.certificate import key_of
 from .python import requirements
 from .render import render
 from .script import call

@@ -31,11 +31,14 @@ class Calendar(Item):
     def read(self) -> str:
         return call("show_calendar", self.expression)
 
-    def compare(self, lines, touched):
-        if lines != ["fits"]:
+    def parse(self, lines) -> bool:
+        """Return whether it is one."""
+        return lines == ["fits"]
+
+    def compare(self, state, touched):
+        if not state:
             raise Exit(f"lab.backup_schedule: {self.expression!r} is not a time for systemd: give "
                        "daily, or for example Mon *-*-* 03:00 (systemd.time(7))")  # fmt: skip
-        return None
 
 
 def items(settings: Settings, host: Host) -> list[Item]:

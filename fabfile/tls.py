@@ -12,9 +12,10 @@ from invoke import Exit
 
 from . import nginx
 from .certs import acme_preflight, selection
-from .engine.converge import State, converge, look
+from .engine.converge import Reading, converge, look
 from .engine.host import Host
-from .items import Directory, File, Given, Issued, Item, Packages, Service, unpacked
+from .items import Directory, File, Given, Issued, Item, Packages, Service
+from .items.base import unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
 from .render import file
 from .script import RemoteScript, call
@@ -106,7 +107,7 @@ def ask_now(settings: Settings, host: Host) -> list[Item]:
     return [issued(settings, now=True)]
 
 
-def serve(c, settings: Settings, *steps, checked: bool = True) -> State:
+def serve(c, settings: Settings, *steps, checked: bool = True) -> Reading:
     """Converge the steps; then, if an ACME server's certificate is due, obtain and serve it.
 
     Until then the site answers by HTTP, or with the former certificate.
@@ -125,20 +126,20 @@ def serve(c, settings: Settings, *steps, checked: bool = True) -> State:
             say(f"  note     your private CA in {ca.folder} may sign for any name, so its key "
                 f"could fake every site: fab -H {name_of(c)} tls --new-ca makes one for {names}, "
                 "which browsers must import")  # fmt: skip
-    state = converge(c, settings, *steps)
+    seen = converge(c, settings, *steps)
     if settings.tls != "letsencrypt":
-        return state
-    item, lines = state.of(Issued)
-    why = item.due(lines)
+        return seen
+    ((item, state),) = seen.of(Issued)
+    why = item.due(state)
     if why and dry:
         say(f"  would then obtain a certificate for {settings.domain} ({why}), and serve it")
     elif why:
         say(f"  tls      a certificate is due: {why}")
         if checked:
-            acme_preflight.check(c, settings, state.host.root)
+            acme_preflight.check(c, settings, seen.host.root)
         converge(c, settings, ask_now)
         converge(c, settings, nginx.items)
-    return state
+    return seen
 
 
 def tell_new(ca) -> None:
@@ -173,11 +174,11 @@ def begin_anew(c, settings: Settings) -> None:
         tell_new(ca)
 
 
-def pending(items, answers) -> str:
+def pending(seen: Reading) -> str:
     """Return which certificate of an ACME server is due, and why; "" if none is."""
-    for item, lines in zip(items, answers, strict=True):
-        if isinstance(item, Issued) and item.due(lines):
-            return f"obtain a certificate for {item.domain}: {item.due(lines)}"
+    for item, state in seen.of(Issued):
+        if why := item.due(state):
+            return f"obtain a certificate for {item.domain}: {why}"
     return ""
 
 

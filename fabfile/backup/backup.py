@@ -68,10 +68,10 @@ def script(settings: Settings, host: Host, act: str) -> str:
 
 def ready(c: Connection, settings: Settings, needed: Step = tools) -> Host:
     """Connect, and install on the server the packages that are needed."""
-    host, _, _, changes = look(c, settings, (needed,))
+    seen, changes = look(c, settings, (needed,))
     if changes:
         converge(c, settings, needed)
-    return host
+    return seen.host
 
 
 def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
@@ -207,7 +207,7 @@ def backup(c, settings, there, to, list):
         raise Exit("--there writes to lab.backup_folder on the server: leave out --to")
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
     if list:
-        listing(c, settings, look(c, settings, (tools,))[0], folder)
+        listing(c, settings, look(c, settings, (tools,))[0].host, folder)
         return
     if c.config.run.dry:
         look(c, settings, (tools,))

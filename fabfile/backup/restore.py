@@ -20,7 +20,8 @@ from ..engine import hints
 from ..engine.actions import carry_out
 from ..engine.converge import converge, look
 from ..engine.host import Host
-from ..items import Change, Item, Packages, Venv, below, canonical
+from ..items import Change, Item, Packages, Venv
+from ..items.packages import below, canonical
 from ..python import minimum_versions, requirements
 from ..script import RemoteScript, call
 from ..settings import Settings
@@ -159,7 +160,7 @@ def restore(c, settings, file, there, to, full, in_fleet=False):
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
     chosen = None if there else chosen_here(file, folder, settings)
     dry = c.config.run.dry
-    host = look(c, settings, (tools,))[0] if dry else backup.ready(c, settings, tools)
+    host = look(c, settings, (tools,))[0].host if dry else backup.ready(c, settings, tools)
     chosen = chosen or chosen_there(c, settings, host, file)
     with_lock, odd = pinned(settings, chosen.lock)
     tell(c, chosen, settings, host, odd)

@@ -18,7 +18,7 @@ from ..engine import actions
 from ..engine.converge import converge, read
 from ..engine.host import Host, Request
 from ..fleet import parallel
-from ..items import PathItem, Seat, Venv, decode
+from ..items import PathItem, Seat, Venv
 from ..items.cluster import SAID
 from ..manage import service, upgrade
 from ..python import requirements
@@ -68,8 +68,8 @@ def met(c, settings: Settings) -> Host:
     :raises Exit: when main has no JupyterLab of these settings.
     """
     symbols = [jupyter.venv(settings, Host()), systemd.needed(settings)]
-    host, (lines, unit) = actions.meet(c, settings, symbols)
-    if lines[0] == "absent" or unit[0] == "absent":
+    host, (venv, unit) = actions.meet(c, settings, symbols)
+    if not venv.exists or unit.kind == "absent":
         raise Exit(f"{name_of(c)} has no JupyterLab yet: first run fab -H {name_of(c)} full")
     return host
 
@@ -87,12 +87,12 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
             # asks for its passphrase once, before the threads of the hosts start
             _ = made.ca.key
     request = Request(cluster=made.members)
-    state = converge(c, settings, *leave.STEPS, scheduler.step(made), request=request)
-    venv, lines = state.of(Venv)
+    main = converge(c, settings, *leave.STEPS, scheduler.step(made), request=request)
+    ((_, venv),) = main.of(Venv)
     _, elsewhere = upgrade.roots(c, settings)
     if elsewhere:
         say(f"  from no package index, not on the workers: {', '.join(sorted(elsewhere))}")
-    pins = exact(venv.parse(lines)[1], elsewhere)
+    pins = exact(venv.versions, elsewhere)
     python = seen[""]["python"]
 
     def work(other: Connection) -> None:
@@ -108,7 +108,7 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
         late = {t: one for t, one in others.items() if seen[t]["name"] in names}
         parallel.all_of(late, lambda other: leave.restart(other, members.theirs(settings, other)))
 
-    dask.wait(c, settings, state.host, made.members, again)
+    dask.wait(c, settings, main.host, made.members, again)
     called = " ".join(members.names(made.members))
     say(f"  cluster  {console.count(len(others), 'worker')}: {called}; dashboard: "
         f"{settings.url}/dask/status")  # fmt: skip
@@ -153,8 +153,8 @@ def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[
 
 def seat(c, settings: Settings, toward: str, venv: str) -> dict[str, str]:
     """Return what a host reports of itself: name, address, processors, memory, Python."""
-    item = Seat(toward=toward, venv=venv)
-    return whole(item.told(read(c, [item], settings)[1][0]), c)
+    (said,) = read(c, [Seat(toward=toward, venv=venv)], settings).states
+    return whole(said, c)
 
 
 def whole(said: dict[str, str], c: Connection) -> dict[str, str]:
@@ -172,8 +172,8 @@ def met_worker(c, settings: Settings, toward: str) -> tuple[Host, dict[str, str]
     """Return the facts of a worker's host, what it reports, and the text of its worker unit."""
     unit = PathItem(path=scheduler.unit_file(settings.instance.worker))
     item = Seat(toward=toward, venv=f"{settings.instance.seat}/venv")
-    host, (said, text) = actions.meet(c, members.theirs(settings, c), [item, unit])
-    return host, whole(item.told(said), c), decode(text) or ""
+    host, (said, there) = actions.meet(c, members.theirs(settings, c), [item, unit])
+    return host, whole(said, c), there.text or ""
 
 
 def usable(address: str) -> str:

@@ -18,7 +18,7 @@ from ..settings import Settings
 from ..ssh.errors import name_of
 from ..ui.console import say
 from ..uninstall import uninstall
-from ..uninstall.ledger import Seen, parse
+from ..uninstall.ledger import Seen
 from . import dask, members, scheduler
 
 STEPS = jupyter.items, systemd.items, nginx.items  # the steps of JupyterLab that a cluster changes
@@ -99,8 +99,7 @@ def restart(c: Connection, settings: Settings) -> None:
 def leave(c: Connection, settings: Settings) -> None:
     """Remove a worker from its host; keep a JupyterLab that is on the same host."""
     chosen, ours = members.theirs(settings, c), settings.instance
-    host, (lines,) = meet(c, chosen, [Seen(project=settings.project)])
-    found = parse(lines)
+    host, (found,) = meet(c, chosen, [Seen(project=settings.project)])
     unit = scheduler.unit_file(ours.worker)
     others = [path for _, path in found.made if OTHERS.fullmatch(path) and path != unit]
     if not any(path in found.there for path in others):

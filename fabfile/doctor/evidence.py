@@ -135,8 +135,7 @@ class Evidence:
     @cached_property
     def certificate(self):
         """The certificate that Nginx serves; None without one."""
-        told = "".join(self.lines("certificate"))
-        return parsed(unpacked(told)) if told else None
+        return parsed(unpacked("".join(self.lines("certificate"))))
 
     @cached_property
     def listening(self) -> dict[int, str]:

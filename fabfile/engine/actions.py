@@ -18,18 +18,16 @@ from .host import Host
 from .other_instances import refuse_taken
 
 
-def meet(
-    c: Connection, settings: Settings, items: list[Item] | None = None
-) -> tuple[Host, list[list[str]]]:
-    """Connect, and return the facts of the host with the lines of some items.
+def meet(c: Connection, settings: Settings, items: list[Item] | None = None) -> tuple[Host, list]:
+    """Connect, and return the facts of the host with the states of some items.
 
     :raises Exit: for a host that is not supported.
     """
     connection.open_connection(c, settings)
-    host, answers = read(c, items or [], settings)
-    host.refuse_unfit()
-    refuse_taken(host, settings)
-    return host, answers
+    seen = read(c, items or [], settings)
+    seen.host.refuse_unfit()
+    refuse_taken(seen.host, settings)
+    return seen.host, seen.states
 
 
 def carry_out(c: Connection, host: Host, *changes: Change, whenever: bool = False) -> None:

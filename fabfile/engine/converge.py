@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fabric import Connection
 from invoke import Exit
@@ -22,7 +24,6 @@ from .plan import (
     Step,
     apply_script,
     compare,
-    facts_of,
     gather,
     name,
     reading,
@@ -37,20 +38,29 @@ ROUNDS = 2  # a change may cause a second one, such as a restart; more would be 
 
 
 @dataclass(frozen=True)
-class State:
-    """A converged host, its items, and the lines that were read for each."""
+class Reading:
+    """A host and its items, as they were read. :param answers: the lines of each item."""
 
     host: Host
     items: list[Item]
     answers: list[list[str]]
 
-    def of(self, kind: type) -> tuple[Item, list[str]]:
-        """Return the only item of a kind, with its lines."""
-        pairs = zip(self.items, self.answers, strict=True)
-        return next(pair for pair in pairs if isinstance(pair[0], kind))
+    @functools.cached_property
+    def states(self) -> list:
+        """The state of each item; parsed at first use, when an unsupported host was refused."""
+        return [item.parse(lines) for item, lines in zip(self.items, self.answers, strict=True)]
+
+    def of(self, kind: type) -> list[tuple[Any, Any]]:
+        """Return the items of a kind, each with its state."""
+        pairs = zip(self.items, self.states, strict=True)
+        return [pair for pair in pairs if isinstance(pair[0], kind)]
+
+    def changes(self, steps: tuple[Step, ...]) -> list[Change]:
+        """Return the changes that are needed, in order, when these steps run."""
+        return compare(self.items, self.states, {name(step) for step in steps})
 
 
-def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = NOTHING) -> State:
+def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = NOTHING) -> Reading:
     """Bring the server to the desired state of the steps' items.
 
     :param steps: the `items` functions of the step modules, in order.
@@ -59,50 +69,51 @@ def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = N
     """
     report = console.report(name_of(c))
     began = time.monotonic()
-    host, items, answers, changes = look(c, chosen, steps, request)
+    seen, changes = look(c, chosen, steps, request)
     done = rounds = 0
-    while changes or host.unsettled:
+    while changes or seen.host.unsettled:
         if c.config.run.dry:
-            report.plan(host, changes, len(items), versions(c, changes, chosen))
-            return State(host, items, answers)
+            report.plan(seen.host, changes, len(seen.items), versions(c, changes, chosen))
+            return seen
         if changes and rounds == ROUNDS:
             raise Exit(f"'{changes[0].say}' is still not applied after two rounds: check the "
                        "server, then run again")  # fmt: skip
         if changes and not rounds:
-            report.begin_host(host, changes, len(items))
-            refuse_full_disk(host, changes)
-        outcome = apply(c, host, items, changes, report)
-        if outcome is None:  # another run had the lock
-            host, items, answers, changes = look(c, chosen, steps, request)
+            report.begin_host(seen.host, changes, len(seen.items))
+            refuse_full_disk(seen.host, changes)
+        after = apply(c, seen.host, seen.items, changes, report)
+        if after is None:  # another run had the lock
+            seen, changes = look(c, chosen, steps, request)
             continue
-        host, answers = outcome
-        done, rounds = done + len(changes), rounds + 1
-        changes = compare(items, answers, {name(step) for step in steps})
-    for step in steps:
-        report.shown(name(step), facts_of(items, answers, name(step)))
-    report.end_host(done, len(items), time.monotonic() - began)
-    return State(host, items, answers)
+        seen, done, rounds = after, done + len(changes), rounds + 1
+        changes = seen.changes(steps)
+    for step in map(name, steps):
+        told = (item.shown(state) for item, state in seen.of(Item) if item.step == step)
+        report.shown(step, ", ".join(filter(None, told)))
+    report.end_host(done, len(seen.items), time.monotonic() - began)
+    return seen
 
 
 def look(
     c: Connection, chosen: Settings, steps, request: Request = NOTHING
-) -> tuple[Host, list, list, list]:
+) -> tuple[Reading, list[Change]]:
     """Connect, read and compare.
 
-    :returns: the host, its items, the lines of each, and the changes that are needed.
+    :returns: what was read, and the changes that are needed.
     """
     with ThreadPoolExecutor(1) as beside:  # render while the connection opens
         first = beside.submit(gather, steps, chosen, request.upon(Host()))
         connection.open_connection(c, chosen)
-    host, answers = read(c, first.result(), chosen)
-    host.refuse_unfit()
-    refuse_taken(host, chosen)
+    seen = read(c, first.result(), chosen)
+    seen.host.refuse_unfit()
+    refuse_taken(seen.host, chosen)
     where = f"fab -H {name_of(c)}"
-    items = [item.named(where) for item in gather(steps, chosen, request.upon(host))]
-    return host, items, answers, compare(items, answers, {name(step) for step in steps})
+    items = [item.named(where) for item in gather(steps, chosen, request.upon(seen.host))]
+    seen = replace(seen, items=items)
+    return seen, seen.changes(steps)
 
 
-def read(c: Connection, items: list[Item], chosen: Settings) -> tuple[Host, list[list[str]]]:
+def read(c: Connection, items: list[Item], chosen: Settings) -> Reading:
     """Read the host and all items in one command, as the login user."""
     user = chosen.user
     lines = channel.ask(c, reading_script(items, chosen, root=c.user == "root"))
@@ -121,24 +132,24 @@ def read(c: Connection, items: list[Item], chosen: Settings) -> tuple[Host, list
         raise Exit(f"{name_of(c)} sent incomplete facts ({problem})") from None
     if user not in ("", c.user) and not host.root:
         raise Exit(f"lab.user is {user}: log in as that user or as root, not as {c.user}")
-    return host, in_order(c, host, items, sections)
+    return in_order(c, host, items, sections)
 
 
-def in_order(c: Connection, host: Host, items: list[Item], sections) -> list[list[str]]:
-    """Return the lines of each item.
+def in_order(c: Connection, host: Host, items: list[Item], sections) -> Reading:
+    """Return what was read, with the lines of each item.
 
     :raises Exit: when the user's own files could not all be read.
     """
     if any(str(n) not in sections for n in range(len(items))):
         raise Exit(f"{name_of(c)}: {host.home} could not be read as {host.user}: check "
                    "whether a disk there hangs, then run again")  # fmt: skip
-    return [sections[str(n)] for n in range(len(items))]
+    return Reading(host, items, [sections[str(n)] for n in range(len(items))])
 
 
-def apply(c, host: Host, items, changes: list[Change], report):
+def apply(c, host: Host, items, changes: list[Change], report) -> Reading | None:
     """Apply the changes in one command, reporting each step as it begins and ends; read again.
 
-    :returns: the host and the lines of its items afterwards; None when another run had the lock.
+    :returns: what was read afterwards; None when another run had the lock.
     :raises Exit: when a step failed or the connection was lost.
     """
     script = apply_script(host, items, changes, console.operator())
@@ -181,7 +192,7 @@ def apply(c, host: Host, items, changes: list[Change], report):
     if status != 0 or "end" not in sections:
         last = words[-1] if words else "the connection was cut"
         raise Exit(f"{where}: stopped half-way: {last}; run again to continue")
-    return host, in_order(c, host, items, sections)
+    return in_order(c, host, items, sections)
 
 
 def versions(c, changes: list[Change], chosen: Settings) -> dict[int, list[str]]:

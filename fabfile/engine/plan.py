@@ -48,12 +48,6 @@ def gather(steps, chosen, host: Host) -> list[Item]:
     return [item for step in steps for item in step(chosen, host)]
 
 
-def facts_of(items, answers, step: str) -> str:
-    """Return what a step's items show to the operator."""
-    told = (i.shown(lines) for i, lines in zip(items, answers, strict=True) if i.step == step)
-    return ", ".join(filter(None, told))
-
-
 def look_script(items: dict[int, Item]) -> str:
     """Return the calls that print the state of items, each in a section named by its number."""
     some = items.values()
@@ -135,14 +129,14 @@ def sorted_out(lines: list[str]) -> dict[str, list[str]]:
     return split(sections.pop("theirs", [])) | sections if "end" in sections else {}
 
 
-def compare(items: list[Item], answers: list[list[str]], running: set[str]) -> list[Change]:
+def compare(items: list[Item], states: list, running: set[str]) -> list[Change]:
     """Return the changes that are needed, in order; each item knows what earlier ones touch."""
     touched: set[str] = set()
     changes = []
-    for item, lines in zip(items, answers, strict=True):
+    for item, state in zip(items, states, strict=True):
         if item.made_by(running):
             continue
-        change = item.compare(lines, touched)
+        change = item.compare(state, touched)
         if change:
             touched |= set(change.touches)
             changes.append(change)

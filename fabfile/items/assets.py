@@ -29,10 +29,12 @@ class Assets(Item):
     def read(self) -> str:
         return look("show_assets", self.path, self.venv)
 
-    def compare(self, lines, touched):
-        if lines == ["fresh"] and not touched & set(self.core):
-            return None
-        return self.change()
+    def parse(self, lines) -> bool:
+        """Return whether they are those of the venv as it is now."""
+        return lines == ["fresh"]
+
+    def compare(self, state, touched):
+        return None if state and not touched & set(self.core) else self.change()
 
     def change(self) -> Change:
         """Return the change that fills the folder, in a second or two."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from invoke import Exit
 
@@ -48,12 +48,19 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """The base of all items. `shown` turns the lines of a converged item into a text, or none."""
+    """The base of all items.
+
+    `parse` turns the lines that `read` printed into a state; only the kind of the item matters to
+    it, so one with a symbolic path can parse, too. `shown` turns it into a text, or none.
+    """
 
     step: str = ""  # the task that owns it, named in errors
     needs: tuple[str, ...] = ()
 
     theirs: ClassVar[bool] = False  # it reads the user's files, whatever its paths are
+    paths: ClassVar[tuple[str, ...]] = ()  # `look_at` gets those of all items at once
+    units: ClassVar[tuple[str, ...]] = ()  # `ask_systemd` gets those of all items at once
+    packages: ClassVar[tuple[str, ...]] = ()  # `ask_dpkg` gets those of all items at once
 
     def is_theirs(self, home: str) -> bool:
         """Check whether it reads the user's files, which root has that user read.
@@ -69,21 +76,6 @@ class Item:
         """The paths that it reads."""
         return self.paths
 
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The paths that `look_at` gets, once for all items."""
-        return ()
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        """The units that systemd is asked about, for all items at once."""
-        return ()
-
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """The packages that dpkg is asked about, for all items at once."""
-        return ()
-
     def named(self, command: str) -> Item:
         """Return the item with the command that reaches its host, if it tells that in an error.
 
@@ -98,8 +90,11 @@ class Item:
     def read(self) -> str:
         raise NotImplementedError
 
-    def compare(self, lines: list[str], touched: set[str]) -> Change | None:
+    def parse(self, lines: list[str]) -> Any:
         raise NotImplementedError
 
-    def shown(self, lines: list[str]) -> str:
+    def compare(self, state, touched: set[str]) -> Change | None:
+        return None
+
+    def shown(self, state) -> str:
         return ""

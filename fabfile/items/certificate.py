@@ -9,9 +9,28 @@ from datetime import UTC, datetime, timedelta
 
 from ..script import call, look
 from .base import Change
-from .files import PathItem, decode
+from .files import PathItem, PathState
 
 DUE = timedelta(days=20)  # certbot has tried for ten days by then; less for a short-lived one
+
+
+@dataclass(frozen=True)
+class CertificateState:
+    """The state of a certificate.
+
+    :param file: that of its file.
+    :param key: that of its key, without the text.
+    :param server: the ACME server that renews it; "" when none does.
+    """
+
+    file: PathState
+    key: PathState | None = None
+    server: str = ""
+
+    @functools.cached_property
+    def certificate(self):
+        """The first certificate of the file; None without one."""
+        return parsed(self.file.text or "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +44,9 @@ class Certificate(PathItem):
         """The path of its key."""
         return key_of(self.path)
 
-    def due(self, lines: list[str]) -> str:
+    def due(self, state: CertificateState) -> str:
         """Return why another one is needed; nothing when this one is good."""
-        there = parsed(decode(lines) or "")
+        there = state.certificate
         if there is None:
             return "there is none yet"
         if not covers(there, self.domain):
@@ -36,8 +55,8 @@ class Certificate(PathItem):
             return f"the current one has {days_left(there)} days left"
         return ""
 
-    def shown(self, lines):
-        there = parsed(decode(lines) or "")
+    def shown(self, state):
+        there = state.certificate
         return f"by {issuer(there)}, {days_left(there)} days left" if there else ""
 
 
@@ -77,24 +96,21 @@ class Given(Certificate):
     def read(self):
         return f"{look('show_path', self.path)}\n{look('show_rights', self.key)}"
 
-    def compare(self, lines, touched):
-        *shown, key = lines
-        well = self.fits(decode(shown) or "") and not self.rights_differ(shown)
-        if well and key.endswith(f"|{self.owner}|{self.group}|600"):
+    def parse(self, lines) -> CertificateState:
+        return CertificateState(PathState.parse(lines[:-1]), PathState.parse(lines[-1:]))
+
+    def compare(self, state, touched):
+        well = self.fits(state.file.text or "") and state.file.rights == self.rights
+        if well and state.key.rights == (self.owner, self.group, "0600"):
             return None
         say = f"put the certificate of {self.domain} into {self.path}"
         return Signing(say, "", (self.path,), needs=self.needs, fix=self.placed)
 
     def placed(self) -> str:
         """Return the calls that write both."""
-        (chain, secret), rights = self.make(), (self.owner, self.group)
-        return "\n".join(
-            [
-                self.begin(),
-                call("put_file", self.key, *rights, "0600", text=secret),
-                call("put_file", self.path, *rights, self.mode, text=chain),
-            ]
-        )
+        chain, secret = self.make()
+        key = call("put_file", self.key, self.owner, self.group, "0600", text=secret)
+        return "\n".join([self.begin(), key, call("put_file", self.path, *self.rights, text=chain)])
 
     def begin(self) -> str:
         """Return the call that marks the certificate as incomplete until both are written."""
@@ -119,15 +135,18 @@ class Issued(Certificate):
     def read(self):
         return f"{super().read()}\nshow_acme_server"
 
-    def due(self, lines):
-        if lines[0].startswith("regular") and lines[2:] != [self.server]:
-            return f"the current one is of {lines[2] if lines[2:] else 'no server that renews it'}"
-        if lines[0].startswith("regular") and self.rights_differ(lines):
-            return "the current one is incomplete"
-        return super().due(lines)
+    def parse(self, lines) -> CertificateState:
+        return CertificateState(PathState.parse(lines[:2]), server=", ".join(lines[2:]))
 
-    def compare(self, lines, touched):
-        if not self.now or not self.due(lines):
+    def due(self, state):
+        if state.file.kind == "file" and state.server != self.server:
+            return f"the current one is of {state.server or 'no server that renews it'}"
+        if state.file.kind == "file" and state.file.rights != self.rights:
+            return "the current one is incomplete"
+        return super().due(state)
+
+    def compare(self, state, touched):
+        if not self.now or not self.due(state):
             return None
         told = self.domain, self.email, self.server, self.webroot, self.hook
         say = f"obtain a certificate for {self.domain}"

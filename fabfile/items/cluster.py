@@ -36,7 +36,7 @@ class Seat(Item):
     def read(self) -> str:
         return look("show_seat", self.toward, self.venv)
 
-    def told(self, lines: list[str]) -> dict[str, str]:
+    def parse(self, lines) -> dict[str, str]:
         """Return the facts: name, machine, processors, memory, python, address; each once.
 
         :raises Exit: for an invalid or repeated one.
@@ -51,9 +51,6 @@ class Seat(Item):
             told[name] = value
         return told
 
-    def compare(self, lines, touched):
-        return None
-
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter(Item):
@@ -64,8 +61,11 @@ class Interpreter(Item):
     def read(self) -> str:
         return "show_python"
 
-    def compare(self, lines, touched):
-        if lines == [self.version]:
+    def parse(self, lines) -> str:
+        return "\n".join(lines)
+
+    def compare(self, state, touched):
+        if state == self.version:
             return None
         fix = call("refuse_python", self.version)
         return Change(f"check that Python is {self.version}", fix, needs=self.needs)
@@ -89,8 +89,12 @@ class VenvCopy(Item):
     def read(self) -> str:
         return look("show_venv_copy", self.stamp, self.venv)
 
-    def compare(self, lines, touched):
-        if lines == ["fresh"]:
+    def parse(self, lines) -> bool:
+        """Return whether it is a copy of the venv as it is now."""
+        return lines == ["fresh"]
+
+    def compare(self, state, touched):
+        if state:
             return None
         fix = call("fill_copy", self.path, self.stamp, self.venv, self.owner, self.home)
         say = "copy the venv for the scheduler, which cannot see the home"
@@ -112,8 +116,12 @@ class Gone(Item):
     def read(self) -> str:
         return "\n".join(look("show_rights", path) for path in self.paths)
 
-    def compare(self, lines, touched):
-        there = [p for p, line in zip(self.paths, lines, strict=True) if line != "absent"]
+    def parse(self, lines) -> list[bool]:
+        """Return whether each of its paths exists."""
+        return [line != "absent" for line in lines]
+
+    def compare(self, state, touched):
+        there = [path for path, exists in zip(self.paths, state, strict=True) if exists]
         if not there:
             return None
         return Change(f"remove {', '.join(there)}", call("remove_trees_as", self.owner, *there))

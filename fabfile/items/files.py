@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,36 @@ from invoke import Exit
 
 from ..script import call, look
 from .base import Change, Item, unpacked
+
+
+@dataclass(frozen=True)
+class PathState:
+    """The state of a path.
+
+    :param kind: file, link, absent, directory, or what else `stat` says.
+    :param rights: owner, group and mode, but not of a link.
+    :param content: that of a file in base64, `!` if it was not read; the target of a link.
+    """
+
+    kind: str
+    rights: tuple[str, str, str]
+    content: str = "!"
+
+    @classmethod
+    def parse(cls, lines: list[str]) -> PathState:
+        """Parse what `show_path`, `show_folder` or `show_rights` printed."""
+        kind, owner, group, mode = f"{lines[0]}|||".split("|")[:4]
+        kind = "file" if kind.startswith("regular") else kind
+        return cls(kind, (owner, group, mode.zfill(4)), *lines[1:2])
+
+    @functools.cached_property
+    def text(self) -> str | None:
+        """The text of a file that was read; None for anything else.
+
+        :raises Exit: when the answer is damaged.
+        """
+        unread = self.kind != "file" or self.content.startswith("!")
+        return None if unread else unpacked(self.content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +67,18 @@ class PathItem(Item):
     def is_theirs(self, home):
         return self.owner != "root" or super().is_theirs(home)
 
-    def rights_differ(self, lines: list[str]) -> bool:
-        """Check whether owner, group or mode differ from what `stat` printed."""
-        _, owner, group, mode = lines[0].split("|")
-        return (owner, group, mode.zfill(4)) != (self.owner, self.group, self.mode)
+    def parse(self, lines) -> PathState:
+        return PathState.parse(lines)
+
+    @property
+    def rights(self) -> tuple[str, str, str]:
+        """The owner, group and mode that it must have."""
+        return self.owner, self.group, self.mode
+
+    def set_rights(self) -> Change:
+        """Return the change that sets them."""
+        fix = call("put_rights", self.path, *self.rights)
+        return Change(f"set permissions of {self.path}", fix, needs=self.needs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,25 +94,18 @@ class Directory(PathItem):
     def read(self) -> str:
         return look("show_folder", self.path)
 
-    def compare(self, lines, touched):
-        if lines[0].startswith("directory|") and not self.rights_differ(lines):
+    def compare(self, state, touched):
+        if state.kind == "directory" and state.rights == self.rights:
             return None
-        if lines[0].startswith("regular"):
+        if state.kind == "file":
             raise Exit(f"{self.path} is a file, but a folder is needed: move it away first")
-        if lines[0].startswith("directory|") and self.adopted:
-            owner = lines[0].split("|")[1]
+        if state.kind == "directory" and self.adopted:
+            owner = state.rights[0]
             if owner == self.owner:
                 return None
             raise Exit(f"{self.path} belongs to {owner}: choose another lab.project, or chown it")
-        fix = call("put_directory", self.path, self.owner, self.group, self.mode)
+        fix = call("put_directory", self.path, *self.rights)
         return Change(f"make the folder {self.path}", fix, (self.path,), needs=self.needs)
-
-
-def decode(lines: list[str]) -> str | None:
-    """Return a file's text from what `show_path` printed; None when there is no readable file."""
-    if not lines[0].startswith("regular") or len(lines) < 2 or lines[1].startswith("!"):
-        return None
-    return unpacked(lines[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,20 +125,16 @@ class File(PathItem):
         if not self.content.endswith("\n"):
             raise ValueError(f"{self.path}: the content must end with a newline")
 
-    def compare(self, lines, touched):
-        if lines[0].startswith("directory"):
+    def compare(self, state, touched):
+        if state.kind == "directory":
             raise Exit(f"{self.path} is a folder, but a file is needed: move it away first")
-        if self.spare and lines[0] == "absent":
+        if self.spare and state.kind == "absent":
             return None
-        there = decode(lines)
-        if there == self.content and not self.rights_differ(lines):
-            return None
-        rights = self.owner, self.group, self.mode
+        there = state.text
         if there == self.content:
-            fix = call("put_rights", self.path, *rights)
-            return Change(f"set permissions of {self.path}", fix, needs=self.needs)
+            return None if state.rights == self.rights else self.set_rights()
         verb = "write" if there is None else "replace"
-        fix = call("put_file", self.path, *rights, text=self.content)
+        fix = call("put_file", self.path, *self.rights, text=self.content)
         eyes = ("", "") if self.secret else (there or "", self.content)
         return Change(f"{verb} {self.path}", fix, (self.path,), *eyes, needs=self.needs)
 
@@ -117,10 +145,10 @@ class Link(PathItem):
 
     target: str
 
-    def compare(self, lines, touched):
-        if lines[0] == "link" and lines[1] == self.target:
+    def compare(self, state, touched):
+        if state.kind == "link" and state.content == self.target:
             return None
-        if lines[0].startswith("directory"):
+        if state.kind == "directory":
             raise Exit(f"{self.path} is a folder, but a symbolic link is needed: move it away")
         fix = call("put_link", self.path, self.target)
         return Change(f"link {self.path} to {self.target}", fix, (self.path,), needs=self.needs)
@@ -148,7 +176,11 @@ class Needs(Item):
     def read(self) -> str:
         return look("show_path", self.path)
 
-    def compare(self, lines, touched):
-        if lines[0] == "absent":
+    def parse(self, lines) -> bool:
+        """Return whether it exists."""
+        return lines != ["absent"]
+
+    def compare(self, state, touched):
+        if not state:
             raise Exit(f"{self.path} is missing: first run {self.command} {self.maker}")
         return None

@@ -11,7 +11,7 @@ from invoke import Exit
 
 from ..script import call, look
 from .base import Change, Item
-from .files import File, decode
+from .files import File
 
 OURS = "jupyterlab_fab"  # in a kernelspec's metadata, with its name: a renamed copy is not ours
 
@@ -27,23 +27,22 @@ class Kernelspec(File):
     home: str
     python: str
 
-    def compare(self, lines, touched):
-        there = decode(lines)
-        if lines[0] != "absent" and maker(there) != self.name:
+    def compare(self, state, touched):
+        if state.kind != "absent" and maker(state.text) != self.name:
             raise Exit(f"lab.kernels.{self.name}: {self.path} was not made by fab: choose another "
                        f"name, or remove it: jupyter kernelspec remove {self.name}")  # fmt: skip
-        change = super().compare(lines, touched)
-        if change is None or there == self.content:
+        change = super().compare(state, touched)
+        if change is None or state.text == self.content:
             return change
         folder = PurePosixPath(self.path).parent
         tried = self.python, "-c", "import ipykernel.kernelapp"
         first = call("as_user", self.owner, self.home, *tried)
         first += "\n" + call("intend", "path", folder)
         first += "\n" + call("owner_does", self.owner, "mkdir", "-p", "--", folder)
-        say = f"register the kernel {self.name}" if there is None else change.say
+        say = f"register the kernel {self.name}" if state.text is None else change.say
         return replace(change, say=say, shell=f"{first}\n{change.shell}")
 
-    def shown(self, lines):
+    def shown(self, state):
         return self.name
 
 
@@ -77,10 +76,13 @@ class Python(Item):
             raise Exit(f"{self.setting}: {self.path} is in a home that lab.sandbox: strict hides: "
                        "move it to /opt, or choose lab.sandbox: standard")  # fmt: skip
 
-    def compare(self, lines, touched):
+    def parse(self, lines) -> str:
+        return lines[0]
+
+    def compare(self, state, touched):
         self.refuse_hidden()
         coming = self.path.startswith("/usr/") and "/var/lib/dpkg/status" in touched
-        if lines[0] != "absent" or coming:  # a package may contain it
+        if state != "absent" or coming:  # a package may contain it
             return None
         raise Exit(f"{self.setting}: there is no Python at {self.path}: install it there first, or "
                    "correct that setting")  # fmt: skip
@@ -93,12 +95,12 @@ class OwnVenv(Python):
     def read(self) -> str:
         return look("show_ipykernel", self.path)
 
-    def compare(self, lines, touched):
+    def compare(self, state, touched):
         self.refuse_hidden()
-        if lines[0] == "absent":
+        if state == "absent":
             raise Exit(f"{self.setting}: there is no venv at {self.path}: make it there first "
                        f"(python3 -m venv {self.path}), or correct that setting")  # fmt: skip
-        if lines[0] == "lacking":
+        if state == "lacking":
             raise Exit(f"{self.setting}: {self.path} has no ipykernel: on the server, run "
                        f"{self.path}/bin/python -m pip install ipykernel first")  # fmt: skip
         return None
@@ -122,11 +124,15 @@ class NoOthers(Item):
     def read(self) -> str:
         return look("show_kernels", self.specs, self.venvs)
 
-    def compare(self, lines, touched):
+    def parse(self, lines) -> tuple[set[str], set[str]]:
+        """Return the names of the kernelspecs, and of the venvs, that we made."""
         # `spec NAME MAKER` and `venv NAME`; a user may have given any name
         found = [line.split(" ") for line in lines if re.fullmatch(r"[a-z0-9_ -]+", line)]
-        specs = {f[1] for f in found if f[0] == "spec" and f[1:2] == f[2:]} - self.registered
-        venvs = {f[1] for f in found if f[0] == "venv" and len(f) == 2} - self.made
+        specs = {f[1] for f in found if f[0] == "spec" and f[1:2] == f[2:]}
+        return specs, {f[1] for f in found if f[0] == "venv" and len(f) == 2}
+
+    def compare(self, state, touched):
+        specs, venvs = state[0] - self.registered, state[1] - self.made
         if not specs | venvs:
             return None
         gone = [f"{self.specs}/{n}" for n in sorted(specs)]  # first, so that nobody is offered it

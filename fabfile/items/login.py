@@ -11,7 +11,7 @@ from invoke import Exit
 from ..script import call
 from ..settings.credentials import Secret, fits, hash_password
 from .base import Change
-from .files import PathItem, decode
+from .files import PathItem, PathState
 
 OLDER = "ServerApp", "PasswordIdentityProvider"  # sections in which Jupyter accepts a password, too
 
@@ -22,22 +22,20 @@ class Token(PathItem):
 
     mode: str = "0600"
 
-    def compare(self, lines, touched):
-        token, rights = self.value(lines), (self.owner, self.group, self.mode)
+    def compare(self, state, touched):
+        token = self.value(state)
         if not token:
             fix = call("put_token", self.path, self.owner, self.group)
             return Change("make a login token", fix, (self.path,))
-        if token != decode(lines):  # Jupyter would read the newline as part of it
+        if token != state.text:  # Jupyter would read the newline as part of it
             fix = call("trim_token", self.path, self.owner, self.group)
             return Change("remove the blanks around the login token", fix, (self.path,))
-        if self.rights_differ(lines):
-            return Change(f"set permissions of {self.path}", call("put_rights", self.path, *rights))
-        return None
+        return None if state.rights == self.rights else self.set_rights()
 
     @staticmethod
-    def value(lines: list[str]) -> str:
+    def value(state: PathState) -> str:
         """Return the token; empty when it could forge a line of our output."""
-        found = (decode(lines) or "").strip()
+        found = (state.text or "").strip()
         return found if re.fullmatch("[!-~]{1,500}", found) else ""
 
 
@@ -54,34 +52,27 @@ class Password(PathItem):
     password: Secret | None = None
     stamp: str
 
-    def compare(self, lines, touched):
-        text = decode(lines)
-        if text is None and lines[0].startswith("regular"):
+    def compare(self, state, touched):
+        if state.text is None and state.kind == "file":
             raise Exit(f"{self.path} cannot be read by {self.owner}: correct its permissions first")
-        config = settings_in(text or "{}")
+        config = settings_in(state.text or "{}")
         if config is None:
             raise Exit(f"{self.path} is not valid JSON: correct it or move it away first")
         there = config.setdefault("IdentityProvider", {}).get("hashed_password") or ""
         if self.password is None or fits(self.password, there):
-            if not lines[0].startswith("regular") or not self.rights_differ(lines):
-                return None
-            fix = call("put_rights", self.path, self.owner, self.group, self.mode)
-            return Change(f"set permissions of {self.path}", fix)
+            well = state.kind != "file" or state.rights == self.rights
+            return None if well else self.set_rights()
         config["IdentityProvider"]["hashed_password"] = hash_password(self.password)
         for older in OLDER:
             for name in ("hashed_password", "password"):
                 config.get(older, {}).pop(name, None)
         text = json.dumps(config, indent=2) + "\n"
-        fix = "\n".join(
-            [
-                call("touch_as", self.owner, self.stamp),
-                call("put_file", self.path, self.owner, self.group, self.mode, text=text),
-            ]
-        )
-        return Change("set the password", fix, (self.stamp,))
+        touch = call("touch_as", self.owner, self.stamp)
+        fix = call("put_file", self.path, *self.rights, text=text)
+        return Change("set the password", f"{touch}\n{fix}", (self.stamp,))
 
-    def shown(self, lines):
-        return "password" if "hashed_password" in (decode(lines) or "") else ""
+    def shown(self, state):
+        return "password" if "hashed_password" in (state.text or "") else ""
 
 
 def settings_in(text: str) -> dict | None:

@@ -28,12 +28,17 @@ class Included(Item):
         patterns = map(expression, (self.line[:-1].split()[1], self.beside))
         return call("show_including", f"({'|'.join(patterns)})", expression(self.domain))
 
-    def compare(self, lines, touched):
-        found = dict.fromkeys(line.partition(" ")[0] for line in lines)
-        if "includes" in found or "unreadable" in found:  # if unreadable, a request to Nginx tells
+    def parse(self, lines) -> list[str] | None:
+        """Return the files with a site of that name; None when one has the line, or may have it."""
+        found = [line.partition(" ") for line in lines]
+        if {word for word, _, _ in found} & {"includes", "unreadable"}:
+            return None  # if unreadable, a request to Nginx tells
+        return [file for word, _, file in found if word == "names"]
+
+    def compare(self, state, touched):
+        if state is None:
             return None
-        files = [line.partition(" ")[2] for line in lines if line.startswith("names ")]
-        where = f", in {' or '.join(files)}" if files else ""
+        where = f", in {' or '.join(state)}" if state else ""
         raise Exit(f"lab.site: include: a line is missing, nothing was changed: add `{self.line}` "
                    f"to the server block of {self.domain}{where}; then run again")  # fmt: skip
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from invoke import Exit
 from packaging.utils import canonicalize_name as canonical
 
 from ..render import program
 from ..script import call, look
+from ..settings.fields import parsed_requirement
 from .base import Change, Item, unpacked
 
 FILLED = re.compile(r"\+[A-Za-z0-9._-]+")  # the name of a package that we installed
@@ -31,16 +32,15 @@ class Packages(Item):
     def read(self) -> str:
         return look("show_packages", *self.names)
 
-    def versions(self, lines: list[str]) -> dict[str, str]:
-        """Return the names and versions of those that are installed."""
+    def parse(self, lines) -> dict[str, str]:
+        """Return the names of those that are installed, and their upstream versions."""
         rows = (line.split("|") for line in lines if line.count("|") == 2)
-        return {name: version for name, status, version in rows if status == "installed"}
+        # deb-version(7)
+        return {name: re.split("[-+~]", v)[0] for name, status, v in rows if status == "installed"}
 
-    def compare(self, lines, touched):
-        missing = [name for name in self.names if name not in self.versions(lines)]
-        if not missing:
-            return None
-        return self.install(missing)
+    def compare(self, state, touched):
+        missing = [name for name in self.names if name not in state]
+        return self.install(missing) if missing else None
 
     def install(self, names: list[str]) -> Change:
         """Return the change that installs these in one transaction."""
@@ -54,11 +54,22 @@ class Packages(Item):
             room=200,
         )
 
-    def shown(self, lines):
-        versions = self.versions(lines)
-        return ", ".join(
-            f"{n} {re.split('[-+~]', versions[n])[0]}" for n in self.show if n in versions
-        )
+    def shown(self, state):
+        return listed(self.show, state)
+
+
+@dataclass(frozen=True)
+class VenvState:
+    """The state of a virtual environment.
+
+    :param exists: whether there is one.
+    :param record: what the last run recorded in it.
+    :param versions: canonical names of its distributions -> versions.
+    """
+
+    exists: bool
+    record: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +91,12 @@ class Venv(Item):
     def read(self) -> str:
         return look("show_venv", self.path)
 
-    def parse(self, lines: list[str]) -> tuple[str, dict[str, str]]:
-        """Return how far the last run came, and distribution names with versions."""
+    def parse(self, lines) -> VenvState:
         if lines[0] == "absent":
-            return "absent", {}
+            return VenvState(False)
         pairs = (row.rsplit("-", 1) for row in lines[1:] if DISTRIBUTION.fullmatch(row))
-        return unpacked(lines[0]), {canonical(name): version for name, version in pairs}
+        versions = {canonical(name): version for name, version in pairs}
+        return VenvState(True, unpacked(lines[0]), versions)
 
     def lacking(self, there: dict[str, str], kept: list[str]) -> list[str]:
         """Return the requirements and the minimum versions that the distributions do not meet."""
@@ -99,28 +110,31 @@ class Venv(Item):
                 short.append(text)
         return [*short, *(text for text in below(there, self.floors) if text not in short)]
 
-    def compare(self, lines, touched):
-        record, there = self.parse(lines)
-        kept = [row for row in record.splitlines() if not row.startswith(("# ", "+"))]
-        filled = [row[1:] for row in record.splitlines() if FILLED.fullmatch(row)]
-        short = self.lacking(there, kept)
-        short += [name for name in map(canonical, filled) if name not in there]
-        repair = {"filling": "anew", "changing": "again"}.get(record.strip(), "")
-        if self.anew and f"# {self.anew}" not in record.splitlines():
-            repair = "anew"
+    def compare(self, state, touched):
+        record = state.record.splitlines()
+        kept = [row for row in record if not row.startswith(("# ", "+"))]
+        filled = [row[1:] for row in record if FILLED.fullmatch(row)]
+        short = self.lacking(state.versions, kept)
+        short += [name for name in map(canonical, filled) if name not in state.versions]
+        broken = {"filling": "anew", "changing": "again"}.get(state.record.strip(), "")
+        other = self.anew and f"# {self.anew}" not in record
+        repair = "anew" if other else broken
         if not repair and set(self.requirements) <= set(kept) and not short:
             return None
         stamp = [f"# {self.anew}"] if self.anew else []
         fix = self.filled(self.path, repair or "no", stamp, self.coming(short))
-        why = ", from scratch" if repair == "anew" and record != "absent" else ""
-        if record.strip() in ("filling", "changing"):
-            why = ", after an interrupted run"
-        say = f"install {few(short or self.requirements)} into {self.path}"
+        why = ", from scratch" if repair == "anew" and state.exists else ""
+        why = ", after an interrupted run" if broken else why
+        what = f"{few(short or self.requirements)} into {self.path}"
         new_core = repair or any(text.startswith("jupyter") for text in short)
-        touched_core = self.core if new_core else ()
-        say += f" ({self.installer}{why})"
-        would = self.would("see", self.coming(short))
-        return Change(say, fix, touched_core, needs=self.needs, would=would, room=400)
+        return Change(
+            f"install {what} ({self.installer}{why})",
+            fix,
+            touches=self.core if new_core else (),
+            needs=self.needs,
+            would=self.would("see", self.coming(short)),
+            room=400,
+        )
 
     def coming(self, short: list[str]) -> tuple[str, ...]:
         """Return the requirements for the installer, with unmet minimum versions of others."""
@@ -140,25 +154,20 @@ class Venv(Item):
         told = self.installer, how, "\n".join(self.floors), *coming
         return call("would_fill", self.path, *told, text=program("install"))
 
-    def shown(self, lines):
-        _, there = self.parse(lines)
-        return ", ".join(f"{name} {there[name]}" for name in self.show if name in there)
+    def shown(self, state):
+        return listed(self.show, state.versions)
 
 
 def requirement(text: str):
-    """Parse a pip requirement (PEP 508).
+    """Return a parsed pip requirement.
 
     :raises Exit: when it is not one.
     """
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        return Requirement(text)
-    except InvalidRequirement:
-        raise Exit(
-            f"{text!r} is not a pip requirement: correct lab.packages, or remove it from "
-            "~/.jupyter/packages.txt on the server"
-        ) from None
+    found = parsed_requirement(text)
+    if not found:
+        raise Exit(f"{text!r} is not a pip requirement: correct lab.packages, or remove it from "
+                   "~/.jupyter/packages.txt on the server")  # fmt: skip
+    return found
 
 
 def below(there: dict[str, str], floors) -> list[str]:
@@ -166,15 +175,18 @@ def below(there: dict[str, str], floors) -> list[str]:
 
     :param there: canonical names -> versions.
     """
-    from packaging.requirements import Requirement
-
-    known = ((text, Requirement(text)) for text in floors)
+    known = ((text, requirement(text)) for text in floors)
     return [
         text
         for text, floor in known
         if (version := there.get(canonical(floor.name)))
         and not floor.specifier.contains(version, prereleases=True)
     ]
+
+
+def listed(names, versions: dict[str, str]) -> str:
+    """Return those names that have a version, with their versions."""
+    return ", ".join(f"{name} {versions[name]}" for name in names if name in versions)
 
 
 def few(names) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -57,8 +58,26 @@ class Told(msgspec.Struct):
     newest: dict[str, str | None]
 
 
+DISK = re.compile(r"\s*([0-9]{1,18})\s+([0-9]{1,18})\s+(\S.*)")  # free, total, path
 # Created at import: msgspec crashes when several threads are the first to decode into one class.
 TOLD = msgspec.json.Decoder(Told)
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """The state of what runs.
+
+    :param disk: a path, with its free and total bytes; None when they are not known.
+    :param told: Told, with its parts, as dicts; empty without Python.
+    """
+
+    disk: dict | None
+    told: dict
+
+    @property
+    def kernels(self) -> list[dict]:
+        """The running kernels; none when JupyterLab does not answer."""
+        return self.told.get("kernels") or []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,20 +103,11 @@ class Live(Item):
         asked = f"{look('show_live', *told, newest)} {here(program('status'))}"
         return f"{look('show_disk', self.project)}\n{asked}"
 
-    def compare(self, lines, touched):
-        return None
-
-    def disk(self, lines: list[str]) -> dict | None:
-        """Return a path, with its free and total bytes; None when they are not known."""
-        words = lines[0].split(None, 2) if lines else []
-        if len(words) < 3 or not words[0].isdigit():
-            return None
-        return {"path": words[2], "free": int(words[0]), "total": int(words[1])}
-
-    def told(self, lines: list[str]) -> dict:
-        """Return what status.py printed; nothing without Python, or in another shape."""
+    def parse(self, lines) -> LiveState:
+        space = DISK.fullmatch(lines[0]) if lines else None
+        disk = space and {"path": space[3], "free": int(space[1]), "total": int(space[2])}
         answer = next((line for line in lines[1:] if line.startswith("{")), "")
         try:
-            return msgspec.to_builtins(TOLD.decode(answer))
+            return LiveState(disk, msgspec.to_builtins(TOLD.decode(answer)))
         except (msgspec.DecodeError, RecursionError):
-            return {}
+            return LiveState(disk, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -9,6 +10,26 @@ from ..script import call, look
 from .base import Change, Item
 
 RUNNING = ("running", "waiting", "listening")  # a timer waits, a socket listens
+WRITTEN = re.compile(r"written=(-?[0-9]+\.[0-9]+) (.+)")
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """The state of a unit.
+
+    :param properties: as systemd names them.
+    :param written: when its files were written, in seconds since 1970, with their paths.
+    :param socket: the state of the socket that starts it, if one does.
+    """
+
+    properties: dict[str, str]
+    written: list[tuple[float, str]]
+    socket: UnitState | None = None
+
+    @property
+    def rests(self) -> bool:
+        """True if it is stopped, or stops now."""
+        return self.properties.get("ActiveState") in ("inactive", "deactivating")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,29 +52,32 @@ class Service(Item):
         return self.reads
 
     @property
-    def units(self) -> tuple[str, ...]:
-        """The units that `ask_systemd` gets, once for all items."""
+    def units(self):
         return (self.unit,)
 
     def read(self) -> str:
         return look("show_service", self.unit, *self.reads)
 
-    def compare(self, lines, touched):
-        state = dict(line.split("=", 1) for line in lines if "=" in line)
-        running = state.get("ActiveState") == "active" and state.get("SubState") in RUNNING
-        began = moment(state.get(self.since, ""))
-        written = [line[8:].split(" ", 1) for line in lines if line.startswith("written=")]
-        newer = [path for seconds, path in written if float(seconds) > began]
+    def parse(self, lines) -> UnitState:
+        properties = dict(line.split("=", 1) for line in lines if "=" in line)
+        written = filter(None, map(WRITTEN.fullmatch, lines))
+        return UnitState(properties, [(float(row[1]), row[2]) for row in written])
+
+    def compare(self, state, touched):
+        told = state.properties
+        running = told.get("ActiveState") == "active" and told.get("SubState") in RUNNING
+        began = moment(told.get(self.since, ""))
+        newer = [path for seconds, path in state.written if seconds > began]
         if not running:
             say = f"start {self.unit}"
         elif touched & {self.unit, *self.reads}:
             say = f"{self.verb} {self.unit}: its files have changed"
         elif newer:
             say = f"{self.verb} {self.unit}: {newer[0]} is newer than the running process"
-        elif state.get("UnitFileState") != "enabled":
+        elif told.get("UnitFileState") != "enabled":
             fix = call("enable_unit", self.unit)
             return Change(f"enable {self.unit}", fix, needs=self.needs)
-        elif state.get("NeedDaemonReload") == "yes":
+        elif told.get("NeedDaemonReload") == "yes":
             say = f"{self.verb} {self.unit}: its unit file has changed"
         else:
             return None
@@ -76,28 +100,26 @@ class Sleeper(Service):
     def read(self) -> str:
         return f"{super().read()}\necho socket\n{self.socket.read()}"
 
-    @staticmethod
-    def rests(lines: list[str]) -> bool:
-        """Check whether it is stopped, or stops now; its own lines come before its socket's."""
-        state = next((line for line in lines if line.startswith("ActiveState=")), "")
-        return state in ("ActiveState=inactive", "ActiveState=deactivating")
-
-    def compare(self, lines, touched):
+    def parse(self, lines) -> UnitState:
         at = lines.index("socket") if "socket" in lines else len(lines)
-        mine, its = lines[:at], lines[at + 1 :]
-        mended = self.socket.compare(its, touched)
+        return replace(super().parse(lines[:at]), socket=self.socket.parse(lines[at + 1 :]))
+
+    def compare(self, state, touched):
+        mended = self.socket.compare(state.socket, touched)
         if mended:
             return replace(mended, touches=(self.unit, self.socket.unit))
-        new = touched & {self.unit, *self.reads} or "NeedDaemonReload=yes" in mine
-        if "UnitFileState=enabled" in mine and not new:  # it would start at every boot
+        told = state.properties
+        new = touched & {self.unit, *self.reads} or told.get("NeedDaemonReload") == "yes"
+        if told.get("UnitFileState") == "enabled" and not new:  # it would start at every boot
             fix = call("systemctl", "disable", "-q", "--", self.unit)
             return Change(f"disable {self.unit} at boot: its socket starts it", fix)
-        if self.rests(mine) and not new:
+        if state.rests and not new:
             return None
-        return super().compare([*mine, "UnitFileState=enabled"], touched)
+        enabled = told | {"UnitFileState": "enabled"}  # its socket is: it must not be itself
+        return super().compare(replace(state, properties=enabled), touched)
 
-    def shown(self, lines):
-        return "asleep: the next request wakes JupyterLab" if self.rests(lines) else ""
+    def shown(self, state):
+        return "asleep: the next request wakes JupyterLab" if state.rests else ""
 
 
 def moment(text: str) -> float:
@@ -123,8 +145,12 @@ class Port(Item):
     def read(self) -> str:
         return look("show_listener", str(self.port))
 
-    def compare(self, lines, touched):
-        if "taken" not in lines or self.unit not in touched:
+    def parse(self, lines) -> bool:
+        """Return whether something listens there."""
+        return "taken" in lines
+
+    def compare(self, state, touched):
+        if not state or self.unit not in touched:
             return None
         fix = call("refuse_port", self.port, self.unit)
         return Change(f"check that port {self.port} is free", fix, check=True)

@@ -132,7 +132,7 @@ def audit(c, settings):
             say(f"  would try whether {threat.what}")
         return
     connection.open_connection(c, settings)
-    host, _ = read(c, [], settings)
+    host = read(c, [], settings).host
     words = list(channel.apply(c, script(settings, host, c.user), host.root))
     told = [row.groups() for row in map(ROW.fullmatch, words) if row]
     rows = [row for row in told if row[0] in THREATS]

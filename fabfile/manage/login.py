@@ -8,7 +8,7 @@ from invoke import Exit
 
 from .. import jupyter, systemd
 from ..engine.actions import carry_out
-from ..engine.converge import State, converge, read
+from ..engine.converge import Reading, converge, read
 from ..items import Change, Password, Token
 from ..script import call
 from ..settings import Settings
@@ -19,24 +19,23 @@ from ..ui.console import say
 from . import service
 
 
-def tell(c: Connection, settings: Settings, state: State) -> None:
+def tell(c: Connection, settings: Settings, seen: Reading) -> None:
     """Print the address of JupyterLab and how to log in: the last lines of `full`."""
-    token, lines = state.of(Token)
     say(f"\nJupyterLab is at {settings.url}/lab")
     if not settings.secure:
         remedy = "set lab.tls" if settings.site == "own" else "set up HTTPS in your site"
         say(f"  warning: no HTTPS; the password is sent unencrypted: {remedy}")
-    for other in state.host.neighbours:
+    for other in seen.host.neighbours:
         if other.domain == settings.domain.lower() and other.called != settings.instance.called:
             say(f"  warning: {other.user} uses the same domain; code in those pages can act as you")
     if settings.tls == "self-signed":
         say(f"  browsers trust it after you import {settings.ca_folder}/ca.pem into them")
-    item, login = state.of(Password)
-    if item.shown(login):
+    ((token, secret),) = seen.of(Token)
+    ((login, known),) = seen.of(Password)
+    if login.shown(known):
         say(f"  log in with the password; with the token: fab -H {name_of(c)} token")
     else:
-        secret = token.value(lines)
-        say(f"  log in:        {settings.url}/lab?token={secret}")
+        say(f"  log in:        {settings.url}/lab?token={token.value(secret)}")
         say(f"  or with a password of your own: set it at {settings.url}/login, with this token,")
         say(f"  or by:         fab -H {name_of(c)} password")
 
@@ -57,10 +56,11 @@ def address(c: Connection, settings: Settings, site: str = "") -> str:
     """
     connection.open_connection(c, settings)
     item = Token(path=jupyter.TOKEN)
-    _, (lines,) = read(c, [item], settings)
-    if not item.value(lines):
+    (state,) = read(c, [item], settings).states
+    secret = item.value(state)
+    if not secret:
         raise Exit(f"{name_of(c)} has no token yet: first run fab -H {name_of(c)} jupyter")
-    return f"{site or settings.origin}{settings.base_path}/lab?token={item.value(lines)}"
+    return f"{site or settings.origin}{settings.base_path}/lab?token={secret}"
 
 
 def renew(c: Connection, settings: Settings, yes: bool) -> None:

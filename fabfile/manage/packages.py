@@ -13,12 +13,13 @@ from .. import jupyter
 from ..engine import actions
 from ..engine.converge import converge
 from ..engine.host import Host, Request
-from ..items import Change, Venv, canonical
+from ..items import Change, Venv
+from ..items.packages import canonical
 from ..python import minimum_versions, requirements
 from ..python.requirements import name
 from ..script import call
 from ..settings import Settings
-from ..settings.fields import is_requirement
+from ..settings.fields import parsed_requirement
 from ..ssh.errors import name_of
 from ..ui.console import count, say
 
@@ -29,11 +30,11 @@ def given(text: str) -> list[str]:
     :raises Exit: for a word that is no pip requirement, or a version with a known vulnerability.
     """
     try:
-        words = [text] if is_requirement(text) else shlex.split(text)
+        words = [text] if parsed_requirement(text) else shlex.split(text)
     except ValueError as problem:
         raise Exit(f"packages: {text}: {problem}") from None
     for word in words:
-        if not is_requirement(word):
+        if not parsed_requirement(word):
             raise Exit(f"packages: {word!r} is not a pip requirement, such as numpy or 'pandas>=2'")
         known, _, version = word.partition("==")
         for why in minimum_versions.holes({canonical(known): version}) if version else ():
@@ -54,10 +55,9 @@ def packages(c, settings, add, remove, list):
     if add and remove:
         raise Exit("packages: --add and --remove exclude each other: run one after the other")
     more, fewer = given(add) if add else [], given(remove) if remove else []
-    host, (lines,) = actions.meet(c, settings, [jupyter.venv(settings, Host())])
-    venv = jupyter.venv(settings, host)
-    record, there = venv.parse(lines)
-    if record == "absent":
+    host, (seen,) = actions.meet(c, settings, [jupyter.venv(settings, Host())])
+    venv, there = jupyter.venv(settings, host), seen.versions
+    if not seen.exists:
         raise Exit(f"{venv.path} is missing: first run fab -H {name_of(c)} full")
     if more:
         request = Request(added=with_more(host.added, more))

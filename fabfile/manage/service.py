@@ -22,13 +22,13 @@ def seen(c: Connection, settings: Settings) -> tuple[Host, dict, list[dict]]:
     :returns: the host, the unit's state as from collect.condition(), and the running kernels.
     :raises Exit: when there is no such unit.
     """
-    unit, running = systemd.service(settings, ()), live(settings, newest=False)
-    host, (lines, told, file) = meet(c, settings, [unit, running, systemd.needed(settings)])
-    there = condition(unit, lines)
-    if there["state"] == "absent" or file[0] == "absent":
+    symbols = [systemd.service(settings, ()), systemd.needed(settings), live(settings, False)]
+    host, (unit, file, running) = meet(c, settings, symbols)
+    there = condition(unit)
+    if there["state"] == "absent" or file.kind == "absent":
         raise Exit(f"{name_of(c)} has no {settings.instance.unit} that matches your settings: "
                    f"first run fab -H {name_of(c)} full")  # fmt: skip
-    return host, there, running.told(told).get("kernels") or []
+    return host, there, running.kernels
 
 
 def ends(kernels: list[dict]) -> str:

@@ -17,7 +17,8 @@ from .. import jupyter, systemd
 from ..engine import actions
 from ..engine.converge import ask_user, read
 from ..engine.host import Host
-from ..items import Change, Venv, canonical, few
+from ..items import Change, Venv
+from ..items.packages import canonical, few, listed
 from ..python import minimum_versions, requirements
 from ..render import program
 from ..script import call, here, quote
@@ -53,7 +54,7 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
         and not set(coming) - requirements.TOOLS
         and not minimum_versions.holes(there)
     ):
-        say(f"{name_of(c)}: nothing newer than {versions(there)}")
+        say(f"{name_of(c)}: nothing newer than {listed(jupyter.SHOW, there)}")
     else:
         if coming:
             say(f"{name_of(c)}: {few([arrow(name, there, coming) for name in chief(coming)])}")
@@ -66,7 +67,7 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
         if c.config.run.dry:
             return
         there = now(c, settings, venv)
-        say(f"  jupyter  {versions(there)}")
+        say(f"  jupyter  {listed(jupyter.SHOW, there)}")
         say(f"  to roll back to the previous versions: fab -H {name_of(c)} rollback")
         if host.cluster:
             say(f"  its workers have old versions; to upgrade them: fab -H {name_of(c)} cluster")
@@ -110,20 +111,17 @@ def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str], list[dict]]
 
     :raises Exit: when there is no venv yet, or no service that uses it.
     """
-    running = live(settings, newest=False)
-    symbols = [jupyter.venv(settings, Host()), systemd.needed(settings), running]
-    host, (lines, unit, told) = actions.meet(c, settings, symbols)
-    venv = jupyter.venv(settings, host)
-    record, there = venv.parse(lines)
-    if record == "absent" or unit[0] == "absent":
+    symbols = [jupyter.venv(settings, Host()), systemd.needed(settings), live(settings, False)]
+    host, (seen, unit, running) = actions.meet(c, settings, symbols)
+    if not seen.exists or unit.kind == "absent":
         raise Exit(f"the server does not match your settings: first run fab -H {name_of(c)} full")
-    return venv, host, there, running.told(told).get("kernels") or []
+    return jupyter.venv(settings, host), host, seen.versions, running.kernels
 
 
 def now(c, settings: Settings, venv: Venv) -> dict[str, str]:
     """Return the packages that are in a venv now: canonical names and versions."""
-    _, (lines,) = read(c, [venv], settings)
-    return venv.parse(lines)[1]
+    (state,) = read(c, [venv], settings).states
+    return state.versions
 
 
 def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
@@ -179,8 +177,3 @@ def chief(coming: dict[str, str]) -> list[str]:
 def arrow(name: str, there: dict[str, str], coming: dict[str, str]) -> str:
     """Return a package with its old and new version."""
     return f"{name} {there.get(name, 'none')} -> {coming.get(name, 'none')}"
-
-
-def versions(there: dict[str, str]) -> str:
-    """Return the versions of the best known packages, as text."""
-    return ", ".join(f"{name} {there[name]}" for name in jupyter.SHOW if name in there)

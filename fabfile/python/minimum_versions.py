@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from ..items import below, canonical
+from ..items.packages import below, canonical, requirement
 
 DATA = Path(__file__).with_suffix(".txt")
 SERVER = "jupyter-server"  # always required, as JupyterLab alone accepts an older one
@@ -14,10 +14,8 @@ SERVER = "jupyter-server"  # always required, as JupyterLab alone accepts an old
 @functools.cache
 def floors() -> dict[str, tuple[str, str]]:
     """Return canonical name -> its requirement, and the vulnerability of older versions."""
-    from packaging.requirements import Requirement
-
     rows = [row.partition("  # ") for row in DATA.read_text().splitlines() if row[:1] not in "# "]
-    return {canonical(Requirement(text).name): (text, hole) for text, _, hole in rows}
+    return {canonical(requirement(text).name): (text, hole) for text, _, hole in rows}
 
 
 def texts() -> tuple[str, ...]:

@@ -8,10 +8,9 @@ from pathlib import Path
 from invoke import Exit
 
 from ..engine.host import Host
-from ..items import canonical
-from ..items.packages import requirement
+from ..items.packages import canonical, requirement
 from ..settings import Settings
-from ..settings.fields import is_requirement
+from ..settings.fields import parsed_requirement
 from . import minimum_versions
 
 # The requirements of a cluster: arrays, dataframes, the dashboard, and its way through JupyterLab.
@@ -106,7 +105,7 @@ def lines(setting: str, name: str) -> list[str]:
     rows = (re.sub(r"(^|\s)#.*", "", row).strip() for row in text.splitlines())
     rows = [row for row in rows if row]
     for row in rows:
-        if not is_requirement(row):
+        if not parsed_requirement(row):
             raise Exit(f"lab.{setting}: {name}: {row!r} is not a pip requirement: remove it")
     return rows
 

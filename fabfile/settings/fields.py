@@ -59,12 +59,11 @@ def words(kind) -> dict:
     return schema if "description" in schema else schema["anyOf"][0]
 
 
-def is_requirement(text: str) -> bool:
-    """Check whether a text is a pip requirement (PEP 508)."""
+def parsed_requirement(text: str):
+    """Return a parsed pip requirement (PEP 508); None for another text."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
-        Requirement(text)
+        return Requirement(text)
     except InvalidRequirement:
-        return False
-    return True
+        return None

@@ -13,7 +13,7 @@ import msgspec
 from invoke import Exit
 
 from .credentials import given
-from .fields import is_requirement, words
+from .fields import parsed_requirement, words
 from .kernel import KERNEL, Kernel
 from .schema import Settings
 
@@ -106,7 +106,7 @@ def checked_kernels(path: str, given, kind) -> dict[str, Kernel]:
         kinds = Kernel.__annotations__
         found[name] = Kernel(**{k: checked(f"{own}.{k}", v, kinds[k]) for k, v in values.items()})
         for text in found[name].packages:
-            if not is_requirement(text):
+            if not parsed_requirement(text):
                 raise Exit(f"{own}.packages: {text!r} is not a pip requirement")
         if found[name].venv and {"packages", "python"} & set(values):
             raise Exit(f"{own}: your own venv is never changed: remove venv, or packages and "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 from .. import jupyter, tls
-from ..engine.host import Host
-from ..items import Certificate, Item, Live, Packages, Service, Sleeper, Venv, canonical, moment
-from ..items.certificate import days_left, issuer, names, parsed
-from ..items.files import decode
+from ..engine.converge import Reading
+from ..items import Certificate, Change, Live, Packages, Service, Venv
+from ..items.certificate import days_left, issuer, names
+from ..items.packages import canonical
+from ..items.services import UnitState, moment
 from ..python.minimum_versions import holes
 from ..settings import Settings
 
@@ -46,26 +46,19 @@ def newer(there: dict[str, str], newest: dict[str, str | None]) -> dict[str, str
     return found
 
 
-def unit(name: str, items: list[Item], answers: list[list[str]]) -> dict:
-    """Return the condition of a unit from the answer of its Service item."""
-    pairs = zip(items, answers, strict=True)
-    return next(
-        condition(item, lines)
-        for item, lines in pairs
-        if isinstance(item, Service) and item.unit == name
-    )
+def unit(name: str, seen: Reading) -> dict:
+    """Return the condition of a unit that a Service item reads."""
+    return next(condition(state) for item, state in seen.of(Service) if item.unit == name)
 
 
-def condition(item: Service, lines: list[str]) -> dict:
+def condition(unit: UnitState) -> dict:
     """Return the state of a unit: since when, whether it starts at boot, and systemd's ActiveState.
 
     Two more states are ours: `asleep` (its socket will wake it) and `absent`.
     """
-    at = lines.index("socket") if "socket" in lines else len(lines)
-    mine, door = (dict(row.split("=", 1) for row in part if "=" in row)
-                  for part in (lines[:at], lines[at:]))  # fmt: skip
+    mine, door = unit.properties, unit.socket.properties if unit.socket else {}
     state = mine.get("ActiveState", "unknown")
-    if isinstance(item, Sleeper) and state == "inactive" and door.get("ActiveState") == "active":
+    if state == "inactive" and door.get("ActiveState") == "active":
         state = "asleep"
     there = mine.get("LoadState") not in (None, "not-found")
     since = moment(mine.get("StateChangeTimestamp", ""))
@@ -76,68 +69,54 @@ def condition(item: Service, lines: list[str]) -> dict:
     }
 
 
-def plain(version: str | None) -> str | None:
-    """Return the upstream part of a Debian version (deb-version(7))."""
-    return version and re.split("[-+~]", version)[0]
-
-
 def iso(seconds: float) -> str:
     """Write seconds since 1970 in ISO 8601, in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def certificate(items: list[Item], answers: list[list[str]]) -> dict | None:
+def certificate(seen: Reading) -> dict | None:
     """Return issuer, names and end of the certificate on the server; None without one."""
-    for item, lines in zip(items, answers, strict=True):
-        if isinstance(item, Certificate):
-            there = parsed(decode(lines) or "")
-            return there and {
-                "issuer": issuer(there),
-                "names": names(there),
-                "days_left": days_left(there),
-                "until": iso(there.not_valid_after_utc.timestamp()),
-            }
-    return None
+    there = next((state.certificate for _, state in seen.of(Certificate)), None)
+    return there and {
+        "issuer": issuer(there),
+        "names": names(there),
+        "days_left": days_left(there),
+        "until": iso(there.not_valid_after_utc.timestamp()),
+    }
 
 
-def whole(where: str, settings: Settings, host: Host, items, answers, changes) -> dict:
+def whole(where: str, settings: Settings, seen: Reading, changes: list[Change]) -> dict:
     """Return everything that `status` shows; docs/day-2.md describes the keys.
 
     :param where: the host, as people type it.
     """
-    debian: dict[str, str] = {}
-    python: dict[str, str] = {}
-    seen, disk = {}, None
-    for item, lines in zip(items, answers, strict=True):
-        if isinstance(item, Packages):
-            debian |= item.versions(lines)
-        elif isinstance(item, Venv) and item.path == host.under(settings.venv):
-            python = item.parse(lines)[1]
-        elif isinstance(item, Live):
-            seen, disk = item.told(lines), item.disk(lines)
-    pending = tls.pending(items, answers)
+    host, venv = seen.host, seen.host.under(settings.venv)
+    debian = {name: text for _, there in seen.of(Packages) for name, text in there.items()}
+    python = next(state.versions for item, state in seen.of(Venv) if item.path == venv)
+    ((_, running),) = seen.of(Live)
+    told, pending = running.told, tls.pending(seen)
     differs = [change.say for change in changes] + ([pending] if pending else [])
     nothing = {"memory": None, "memory_limit": None, "cpu": None, "tasks": None}
-    newest = {canonical(name): version for name, version in seen.get("newest", {}).items()}
+    newest = {canonical(name): version for name, version in told.get("newest", {}).items()}
     return {
         "host": where,
         "system": host.name,
         "url": f"{settings.url}/lab",
-        "versions": {name: plain(debian.get(name)) for name in DEBIAN}
+        "versions": {name: debian.get(name) for name in DEBIAN}
         | {name: python.get(name) for name in jupyter.SHOW},
         "newest": {name: newest.get(name) for name in ASKED},
         "holes": holes(python),
-        "service": unit(settings.instance.unit, items, answers) | seen.get("service", nothing),
-        "server": seen.get("server"),
-        "kernels": seen.get("kernels"),
-        "terminals": seen.get("terminals"),
-        "nginx": unit("nginx.service", items, answers) | {"version": plain(debian.get("nginx"))},
-        "certificate": certificate(items, answers),
-        "disk": disk,
+        "service": unit(settings.instance.unit, seen) | told.get("service", nothing),
+        "server": told.get("server"),
+        "kernels": told.get("kernels"),
+        "terminals": told.get("terminals"),
+        "nginx": unit("nginx.service", seen) | {"version": debian.get("nginx")},
+        "certificate": certificate(seen),
+        "disk": running.disk,
         "drift": bool(differs),
         "differs": differs,
         "last_run": {"by": host.turn.removesuffix(", done"), "ended_well": not host.unsettled}
         if host.turn
         else None,
-        "now": iso(seen.get("now") or time.time()),
+        "now": iso(told.get("now") or time.time()),
     }

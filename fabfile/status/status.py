@@ -8,7 +8,7 @@ from json import dumps
 
 from invoke import Exit
 
-from ..engine.converge import look
+from ..engine.converge import Reading, look
 from ..ssh.errors import name_of
 from ..steps import STEPS
 from ..ui import console
@@ -23,25 +23,25 @@ def status(c, settings, drift, json):
     def items(settings, host):
         return [live(settings, newest=not drift)]
 
-    host, looked, answers, changes = look(c, settings, (*STEPS, items))
-    told = whole(name_of(c), settings, host, looked, answers, changes)
+    seen, changes = look(c, settings, (*STEPS, items))
+    told = whole(name_of(c), settings, seen, changes)
     if json:
         console.SINK.get().data(dumps(told))
     else:
-        show(told, host, looked, changes, asked=not drift, began=began)
+        show(told, seen, changes, asked=not drift, began=began)
     if drift and told["drift"]:
         raise Exit(code=2)
 
 
-def show(told: dict, host, items, changes, asked: bool, began: float) -> None:
+def show(told: dict, seen: Reading, changes, asked: bool, began: float) -> None:
     """Print the state and the drift for people, without the text of files yet to be created."""
-    report, number = console.report(told["host"]), len(items) - 1
-    report.line(f"{report.where}{host.name}")
+    report, number = console.report(told["host"]), len(seen.items) - 1
+    report.line(f"{report.where}{seen.host.name}")
     for name, text in lines(told, asked):
         report.shown(name, text)
     if told["drift"]:
         brief = [change if change.before else replace(change, after=None) for change in changes]
-        report.plan(host, brief, number, {})
+        report.plan(seen.host, brief, number, {})
         for pending in told["differs"][len(changes) :]:
             report.line(f"  would {pending}")
     else:

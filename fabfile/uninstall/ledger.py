@@ -26,6 +26,34 @@ class Seen(Item):
         asked = "show_inventory", look("show_work", self.project)
         return "\n".join([shell("lib/users"), shell("lib/inventory"), *asked])
 
+    def parse(self, lines) -> Inventory:
+        """Return the inventory.
+
+        :raises Exit: for an entry of the ledger that this project never writes.
+        """
+        found = Inventory()
+        for line in lines:
+            kind, _, rest = line.partition(" ")
+            word, _, value = rest.partition(" ")
+            if kind == "ledger":
+                found.ledger = True
+            elif kind == "made":
+                found.made.append(entry(word, value))
+            elif kind in ("there", "present"):
+                getattr(found, kind).add(rest)
+            elif kind == "other":
+                found.others.append(rest)
+            elif kind == "uses":
+                found.uses[word].append(value)
+            elif kind == "work" and rest.isdecimal():
+                found.work = int(rest[:9])
+            elif kind == "package" and rest.count("\t") == 4:
+                name, status, depends, recommends, provides = rest.split("\t")
+                found.packages[name] = Package(
+                    status, groups(depends), groups(recommends), sum(groups(provides), ())
+                )
+        return found
+
 
 @dataclass(frozen=True)
 class Package:
@@ -72,32 +100,6 @@ def entry(kind: str, value: str) -> tuple[str, str]:
         raise Exit(f"the ledger on the server lists {value!r}, a path that this project never "
                    "makes: find out who wrote that line, and remove it")  # fmt: skip
     return kind, value
-
-
-def parse(lines: list[str]) -> Inventory:
-    """Parse the lines of show_inventory and show_work."""
-    found = Inventory()
-    for line in lines:
-        kind, _, rest = line.partition(" ")
-        word, _, value = rest.partition(" ")
-        if kind == "ledger":
-            found.ledger = True
-        elif kind == "made":
-            found.made.append(entry(word, value))
-        elif kind in ("there", "present"):
-            getattr(found, kind).add(rest)
-        elif kind == "other":
-            found.others.append(rest)
-        elif kind == "uses":
-            found.uses[word].append(value)
-        elif kind == "work" and rest.isdecimal():
-            found.work = int(rest[:9])
-        elif kind == "package" and rest.count("\t") == 4:
-            name, status, depends, recommends, provides = rest.split("\t")
-            found.packages[name] = Package(
-                status, groups(depends), groups(recommends), sum(groups(provides), ())
-            )
-    return found
 
 
 def groups(text: str) -> tuple[tuple[str, ...], ...]:

@@ -16,7 +16,7 @@ from ..settings import Settings
 from ..ssh.errors import name_of
 from ..ui import console
 from ..ui.console import count, say
-from .ledger import Inventory, Seen, parse
+from .ledger import Inventory, Seen
 from .selection import Leaving, plan
 
 
@@ -35,8 +35,7 @@ def leave(c, settings: Settings, purge=False, sure=True, dismiss=None) -> None:
 
     :param sure: do not ask.
     """
-    host, (lines,) = meet(c, settings, [Seen(project=settings.project)])
-    found = parse(lines)
+    host, (found,) = meet(c, settings, [Seen(project=settings.project)])
     if not found.ledger:
         say(f"{console.report(name_of(c)).where}nothing of this project is there")
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from dash import GROUP, ME, applying
 from invoke import Exit
+from states import compared
 
 from fabfile import script
 from fabfile.engine import plan
@@ -137,9 +138,10 @@ def test_an_answer_keeps_its_sections_and_facts(read, tmp_path, seed):
     assert facts[0] == facts[1]
     for number, item in enumerate(wanted):
         with contextlib.suppress(Exit):  # a refusal in words is well
-            change = item.compare(found[str(number)], set())
+            state = item.parse(found[str(number)])
+            change = item.compare(state, set())
             assert change is None or not set("\n\r\x1b") & set(change.say), change.say
-            item.shown(found[str(number)])
+            item.shown(state)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -209,7 +211,7 @@ def packed(text: str) -> list[str]:
 def test_any_json_in_place_of_the_password_is_a_line(shape, around, password):
     item = Password(path="/x", stamp="/y", password=password, **MINE)
     with contextlib.suppress(Exit):
-        change = item.compare(packed(around.format(shape)), set())
+        change = compared(item, packed(around.format(shape)), set())
         assert change is None or "put_file" in change.shell
 
 
@@ -218,7 +220,7 @@ def test_any_json_in_place_of_the_password_is_a_line(shape, around, password):
 def test_any_json_in_place_of_a_kernel_is_nobodys(shape, around):
     spec = Kernelspec(path="/x", name="r", home="/h", python="/p", content="{}\n", **MINE)
     with pytest.raises(Exit, match="was not made by fab"):
-        spec.compare(packed(around.format(shape)), set())
+        compared(spec, packed(around.format(shape)), set())
     assert offered(around.format(shape)) is None
 
 
@@ -226,8 +228,8 @@ def test_any_json_in_place_of_a_kernel_is_nobodys(shape, around):
 @pytest.mark.parametrize("field", [*USUAL, "all"])
 def test_any_json_in_place_of_how_it_runs_is_shown_or_left_out(shape, field):
     line = shape if field == "all" else TOLD.format(**USUAL | {field: shape})
-    item = Live(endpoint=Endpoint("/x"), unit="u", token="/x", project="/", venv="/v")
-    told = item.told(["", line])
+    live = Live(endpoint=Endpoint("/x"), unit="u", token="/x", project="/", venv="/v")
+    told = live.parse(["", line]).told
     if not told:
         return
     display.size(told["service"]["memory"] or 0)
@@ -249,5 +251,5 @@ def test_a_distribution_of_no_version_is_below_every_floor(version):
         floors=minimum_versions.texts(),
     )
     lines = ["Cg==", f"jupyter_server-{version}", f"jupyterlab-{version}"]
-    assert "put" not in venv.compare(lines, set()).say
-    assert isinstance(minimum_versions.holes(venv.parse(lines)[1]), list)
+    assert "put" not in compared(venv, lines, set()).say
+    assert isinstance(minimum_versions.holes(venv.parse(lines).versions), list)

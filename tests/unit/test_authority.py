@@ -7,6 +7,7 @@ import pytest
 from aged import ending
 from cryptography import x509
 from invoke import Exit
+from states import compared
 
 from fabfile import tls
 from fabfile.certs import authority
@@ -142,7 +143,7 @@ KEY = "regular file|root|root|600"
 )
 def test_a_certificate_and_its_key_go_together(pair, rights, key, fits, needed):
     item = Given(path="/x.pem", domain=DOMAIN, fits=lambda text: fits, make=lambda: pair)
-    change = item.compare([*shown(pair[0], rights), key], set())
+    change = compared(item, [*shown(pair[0], rights), key], set())
     assert bool(change) == needed
     if change:
         assert change.before is None and change.after is None, "no diff shows a key"
@@ -152,7 +153,7 @@ def test_a_certificate_and_its_key_go_together(pair, rights, key, fits, needed):
 
 def test_one_that_is_not_there_is_made(pair):
     item = Given(path="/x.pem", domain=DOMAIN, fits=bool, make=lambda: pair)
-    assert item.compare(["absent", "absent"], set()).touches == ("/x.pem",)
+    assert compared(item, ["absent", "absent"], set()).touches == ("/x.pem",)
 
 
 def test_the_key_is_never_read():
@@ -170,8 +171,8 @@ def test_the_key_is_never_read():
 )
 def test_when_a_certificate_of_an_acme_server_is_due(pair, domain, server, why):
     item = Issued(path="/x.pem", domain=domain, server=server, email="", webroot="/w", hook="/h")
-    assert item.due([*shown(pair[0]), "https://acme"]) == why
-    assert item.compare([*shown(pair[0]), "https://acme"], set()) is None, "not asked for yet"
+    assert item.due(item.parse([*shown(pair[0]), "https://acme"])) == why
+    assert compared(item, [*shown(pair[0]), "https://acme"], set()) is None, "not asked for yet"
 
 
 @pytest.mark.parametrize(("days", "is_due"), [(40, False), (3, True), (-1, True)])
@@ -180,14 +181,14 @@ def test_one_that_ends_soon_is_due_and_no_longer_fits(folder, days, is_due):
     ca.save()
     text, _ = ending(ca, DOMAIN, timedelta(days, hours=1))
     item = Issued(path="/x.pem", domain=DOMAIN, server="s", email="", webroot="", hook="")
-    assert bool(item.due([*shown(text), "s"])) == is_due
+    assert bool(item.due(item.parse([*shown(text), "s"]))) == is_due
     assert tls.signed(ca, Settings(domain=DOMAIN))(text) != is_due
 
 
 def test_without_one_it_is_due(pair):
     item = Issued(path="/x.pem", domain=DOMAIN, server="", email="", webroot="", hook="", now=True)
-    assert item.due(["absent"]) == "there is none yet"
-    assert item.compare(["absent"], set()).say == f"obtain a certificate for {DOMAIN}"
+    assert item.due(item.parse(["absent"])) == "there is none yet"
+    assert compared(item, ["absent"], set()).say == f"obtain a certificate for {DOMAIN}"
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nx\n"])

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from invoke import Exit
+from states import compared
 
 from fabfile import tls
 from fabfile.certs import authority, selection
@@ -218,14 +219,14 @@ def test_it_is_opened_only_to_sign(settings, locked, monkeypatch):
     monkeypatch.delenv("LAB_CA_PASSPHRASE")
     again(settings)
     item = tls.given(settings)
-    assert item.compare(shown(chain), set()) is None, "nothing to change asks for nothing"
-    change = item.compare(["absent", "absent"], set())
+    assert compared(item, shown(chain), set()) is None, "nothing to change asks for nothing"
+    change = compared(item, ["absent", "absent"], set())
     assert change.say.startswith("put the certificate of"), "a dry run asks for nothing"
     with pytest.raises(Exit, match="LAB_CA_PASSPHRASE"):
         _ = change.shell
     monkeypatch.setenv("LAB_CA_PASSPHRASE", "made by the test")
     again(settings)
-    change = tls.given(settings).compare(["absent", "absent"], set())
+    change = compared(tls.given(settings), ["absent", "absent"], set())
     assert "PRIVATE KEY" in change.shell and change.shell is change.shell
 
 

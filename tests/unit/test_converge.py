@@ -20,18 +20,19 @@ PYTHON = ["python3", "python3-venv"]
 ALL = [*deps.PACKAGES, "nginx"]
 
 
-def state(item: Item, installed: list[str]) -> list[str]:
-    """What reading prints of an item on a host that has these packages and nothing else."""
+def state(item: Item, installed: list[str]):
+    """The state of an item on a host that has these packages and nothing else."""
     if isinstance(item, Packages):
-        return [f"{name}|installed|1" for name in installed]
-    return [] if item.read().startswith(("show_service", "show_listener")) else ["absent"]
+        return item.parse([f"{name}|installed|1" for name in installed])
+    silent = item.read().startswith(("show_service", "show_listener"))
+    return item.parse([] if silent else ["absent"])
 
 
 def planned(*names: str, installed: list[str] = (), chosen: Settings | None = None):
     """The changes that these steps need, together with their items."""
     items = plan.gather([STEPS[name] for name in names], chosen or Settings(), HOST)
-    answers = [state(item, installed) for item in items]
-    return plan.compare(items, answers, set(names)), items
+    states = [state(item, installed) for item in items]
+    return plan.compare(items, states, set(names)), items
 
 
 def order(changes: list[Change]) -> list[str]:
@@ -101,7 +102,9 @@ def test_one_transaction_is_waited_for():
 @pytest.mark.parametrize("installed", [[], ALL], ids=["bare", "all there"])
 def test_a_check_comes_before_everything(installed):
     _, items = planned(*FULL, installed=installed)
-    busy = [["taken"] if "show_listener" in i.read() else state(i, installed) for i in items]
+    busy = [
+        i.parse(["taken"]) if "show_listener" in i.read() else state(i, installed) for i in items
+    ]
     changes = plan.compare(items, busy, set(FULL))
     assert [change.say for change in changes if change.check] == [changes[0].say]
     assert changes[0].say == "check that port 80 is free"
@@ -123,10 +126,11 @@ def test_a_package_is_installed_once_however_many_steps_want_it():
 
 
 def test_what_a_running_step_makes_is_not_missed():
-    wanted = [Needs(path="/venv", maker="jupyter")]
-    assert plan.compare(wanted, [["absent"]], {"jupyter"}) == []
+    wanted = Needs(path="/venv", maker="jupyter")
+    states = [wanted.parse(["absent"])]
+    assert plan.compare([wanted], states, {"jupyter"}) == []
     with pytest.raises(Exit, match="first run fab jupyter"):
-        plan.compare(wanted, [["absent"]], {"systemd"})
+        plan.compare([wanted], states, {"systemd"})
 
 
 RUNNING = ["ActiveState=active", "SubState=running", "UnitFileState=enabled"]
@@ -145,7 +149,8 @@ def test_a_later_item_knows_what_an_earlier_one_touches(first, changes):
         (Service(unit="u", reads=("/x",), fix="", verb="restart"), RUNNING),
     ]
     items, answers = zip(*(pair if first == "directory" else pair[::-1]), strict=True)
-    assert [change.say for change in plan.compare(items, answers, set())] == changes
+    states = [item.parse(lines) for item, lines in zip(items, answers, strict=True)]
+    assert [change.say for change in plan.compare(items, states, set())] == changes
 
 
 MARK, OTHER = "@0dd1a5a4-6b1a-4d0e-8f9e-0c5f2c1d7a10", "@7c0a5a4d-6b1a-4d0e-8f9e-0c5f2c1d7a10"

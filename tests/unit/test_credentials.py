@@ -11,6 +11,7 @@ import traceback
 
 import pytest
 from invoke import Exit
+from states import compared
 
 from fabfile.items import Change, Password
 from fabfile.settings.credentials import Secret, fits, hash_password
@@ -133,7 +134,7 @@ def compare(text: str | None, password: str | None = GOOD):
         lines = ["regular file|d|d|600", base64.b64encode(text.encode()).decode()]
     secret = password and Secret(password)
     item = Password(path="/login.json", stamp="/token", owner="d", group="d", password=secret)
-    return item.compare(lines, set())
+    return compared(item, lines, set())
 
 
 def provider(hashed) -> str:
@@ -193,4 +194,4 @@ def test_a_file_that_is_no_json_object_is_refused(text):
 def test_a_file_that_cannot_be_read_is_not_taken_for_an_empty_one():
     item = Password(path="/login.json", stamp="/token", password=Secret(GOOD))
     with pytest.raises(Exit, match=r"/login\.json"):
-        item.compare(["regular file|root|root|600", "!"], set())
+        compared(item, ["regular file|root|root|600", "!"], set())

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from invoke import Exit
+from states import compared
 
 from fabfile.certs import authority
 from fabfile.cluster import compatibility, dask, members, scheduler, worker
@@ -115,15 +116,15 @@ def test_an_identity_comes_with_its_key_and_is_left_alone_when_well(cluster):
     import base64
 
     item = cluster.identity("/x/worker.pem", "w1", ("10.0.0.2",), MAIN)
-    change = item.compare(["absent", "absent"], set())
+    change = compared(item, ["absent", "absent"], set())
     assert change.say == "put the certificate of w1 into /x/worker.pem"
     assert change.shell.index("/x/worker.key") < change.shell.index("put_file /x/worker.pem")
     assert (change.before, change.after) == (None, None)
     text, _ = item.make()
     there = ["regular file|david|david|600", base64.b64encode(text.encode()).decode()]
-    assert item.compare([*there, "regular file|david|david|600"], set()) is None
-    assert item.compare([*there, "regular file|david|david|644"], set())
-    assert item.compare([*there, "absent"], set())
+    assert compared(item, [*there, "regular file|david|david|600"], set()) is None
+    assert compared(item, [*there, "regular file|david|david|644"], set())
+    assert compared(item, [*there, "absent"], set())
 
 
 def items_of(step, settings, host=MAIN, kind=object):
@@ -152,7 +153,7 @@ def test_no_key_is_for_eyes_and_each_is_its_owners_alone(cluster):
         for item in items_of(step, Settings(), kind=Identity):
             there = item.owner, item.mode
             assert there == (("root", "0644") if item.path == own else ("david", "0600"))
-            key = item.compare(["absent", "absent"], set()).shell
+            key = compared(item, ["absent", "absent"], set()).shell
             assert f"put_file {item.key} {item.owner} {item.group} 0600" in key
 
 
@@ -191,8 +192,8 @@ def test_the_scheduler_is_nobodys_and_sees_no_home(cluster, sandbox):
 
 def test_what_the_scheduler_had_in_the_home_goes(cluster):
     (item,) = items_of(scheduler.step(cluster), Settings(), kind=Gone)
-    assert item.compare(["absent"] * 5, set()) is None
-    change = item.compare(["regular file|david|david|600", *["absent"] * 4], set())
+    assert compared(item, ["absent"] * 5, set()) is None
+    change = compared(item, ["regular file|david|david|600", *["absent"] * 4], set())
     own = "/home/david/.config/jupyterlab-cluster/scheduler.pem"
     assert change.shell == f"remove_trees_as david {own}"
 
@@ -240,8 +241,8 @@ def test_an_address_that_others_cannot_reach_is_none(address, use):
 
 def test_a_seat_tells_what_it_is():
     item = Seat(toward="10.0.0.1", venv="~/jupyterlab-worker/venv")
-    assert item.told(["name=w1", "python=", "address=10.0.0.2"])["python"] == ""
-    assert item.compare(["name=w1"], set()) is None
+    assert item.parse(["name=w1", "python=", "address=10.0.0.2"])["python"] == ""
+    assert compared(item, ["name=w1"], set()) is None
 
 
 @pytest.mark.parametrize(
@@ -311,17 +312,17 @@ def lines_of(**changed: str) -> list[str]:
 )
 def test_what_a_host_says_of_itself_is_of_its_kind_or_refused(changed):
     item = Seat(toward="10.0.0.1", venv="~/venv")
-    assert item.told(lines_of()) == GOOD
+    assert item.parse(lines_of()) == GOOD
     with pytest.raises(Exit) as told:
-        item.told(lines_of(**changed))
+        item.parse(lines_of(**changed))
     assert "\n" not in told.value.message and "\x1b" not in told.value.message
 
 
 def test_it_says_it_once_and_nothing_else():
     item = Seat(toward="10.0.0.1", venv="~/venv")
     with pytest.raises(Exit, match="invalid name: 'w2'"):
-        item.told([*lines_of(), "name=w2"])
-    assert "way" not in item.told([*lines_of(), "way=10.6.6.6"])
+        item.parse([*lines_of(), "name=w2"])
+    assert "way" not in item.parse([*lines_of(), "way=10.6.6.6"])
 
 
 @pytest.mark.parametrize("called", ["../../x", "a/b", ".ssh", "", "a\nb", "david-m0/..", "x" * 200])

@@ -10,6 +10,7 @@ import pytest
 from dash import ME, applying, dash, reading, said
 from fabric import Config
 from invoke import Exit
+from states import compared
 
 from fabfile import kernels, ns, settings
 from fabfile.engine.host import Host
@@ -159,7 +160,7 @@ def shown(text: str) -> list[str]:
     ],
 )
 def test_a_kernel_of_ours_is_registered(lines, said):
-    change = SPEC.compare(lines, set())
+    change = compared(SPEC, lines, set())
     assert (change and change.say) == said
 
 
@@ -167,13 +168,13 @@ def test_a_kernel_of_ours_is_registered(lines, said):
     "text", ["{}", "", "no json", "[]", '{"metadata": 1}', '{"metadata": {"jupyterlab_fab": "x"}}']
 )
 def test_a_kernel_of_the_users_own_is_never_replaced(text):
-    told = refusal(SPEC.compare, shown(text), set())
+    told = refusal(compared, SPEC, shown(text), set())
     assert told.startswith("lab.kernels.data: /k/data/kernel.json was not made by fab: choose")
 
 
 @pytest.mark.parametrize("there", [["absent"], shown('{"metadata": {"jupyterlab_fab": "data"}}')])
 def test_a_kernel_is_tried_before_it_is_offered(there):
-    first, *_ = SPEC.compare(there, set()).shell.splitlines()
+    first, *_ = compared(SPEC, there, set()).shell.splitlines()
     assert first == "as_user d /h /v/bin/python -c 'import ipykernel.kernelapp'"
 
 
@@ -194,9 +195,9 @@ def test_what_the_sandbox_hides_is_refused(sandbox, path, refused):
     own = next(item for item in kernels.items(chosen, host) if isinstance(item, OwnVenv))
     if refused:
         told = f"lab.kernels.x.venv: {path} is in a home that lab.sandbox: strict hides"
-        assert refusal(own.compare, ["there"], set()).startswith(told)
+        assert refusal(compared, own, ["there"], set()).startswith(told)
     else:
-        assert own.compare(["there"], set()) is None
+        assert compared(own, ["there"], set()) is None
 
 
 STATUS = {"/var/lib/dpkg/status"}  # what the packages of this run touch
@@ -215,9 +216,9 @@ def test_a_python_must_be_there_or_may_come_with_a_package(path, lines, touched,
     item = Python(path=path, setting="lab.kernels.old.python")
     if refused:
         told = f"lab.kernels.old.python: there is no Python at {path}: install"
-        assert refusal(item.compare, lines, touched).startswith(told)
+        assert refusal(compared, item, lines, touched).startswith(told)
     else:
-        assert item.compare(lines, touched) is None
+        assert compared(item, lines, touched) is None
 
 
 def test_another_python_means_another_venv():
@@ -226,7 +227,7 @@ def test_another_python_means_another_venv():
     def change(python: str):
         venv = Venv(path="/v", owner="d", home="/h", requirements=("ipykernel",), python=python,
                     anew=f"made from {python}")  # fmt: skip
-        return venv.compare([record, "ipykernel-6"], set())
+        return compared(venv, [record, "ipykernel-6"], set())
 
     assert change("/usr/bin/python3.9") is None
     assert change("/usr/bin/python3.11").say == "install ipykernel into /v (uv, from scratch)"
@@ -279,13 +280,13 @@ def test_what_left_the_setting_is_removed_and_nothing_else(place, registered, ma
         registered=frozenset(registered), made=frozenset(made),
     )  # fmt: skip
     before = tree()
-    change = item.compare(said(f"{reading()}{item.read()}"), set())
+    change = compared(item, said(f"{reading()}{item.read()}"), set())
     assert (change is None) == (not gone)
     if change:
         done = dash(f"{applying(place)}set -e\n{change.shell}\n")
         assert (done.returncode, done.stderr) == (0, b"")
     assert before - tree() == gone
-    assert item.compare(said(f"{reading()}{item.read()}"), set()) is None
+    assert compared(item, said(f"{reading()}{item.read()}"), set()) is None
 
 
 def test_where_nothing_is_nothing_is_found(tmp_path):
@@ -311,9 +312,9 @@ def test_a_venv_is_seen_to_have_ipykernel(tmp_path, files, found):
     lines = said(f"{reading()}{item.read()}")
     assert lines == [found]
     if found == "there":
-        assert item.compare(lines, set()) is None
+        assert compared(item, lines, set()) is None
     else:
-        assert refusal(item.compare, lines, set()).startswith("lab.kernels.mine.venv: ")
+        assert refusal(compared, item, lines, set()).startswith("lab.kernels.mine.venv: ")
 
 
 @pytest.mark.parametrize("setting, found", [("true", "there"), ("false", "lacking")])

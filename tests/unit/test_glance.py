@@ -130,7 +130,8 @@ LIVE = Live(endpoint=Endpoint("/s"), unit="u", token="~/t", project="~/p", venv=
     ],
 )
 def test_what_was_read(lines, disk, told):
-    assert (LIVE.disk(lines), LIVE.told(lines)) == (disk, told)
+    state = LIVE.parse(lines)
+    assert (state.disk, state.told) == (disk, told)
 
 
 # --- on the server -----------------------------------------------------------------------------
@@ -212,6 +213,6 @@ DOOR = ["socket", "ActiveState=active", "UnitFileState=enabled"]
     ],
 )
 def test_the_state_of_a_unit(item, lines, state, enabled):
-    told = collect.condition(item, lines)
+    told = collect.condition(item.parse(lines))
     assert (told["state"], told["enabled"]) == (state, enabled)
     assert told["since"] == (None if state == "absent" else "2026-11-24T10:00:00Z")

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 from invoke import Exit
+from states import compared
 
 from fabfile.items import (
     Assets,
@@ -17,8 +18,8 @@ from fabfile.items import (
     Sleeper,
     Token,
     Venv,
-    moment,
 )
+from fabfile.items.services import moment
 
 
 def shown(text: str, rights: str = "root|root|644", kind: str = "regular file") -> list[str]:
@@ -127,10 +128,10 @@ both = "install jupyter, jupyter_server>=2.20.0 into /v"
 def test_what_is_there_gives_the_change_that_is_needed(item, lines, said):
     if isinstance(said, Exit):
         with pytest.raises(Exit) as caught:
-            item.compare(lines, set())
+            compared(item, lines, set())
         assert str(caught.value).startswith(str(said))
     else:
-        change = item.compare(lines, set())
+        change = compared(item, lines, set())
         assert (change and change.say) == said
 
 
@@ -178,7 +179,7 @@ NEW = "restart lab.service: its files have changed"
 def test_a_service_runs_with_what_is_on_disk(differing, written, touched, said):
     lines = [f"{name}={value}" for name, value in {**RUNS, **differing}.items()]
     lines += [f"written={written}"] if written else []
-    change = service.compare(lines, touched)
+    change = compared(service, lines, touched)
     assert (change and change.say) == said
     enables = "enable_unit lab.service"  # a start would end what runs
     assert change is None or change.shell == (enables if "enable" in said else "fix it")
@@ -235,7 +236,7 @@ def test_a_service_may_sleep_behind_its_socket(differing, socket, touched, said)
     mine, its = {**RUNS, "UnitFileState": "disabled", **differing}, {**LISTENS, **socket}
     lines = [f"{name}={value}" for name, value in mine.items()]
     lines += ["socket", *(f"{name}={value}" for name, value in its.items())]
-    change = sleeper.compare(lines, touched)
+    change = compared(sleeper, lines, touched)
     assert (change and change.say.startswith(said)) if said else change is None
     enabling = {"enable lab.socket": "enable", "disable lab.service at boot": "disable"}
     verb = enabling.get(said)
@@ -250,7 +251,8 @@ def test_a_service_may_sleep_behind_its_socket(differing, socket, touched, said)
 @pytest.mark.parametrize("differing, told", [({}, ""), (RESTS, "asleep: the next request wakes")])
 def test_it_is_told_that_a_service_sleeps(differing, told):
     lines = [f"{name}={value}" for name, value in {**RUNS, **differing}.items()]
-    assert sleeper.shown([*lines, "socket", "ActiveState=active"]).startswith(told)
+    state = sleeper.parse([*lines, "socket", "ActiveState=active"])
+    assert sleeper.shown(state).startswith(told)
 
 
 @pytest.mark.parametrize(
@@ -279,22 +281,22 @@ def test_systemds_time_is_understood(text, seconds):
     ],
 )
 def test_a_taken_port_is_checked_when_its_unit_starts_anew(lines, touched, checked):
-    change = Port(port=80, unit="nginx").compare(lines, touched)
+    change = compared(Port(port=80, unit="nginx"), lines, touched)
     assert (change and change.say) == ("check that port 80 is free" if checked else None)
 
 
 def test_a_secret_file_has_no_diff():
-    change = File(path="/x", content="new\n", secret=True).compare(shown("old\n"), set())
+    change = compared(File(path="/x", content="new\n", secret=True), shown("old\n"), set())
     assert change.before == change.after
 
 
 def test_a_file_has_a_diff():
-    change = file.compare(shown("old\n"), set())
+    change = compared(file, shown("old\n"), set())
     assert (change.before, change.after, change.touches) == ("old\n", "new\n", ("/x",))
 
 
 def test_versions_are_shown_short():
-    assert packages.shown([PYTHON, NGINX]) == "nginx 1.22.1, python3 3.11.2"
+    assert packages.shown(packages.parse([PYTHON, NGINX])) == "nginx 1.22.1, python3 3.11.2"
 
 
 @pytest.mark.parametrize(
@@ -321,5 +323,5 @@ def test_a_wrong_item_cannot_be_made(make, reason):
 
 
 def test_pages_are_compressed_with_a_new_jupyterlab_but_not_with_another_package():
-    assert assets.compare(["fresh"], {"/v/RECORD"})
-    assert assets.compare(["fresh"], {"/v", "/etc"}) is None
+    assert compared(assets, ["fresh"], {"/v/RECORD"})
+    assert compared(assets, ["fresh"], {"/v", "/etc"}) is None

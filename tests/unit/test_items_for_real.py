@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from dash import GROUP, ME, applying, dash, reading, said, tree
+from states import compared
 
 from fabfile.engine.plan import reading_script, sorted_out
 from fabfile.items import Directory, File, Item, Link, Password, Token
@@ -19,11 +20,11 @@ def lines_of(item: Item) -> list[str]:
 
 def converge(item: Item, place: Path) -> bool:
     """Bring an item about; give whether that took a change."""
-    change = item.compare(lines_of(item), set())
+    change = compared(item, lines_of(item), set())
     if change:
         done = dash(f"{applying(place)}set -e\n{change.shell}\n")
         assert (done.returncode, done.stderr, done.stdout) == (0, b"", b"")
-    assert item.compare(lines_of(item), set()) is None, "it did not take"
+    assert compared(item, lines_of(item), set()) is None, "it did not take"
     return change is not None
 
 

@@ -5,12 +5,13 @@ from invoke import Exit
 
 from fabfile.engine.host import Host
 from fabfile.settings import Settings
-from fabfile.uninstall.ledger import Inventory, Package, groups, needed, parse
+from fabfile.uninstall.ledger import Inventory, Package, Seen, groups, needed
 from fabfile.uninstall.selection import plan
 from fabfile.uninstall.uninstall import changes
 
 HOST = Host(user="david", group="david", home="/home/david")
 PROJECT = "/home/david/project"
+parse = Seen(known=(), project=PROJECT).parse
 
 
 @pytest.mark.parametrize(

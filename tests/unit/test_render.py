@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import crossplane
 import pytest
 from jinja2 import UndefinedError
+from states import compared
 
 from fabfile import fail2ban, jupyter, nginx, systemd
 from fabfile.engine.host import Host
@@ -413,8 +414,8 @@ def test_the_socket_that_wakes_it_is_given_to_nobody_by_a_path_in_their_folder()
 
 def test_a_socket_of_before_ends_and_goes_where_it_never_sleeps():
     (gone,) = [i for i in systemd.items(Settings(), DAVID) if isinstance(i, Absent)]
-    assert gone.compare(["absent"], set()) is None
-    change = gone.compare(["regular file|root|root|644"], set())
+    assert compared(gone, ["absent"], set()) is None
+    change = compared(gone, ["regular file|root|root|644"], set())
     assert change.shell == f"retire jupyterlab.socket\nput_absent {OURS.door_file}"
     assert change.touches == ("jupyterlab.service",)  # which is started anew without it
 

@@ -5,6 +5,7 @@ import re
 import crossplane
 import pytest
 from invoke import Exit
+from states import compared
 from test_render import block, executed, lab, of, rendered, servers, site  # noqa: F401
 
 from fabfile import nginx
@@ -173,7 +174,7 @@ ASKED = Included(domain="shop.example.org", line=OURS.line, beside=BESIDE)
     "lines", [["includes", "names /etc/nginx/sites-available/shop"], ["unreadable"]]
 )
 def test_a_site_that_has_the_line_or_may_have_it_is_taken(lines):
-    assert ASKED.compare(lines, set()) is None
+    assert compared(ASKED, lines, set()) is None
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_a_site_that_has_the_line_or_may_have_it_is_taken(lines):
 )
 def test_a_site_without_the_line_is_refused_with_the_line_and_the_file(lines, where):
     with pytest.raises(Exit) as refusal:
-        ASKED.compare(lines, set())
+        compared(ASKED, lines, set())
     told = refusal.value.message
     assert (
         f"`include /etc/nginx/jupyterlab/*.conf;` to the server block of {SHOP['domain']}" in told
