@@ -31,12 +31,8 @@ class Calendar(Item):
     def read(self) -> str:
         return call("show_calendar", self.expression)
 
-    def parse(self, lines) -> bool:
-        """Return whether it is one."""
-        return lines == ["fits"]
-
     def compare(self, state, touched):
-        if not state:
+        if state != "fits":
             raise Exit(f"lab.backup_schedule: {self.expression!r} is not a time for systemd: give "
                        "daily, or for example Mon *-*-* 03:00 (systemd.time(7))")  # fmt: skip
 

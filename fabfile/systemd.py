@@ -82,19 +82,12 @@ def door(settings: Settings, host: Host) -> Item:
 
 def service(settings: Settings, reads: tuple[str, ...]) -> Service:
     """Return the running service; with lab.sleep_after its socket is enough."""
-    fix, ours = start(settings), settings.instance
+    ours, how = settings.instance, {"verb": "restart", "fix": start(settings)}
     if not settings.sleep_after:
-        return Service(unit=ours.unit, reads=reads, verb="restart", fix=fix)
-    wakes = Service(
-        unit=ours.door,
-        reads=(ours.door_file,),
-        since="ActiveEnterTimestamp",
-        verb="restart",
-        fix=fix,
-    )
-    return Sleeper(
-        step="systemd", unit=ours.unit, reads=reads, verb="restart", fix=fix, socket=wakes
-    )
+        return Service(unit=ours.unit, reads=reads, **how)
+    since = "ActiveEnterTimestamp"
+    wakes = Service(unit=ours.door, reads=(ours.door_file,), since=since, **how)
+    return Sleeper(step="systemd", unit=ours.unit, reads=reads, socket=wakes, **how)
 
 
 def systemd(c, settings):

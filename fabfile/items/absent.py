@@ -24,7 +24,7 @@ class Absent(PathItem):
     then: str = ""
 
     def parse(self, lines) -> bool:
-        """Return whether there is something to remove."""
+        """Return whether it must go."""
         return lines[0] != "absent"
 
     def compare(self, state, touched):

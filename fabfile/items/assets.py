@@ -29,12 +29,9 @@ class Assets(Item):
     def read(self) -> str:
         return look("show_assets", self.path, self.venv)
 
-    def parse(self, lines) -> bool:
-        """Return whether they are those of the venv as it is now."""
-        return lines == ["fresh"]
-
     def compare(self, state, touched):
-        return None if state and not touched & set(self.core) else self.change()
+        fresh = state == "fresh" and not touched & set(self.core)
+        return None if fresh else self.change()
 
     def change(self) -> Change:
         """Return the change that fills the folder, in a second or two."""

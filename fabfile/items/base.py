@@ -50,8 +50,9 @@ class Change:
 class Item:
     """The base of all items.
 
-    `parse` turns the lines that `read` printed into a state; only the kind of the item matters to
-    it, so one with a symbolic path can parse, too. `shown` turns it into a text, or none.
+    `parse` turns the lines that `read` printed into a state: of many items that is the only word.
+    Only the kind of the item matters to it, so one with a symbolic path can parse, too. `shown`
+    turns the state of a converged item into a text, or none.
     """
 
     step: str = ""  # the task that owns it, named in errors
@@ -91,7 +92,7 @@ class Item:
         raise NotImplementedError
 
     def parse(self, lines: list[str]) -> Any:
-        raise NotImplementedError
+        return lines[0] if lines else ""
 
     def compare(self, state, touched: set[str]) -> Change | None:
         return None

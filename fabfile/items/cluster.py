@@ -61,9 +61,6 @@ class Interpreter(Item):
     def read(self) -> str:
         return "show_python"
 
-    def parse(self, lines) -> str:
-        return "\n".join(lines)
-
     def compare(self, state, touched):
         if state == self.version:
             return None
@@ -89,12 +86,8 @@ class VenvCopy(Item):
     def read(self) -> str:
         return look("show_venv_copy", self.stamp, self.venv)
 
-    def parse(self, lines) -> bool:
-        """Return whether it is a copy of the venv as it is now."""
-        return lines == ["fresh"]
-
     def compare(self, state, touched):
-        if state:
+        if state == "fresh":
             return None
         fix = call("fill_copy", self.path, self.stamp, self.venv, self.owner, self.home)
         say = "copy the venv for the scheduler, which cannot see the home"

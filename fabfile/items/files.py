@@ -95,15 +95,15 @@ class Directory(PathItem):
         return look("show_folder", self.path)
 
     def compare(self, state, touched):
-        if state.kind == "directory" and state.rights == self.rights:
-            return None
         if state.kind == "file":
             raise Exit(f"{self.path} is a file, but a folder is needed: move it away first")
-        if state.kind == "directory" and self.adopted:
+        if state.kind == "directory":
             owner = state.rights[0]
-            if owner == self.owner:
+            if state.rights == self.rights or (self.adopted and owner == self.owner):
                 return None
-            raise Exit(f"{self.path} belongs to {owner}: choose another lab.project, or chown it")
+            if self.adopted:
+                raise Exit(f"{self.path} belongs to {owner}: choose another lab.project, or "
+                           "chown it")  # fmt: skip
         fix = call("put_directory", self.path, *self.rights)
         return Change(f"make the folder {self.path}", fix, (self.path,), needs=self.needs)
 
@@ -176,11 +176,6 @@ class Needs(Item):
     def read(self) -> str:
         return look("show_path", self.path)
 
-    def parse(self, lines) -> bool:
-        """Return whether it exists."""
-        return lines != ["absent"]
-
     def compare(self, state, touched):
-        if not state:
+        if state == "absent":
             raise Exit(f"{self.path} is missing: first run {self.command} {self.maker}")
-        return None

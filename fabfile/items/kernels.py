@@ -76,9 +76,6 @@ class Python(Item):
             raise Exit(f"{self.setting}: {self.path} is in a home that lab.sandbox: strict hides: "
                        "move it to /opt, or choose lab.sandbox: standard")  # fmt: skip
 
-    def parse(self, lines) -> str:
-        return lines[0]
-
     def compare(self, state, touched):
         self.refuse_hidden()
         coming = self.path.startswith("/usr/") and "/var/lib/dpkg/status" in touched

@@ -122,7 +122,8 @@ class Venv(Item):
         if not repair and set(self.requirements) <= set(kept) and not short:
             return None
         stamp = [f"# {self.anew}"] if self.anew else []
-        fix = self.filled(self.path, repair or "no", stamp, self.coming(short))
+        coming = tuple(dict.fromkeys((*self.requirements, *short)))  # and unmet minimum versions
+        fix = self.filled(self.path, repair or "no", stamp, coming)
         why = ", from scratch" if repair == "anew" and state.exists else ""
         why = ", after an interrupted run" if broken else why
         what = f"{few(short or self.requirements)} into {self.path}"
@@ -132,13 +133,9 @@ class Venv(Item):
             fix,
             touches=self.core if new_core else (),
             needs=self.needs,
-            would=self.would("see", self.coming(short)),
+            would=self.would("see", coming),
             room=400,
         )
-
-    def coming(self, short: list[str]) -> tuple[str, ...]:
-        """Return the requirements for the installer, with unmet minimum versions of others."""
-        return tuple(dict.fromkeys((*self.requirements, *short)))
 
     def filled(self, path: str, repair: str, stamp: list[str], coming) -> str:
         """Return the call that installs, and at the end records the requirements."""

@@ -63,23 +63,6 @@ DISK = re.compile(r"\s*([0-9]{1,18})\s+([0-9]{1,18})\s+(\S.*)")  # free, total, 
 TOLD = msgspec.json.Decoder(Told)
 
 
-@dataclass(frozen=True)
-class LiveState:
-    """The state of what runs.
-
-    :param disk: a path, with its free and total bytes; None when they are not known.
-    :param told: Told, with its parts, as dicts; empty without Python.
-    """
-
-    disk: dict | None
-    told: dict
-
-    @property
-    def kernels(self) -> list[dict]:
-        """The running kernels; none when JupyterLab does not answer."""
-        return self.told.get("kernels") or []
-
-
 @dataclass(frozen=True, kw_only=True)
 class Live(Item):
     """The running JupyterLab, its kernels, and the disk, as the server's Python reports them.
@@ -103,11 +86,12 @@ class Live(Item):
         asked = f"{look('show_live', *told, newest)} {here(program('status'))}"
         return f"{look('show_disk', self.project)}\n{asked}"
 
-    def parse(self, lines) -> LiveState:
+    def parse(self, lines) -> dict:
+        """Return Told, as far as there is a Python that tells, and `disk`: its path and bytes."""
         space = DISK.fullmatch(lines[0]) if lines else None
         disk = space and {"path": space[3], "free": int(space[1]), "total": int(space[2])}
         answer = next((line for line in lines[1:] if line.startswith("{")), "")
         try:
-            return LiveState(disk, msgspec.to_builtins(TOLD.decode(answer)))
+            return {"disk": disk} | msgspec.to_builtins(TOLD.decode(answer))
         except (msgspec.DecodeError, RecursionError):
-            return LiveState(disk, {})
+            return {"disk": disk}

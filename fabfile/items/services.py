@@ -145,12 +145,8 @@ class Port(Item):
     def read(self) -> str:
         return look("show_listener", str(self.port))
 
-    def parse(self, lines) -> bool:
-        """Return whether something listens there."""
-        return "taken" in lines
-
     def compare(self, state, touched):
-        if not state or self.unit not in touched:
+        if state != "taken" or self.unit not in touched:
             return None
         fix = call("refuse_port", self.port, self.unit)
         return Change(f"check that port {self.port} is free", fix, check=True)

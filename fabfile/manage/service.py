@@ -28,7 +28,7 @@ def seen(c: Connection, settings: Settings) -> tuple[Host, dict, list[dict]]:
     if there["state"] == "absent" or file.kind == "absent":
         raise Exit(f"{name_of(c)} has no {settings.instance.unit} that matches your settings: "
                    f"first run fab -H {name_of(c)} full")  # fmt: skip
-    return host, there, running.kernels
+    return host, there, running.get("kernels") or []
 
 
 def ends(kernels: list[dict]) -> str:

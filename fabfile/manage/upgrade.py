@@ -115,7 +115,7 @@ def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str], list[dict]]
     host, (seen, unit, running) = actions.meet(c, settings, symbols)
     if not seen.exists or unit.kind == "absent":
         raise Exit(f"the server does not match your settings: first run fab -H {name_of(c)} full")
-    return jupyter.venv(settings, host), host, seen.versions, running.kernels
+    return jupyter.venv(settings, host), host, seen.versions, running.get("kernels") or []
 
 
 def now(c, settings: Settings, venv: Venv) -> dict[str, str]:

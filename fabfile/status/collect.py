@@ -93,8 +93,8 @@ def whole(where: str, settings: Settings, seen: Reading, changes: list[Change]) 
     host, venv = seen.host, seen.host.under(settings.venv)
     debian = {name: text for _, there in seen.of(Packages) for name, text in there.items()}
     python = next(state.versions for item, state in seen.of(Venv) if item.path == venv)
-    ((_, running),) = seen.of(Live)
-    told, pending = running.told, tls.pending(seen)
+    ((_, told),) = seen.of(Live)
+    pending = tls.pending(seen)
     differs = [change.say for change in changes] + ([pending] if pending else [])
     nothing = {"memory": None, "memory_limit": None, "cpu": None, "tasks": None}
     newest = {canonical(name): version for name, version in told.get("newest", {}).items()}
@@ -112,7 +112,7 @@ def whole(where: str, settings: Settings, seen: Reading, changes: list[Change]) 
         "terminals": told.get("terminals"),
         "nginx": unit("nginx.service", seen) | {"version": debian.get("nginx")},
         "certificate": certificate(seen),
-        "disk": running.disk,
+        "disk": told["disk"],
         "drift": bool(differs),
         "differs": differs,
         "last_run": {"by": host.turn.removesuffix(", done"), "ended_well": not host.unsettled}

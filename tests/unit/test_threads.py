@@ -43,7 +43,7 @@ ANSWER = '{"name": "r", "title": "R", "what": "there"}'
 
 @pytest.mark.parametrize(
     ("ready", "call"),
-    [(STATUS, 'item.parse(["", ANSWER]).told'), (KERNEL, "offered(ANSWER)")],
+    [(STATUS, 'item.parse(["", ANSWER]).get("now")'), (KERNEL, "offered(ANSWER)")],
     ids=["status", "kernels"],
 )
 def test_many_threads_decode_at_first_and_none_crashes(ready, call):
