@@ -11,7 +11,7 @@ from fabfile.uninstall.uninstall import changes
 
 HOST = Host(user="david", group="david", home="/home/david")
 PROJECT = "/home/david/project"
-parse = Seen(known=(), project=PROJECT).parse
+parse = Seen(project=PROJECT).parse
 
 
 @pytest.mark.parametrize(
