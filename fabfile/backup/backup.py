@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fabric import Connection
 from invoke import Exit
+from rich.filesize import decimal
 
 from .. import jupyter
 from ..engine import hints
@@ -29,7 +30,7 @@ from ..settings import Settings
 from ..ssh import channel
 from ..ssh.errors import name_of
 from ..ui import console
-from ..ui.progress import meter, size
+from ..ui.progress import meter
 from . import archives, validate
 from .stream import Receiver
 
@@ -82,7 +83,7 @@ def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
         part = path.with_name(f"{path.name}.part")
         try:
             with open(part, "xb", opener=private) as file, meter("backing up") as told:
-                receiver = Receiver(file, told.add, room_for(folder))
+                receiver = Receiver(file, told, room_for(folder))
                 whole = script(settings, host, "stream")
                 for _ in channel.apply(c, whole, host.root, sink=receiver):
                     pass
@@ -98,7 +99,7 @@ def fetch(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
         finally:
             part.unlink(missing_ok=True)
         gone = archives.prune(folder, settings.backup_keep)
-    tell(c, path, path.stat().st_size, notes, told.began)
+    tell(c, path, path.stat().st_size, notes)
     console.say(f"  note          it holds keys and the login: readers of {folder} can log in")
     for former in gone:
         console.say(f"  note          removed {former.name} (backup_keep: {settings.backup_keep})")
@@ -148,7 +149,7 @@ def store(c: Connection, settings: Settings, host: Host) -> None:
     if not made:
         raise failed(c, words)
     count, _, path = made.partition(" ")
-    tell(c, path, int(count), words, None)
+    tell(c, path, int(count), words)
 
 
 def failed(c: Connection, words: list[str]) -> Exit:
@@ -166,12 +167,12 @@ class Silent:
         """Show nothing."""
 
 
-def tell(c, path, count: int, notes: list[str], began) -> None:
+def tell(c, path, count: int, notes: list[str]) -> None:
     """Print the path and size of the backup, and the notes about it."""
     console.SINK.get().changed += 1
     for note in notes:
         console.say(f"  note          {note.removeprefix('note: ')}")
-    console.say(f"{name_of(c)}: backed up: {path} ({size(count)})")
+    console.say(f"{name_of(c)}: backed up: {path} ({decimal(count)})")
 
 
 def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None:
@@ -191,7 +192,7 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
                f"there: {settings.archives}")  # fmt: skip
     for place, name, count, version, state in rows:
         lab = f"jupyterlab {version or '?'}"
-        console.say(f"  {place:<5}  {name}  {size(count):>9}  {lab:<18} {state}")
+        console.say(f"  {place:<5}  {name}  {decimal(count):>9}  {lab:<18} {state}")
     if timer:
         coming, last, result = timer
         ended = f"the last run ended {last}: {result}" if last else "it has not run yet"

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from fabric import Connection
 from invoke import Exit
+from rich.filesize import decimal
 
 from .. import deps, jupyter
 from ..engine import hints
@@ -28,7 +29,7 @@ from ..settings import Settings
 from ..ssh import channel
 from ..ssh.errors import name_of
 from ..ui import console
-from ..ui.progress import meter, size
+from ..ui.progress import meter
 from . import archives, backup, validate
 from .validate import Backup
 
@@ -69,8 +70,8 @@ def chosen_here(file: str, folder: Path, settings: Settings) -> Backup:
             raise Exit(f"there is no backup in {folder}: name a file, or make one with fab backup")
     if not path.is_file():
         raise Exit(f"{path}: no such file; fab backup --list shows the backups")
-    with meter("checking") as told:
-        return validate.examine(path, told.add, settings)
+    with meter("checking", path.stat().st_size) as told:
+        return validate.examine(path, told, settings)
 
 
 def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Backup:
@@ -103,12 +104,12 @@ def send(c: Connection, settings: Settings, host: Host, chosen: Backup) -> str:
     taking = call("receive", count, chosen.sum, name)
     files = "lib/places", "lib/restore"
     script = RemoteScript(files, {"instance": host.instance}, calls=taking)
-    with meter("sending") as told:
+    with meter("sending", count) as told:
 
         def source():
             for piece in archives.pieces(chosen.path):
                 yield piece
-                told.add(len(piece))
+                told(len(piece))
 
         try:
             words = list(channel.apply(c, script, host.root, source=source()))
@@ -169,7 +170,7 @@ def restore(c, settings, file, there, to, full, in_fleet=False):
     else:
         console.SINK.get().step("sending")
         path = send(c, settings, host, chosen)
-        console.say(f"  sent          {size(chosen.path.stat().st_size)}", routine=True)
+        console.say(f"  sent          {decimal(chosen.path.stat().st_size)}", routine=True)
     carry_out(c, host, *steps(chosen, path, settings, host), whenever=True)
     try:
         converge(c, with_lock, deps.items, jupyter.items)

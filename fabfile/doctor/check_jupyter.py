@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.filesize import decimal
+
 from ..status.display import ago
 from .evidence import Evidence
 
@@ -22,7 +24,7 @@ def absent(e: Evidence) -> str:
 
 def full(e: Evidence) -> str:
     found = (d for d in e.disks if d.full)
-    told = (f"{d.path} has {d.free // 2**20} MB free of {d.size // 2**20} MB{e.biggest(d.path)}"
+    told = (f"{d.path} has {decimal(d.free)} free of {decimal(d.size)}{e.biggest(d.path)}"
             for d in found)  # fmt: skip
     return next(told, "")
 
@@ -34,7 +36,7 @@ def no_inodes(e: Evidence) -> str:
 
 def low(e: Evidence) -> str:
     found = (d for d in e.disks if d.low)
-    told = (f"{d.path} has {d.free // 2**20} MB and {d.inodes_free} inodes free{e.biggest(d.path)}"
+    told = (f"{d.path} has {decimal(d.free)} and {d.inodes_free} inodes free{e.biggest(d.path)}"
             for d in found)  # fmt: skip
     return next(told, "")
 

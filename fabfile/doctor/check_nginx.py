@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..items.certificate import covers, days_left, issuer, lasts, names
 from .evidence import Evidence
-from .nginx_config import size
+from .nginx_config import bytes_of
 from .probe import PIECE
 
 NGINX = "nginx.service"
@@ -76,7 +76,7 @@ def small_chosen(e: Evidence) -> str:
 
 def limit(e: Evidence) -> int:
     """Return the limit of a request body, in bytes, from the settings."""
-    return size(e.settings.upload_limit)
+    return bytes_of(e.settings.upload_limit)
 
 
 def body(e: Evidence) -> str:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from rich.filesize import decimal
+
 from ..items.base import unpacked
 from ..items.certificate import parsed
 from ..settings import Settings
@@ -109,7 +111,7 @@ class Evidence:
         """Describe our largest folders on a file system; "" if none was measured."""
         lines = (line.split(None, 2) for line in self.lines("biggest"))
         rows = (row for row in lines if len(row) == 3 and row[0].isdigit())
-        found = [f"{int(kb) // 1024} MB in {one}" for kb, where, one in rows if where == path]
+        found = [f"{decimal(int(kb) * 1024)} in {one}" for kb, where, one in rows if where == path]
         return f"; largest: {', '.join(found[:2])}" if found else ""
 
     @cached_property

@@ -107,7 +107,7 @@ def site(text: str, domain: str, port: int, path: str) -> Site:
         proxied=bool(of(location, "proxy_pass")),
         headers={words[0].lower(): " ".join(words[1:]) for words in headers if words},
         version=first("proxy_http_version", "1.0"),
-        body=size(first("client_max_body_size", "1m")),
+        body=bytes_of(first("client_max_body_size", "1m")),
         timeout=span(first("proxy_read_timeout", "60")),
     )
 
@@ -163,7 +163,7 @@ def matches(pattern: str, path: str, small: bool) -> bool:
         return False
 
 
-def size(text: str) -> int:
+def bytes_of(text: str) -> int:
     """Return the bytes of a size such as `64m`; 2**63 for 0, which means no limit."""
     number, unit = re.fullmatch(r"(\d*)(\w?)", text.lower()).groups() if text else ("", "")
     return int(number or 0) * UNITS.get(unit, 1) or 2**63

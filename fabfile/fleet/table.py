@@ -50,10 +50,7 @@ class Row(Prefixed):
         if routine:
             self.step(text.strip())
         else:
-            words = self.prefixed(text)
-            self.progress.console.print(
-                words, end="", markup=False, highlight=False, soft_wrap=True
-            )
+            console.print_above(self.progress, self.prefixed(text))
 
     def end(self, state):
         self.step(state)

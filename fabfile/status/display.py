@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .collect import DEBIAN, newer
+from rich.filesize import decimal
 
-MB = 1e6
+from .collect import DEBIAN, newer
 
 
 def lines(told: dict, asked: bool = True) -> list[tuple[str, str]]:
@@ -31,7 +31,7 @@ def lines(told: dict, asked: bool = True) -> list[tuple[str, str]]:
         rows.append(("tls", f"issued by {one['issuer']}, {one['days_left']} days left"))
     if told["disk"]:
         disk = told["disk"]
-        free, total = (size(disk[name]) for name in ("free", "total"))
+        free, total = (decimal(disk[name]) for name in ("free", "total"))
         rows.append(("disk", f"{free} free of {total}, on {disk['path']}"))
     rows.append(("url", told["url"]))
     return rows
@@ -50,8 +50,8 @@ def service(told: dict, where: str, now: float) -> str:
         return f"{word}{since}; {where} start"
     parts = [f"active{since}"]
     if one["memory"] is not None:
-        limit = f" of {size(one['memory_limit'])}" if one["memory_limit"] else ""
-        parts.append(f"memory: {size(one['memory'])}{limit} (with caches)")
+        limit = f" of {decimal(one['memory_limit'])}" if one["memory_limit"] else ""
+        parts.append(f"memory: {decimal(one['memory'])}{limit} (with caches)")
     if one["cpu"] is not None:
         parts.append(cpu(one["cpu"]))
     if told["kernels"] is None:
@@ -101,17 +101,12 @@ def nginx(told: dict, where: str, now: float) -> str:
 
 def used(one: dict) -> str:
     """Format the memory and CPU use of some processes."""
-    return f"{size(one['memory'])}, {cpu(one['cpu'])}"
+    return f"{decimal(one['memory'])}, {cpu(one['cpu'])}"
 
 
 def cpu(percent: float) -> str:
     """Format CPU use in percent of one processor; 200 are two processors."""
     return f"{percent:.0f} % of one processor"
-
-
-def size(number: int) -> str:
-    """Format bytes in decimal units: 1 GB is 1000 MB."""
-    return f"{number / MB:.0f} MB" if number < 10_000 * MB else f"{number / MB / 1000:.1f} GB"
 
 
 def moment(text: str, now: float) -> str:

@@ -169,23 +169,14 @@ class Live(Report):
 
     def line(self, text, routine=False):
         if self.progress:
-            self.progress.console.print(
-                printable(text), markup=False, highlight=False, soft_wrap=True
-            )
+            print_above(self.progress, f"{printable(text)}\n")
         else:
             super().line(text, routine)
 
     def begin(self, number, say):
         super().begin(number, say)
         if self.progress is None:
-            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-            columns = (
-                SpinnerColumn(),
-                TextColumn("{task.description}", markup=False),
-                TimeElapsedColumn(),
-            )
-            self.progress = Progress(*columns, transient=True)
+            self.progress = running_rows()
             self.progress.start()
         say = printable(say)
         short = say if len(say) <= 60 else f"{say[:57]}..."
@@ -199,6 +190,23 @@ class Live(Report):
         if self.progress:
             self.progress.stop()
             self.progress = None
+
+
+def running_rows(*columns, transient: bool = True):
+    """Return rich's display of what runs, a row each: a spinner, a text, and the time it takes.
+
+    :param columns: further columns, before the time.
+    :param transient: erase the rows at the end.
+    """
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    text = TextColumn("{task.description}", markup=False)
+    return Progress(SpinnerColumn(), text, *columns, TimeElapsedColumn(), transient=transient)
+
+
+def print_above(rows, text: str) -> None:
+    """Print a text, line ends included, above the rows of what runs."""
+    rows.console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
 
 
 def count(number: int, what: str = "change") -> str:

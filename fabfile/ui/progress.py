@@ -1,71 +1,55 @@
-"""Progress of a transfer: one line on a terminal, a fleet's row, a line now and then in a pipe."""
+"""Progress of a transfer: a row on a terminal, a fleet's row, a line now and then in a pipe."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 
-from .console import SINK, say
+from rich.filesize import decimal
+
+from .console import SINK, running_rows, say
 
 EVERY = 10  # seconds between two lines
 
 
-def size(count: float) -> str:
-    """Return a number of bytes in units of 1000, such as `1.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-
-
-class Meter:
-    """A counter of bytes that shows the progress."""
-
-    def __init__(self, what: str):
-        self.what, self.count, self.began = what, 0, time.monotonic()
-        self.told = self.began
-
-    def add(self, count: int) -> None:
-        """Count more bytes; show the progress when the last time is long enough ago."""
-        self.count += count
-        now = time.monotonic()
-        if now - self.told >= self.pause:
-            self.told = now
-            self.show()
-
-    pause = EVERY
-
-    @property
-    def line(self) -> str:
-        """The progress as text: size and speed."""
-        seconds = max(time.monotonic() - self.began, 0.001)
-        return f"{self.what}: {size(self.count)}, {size(self.count / seconds)}/s"
-
-    def show(self) -> None:
-        """Show the progress."""
-        SINK.get().step(self.line)
-        say(f"  {self.line}", routine=True)
-
-
-class Live(Meter):
-    """A meter on a terminal: one line, which is erased at the end."""
-
-    pause = 0.2
-
-    def show(self) -> None:
-        sys.stderr.write(f"\r  {self.line}\x1b[K")
-        sys.stderr.flush()
-
-
 @contextlib.contextmanager
-def meter(what: str):
-    """Yield the meter that fits the output."""
-    live = SINK.get().alone and sys.stdout.isatty() and sys.stderr.isatty()
-    made = (Live if live else Meter)(what)
+def meter(what: str, total: int | None = None):
+    """Yield a function that takes each number of bytes that went through, and shows the progress.
+
+    :param total: the sum of them, if it is known.
+    """
+    if not (SINK.get().alone and sys.stdout.isatty() and sys.stderr.isatty()):
+        yield lines(what, total)
+        return
+    from rich.progress import DownloadColumn, FileSizeColumn, TransferSpeedColumn
+
+    size = DownloadColumn() if total else FileSizeColumn()
+    rows = running_rows(size, TransferSpeedColumn())
+    row = rows.add_task(what, total=total)
+
+    def add(count: int) -> None:
+        rows.start()  # not before the first bytes: sudo may ask for its password
+        rows.advance(row, count)
+
     try:
-        yield made
+        yield add
     finally:
-        if live:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        rows.stop()
+
+
+def lines(what: str, total: int | None) -> Callable[[int], None]:
+    """Return a function that counts bytes, and says now and then how many there were."""
+    count, began = 0, time.monotonic()
+    told, of = began, f" of {decimal(total)}" if total else ""
+
+    def add(more: int) -> None:
+        nonlocal count, told
+        count, now = count + more, time.monotonic()
+        if now - told >= EVERY:
+            told = now
+            speed = decimal(int(count / (now - began)))
+            say(f"  {what}: {decimal(count)}{of}, {speed}/s", routine=True)
+
+    return add

@@ -123,7 +123,7 @@ def test_a_full_disk(patient):
             "chmod 1777 /tmp; head -c 30m /dev/zero >/tmp/filled; systemctl restart jupyterlab",
             False,
         )
-        patient.ill("the disk is full", "/tmp has 0 MB free of 20", "MB in /tmp", "make room")
+        patient.ill("the disk is full", "/tmp has ", " free of 21.0 MB", "MB in /tmp", "make room")
     patient.host.exec(START)
 
 
@@ -140,7 +140,7 @@ def test_no_inodes_left(patient):
 def test_a_disk_that_is_nearly_full_is_a_warning(patient):
     with small_disk(patient.host, "/tmp", "400m"):
         patient.host.exec("chmod 1777 /tmp; head -c 385m /dev/zero >/tmp/filled")
-        patient.healthy("the disk is nearly full: /tmp has 15 MB")
+        patient.healthy("the disk is nearly full: /tmp has 15.7 MB")
 
 
 def test_a_clock_that_is_off(patient):

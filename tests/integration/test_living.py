@@ -114,7 +114,8 @@ def test_kernels_have_names_states_memory_and_processor(ready):
     assert told["service"]["memory"] > told["server"]["memory"]
     assert told["versions"]["jupyterlab"].startswith("4.")
     assert not told["drift"] and told["differs"] == [] and told["last_run"]["ended_well"]
-    assert re.search(r"kernel +Busy\.ipynb: busy for \d+ s, \d+ MB, \d+ % of one processor", out)
+    words = r"busy for \d+ s, \d+\.\d MB, \d+ % of one processor"
+    assert re.search(rf"kernel +Busy\.ipynb: {words}", out)
     assert re.search(r"kernel +Idle\.ipynb: idle for \d+ s", out)
 
 

@@ -232,7 +232,7 @@ def test_any_json_in_place_of_how_it_runs_is_shown_or_left_out(shape, field):
     told = live.parse(["", line])
     if told == {"disk": None}:
         return
-    display.size(told["service"]["memory"] or 0)
+    display.used({"memory": told["service"]["memory"] or 0, "cpu": 0})
     display.used(told["server"])
     for one in told["kernels"]:
         display.kernel(one, told["now"])

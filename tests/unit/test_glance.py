@@ -26,10 +26,10 @@ def load(name: str):
 
 @pytest.mark.parametrize(
     "number, text",
-    [(0, "0 MB"), (84_051_968, "84 MB"), (9_999e6, "9999 MB"), (20_221_198_336, "20.2 GB")],
+    [(0, "0 bytes"), (84_051_968, "84.1 MB"), (9_999e6, "10.0 GB"), (20_221_198_336, "20.2 GB")],
 )
 def test_sizes(number, text):
-    assert display.size(number) == text
+    assert display.used({"memory": number, "cpu": 0}) == f"{text}, 0 % of one processor"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ KERNEL = {"name": "python3", "memory": 64e6, "cpu": 99.6, "since": "1970-01-01T0
 )
 def test_a_kernels_line(more, text):
     line = display.kernel(KERNEL | more, 121)
-    assert line == f"{text}, 64 MB, 100 % of one processor"
+    assert line == f"{text}, 64.0 MB, 100 % of one processor"
 
 
 def test_nothing_in_a_line_steers_the_terminal():

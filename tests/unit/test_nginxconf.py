@@ -80,4 +80,4 @@ def test_comments_quotes_and_variables_are_no_structure():
 
 @pytest.mark.parametrize("text, bytes_", [("1m", 2**20), ("64M", 2**26), ("10", 10), ("2g", 2**31)])
 def test_sizes(text, bytes_):
-    assert nginx_config.size(text) == bytes_
+    assert nginx_config.bytes_of(text) == bytes_
