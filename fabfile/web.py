@@ -5,23 +5,40 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import ssl
 import threading
 
+SECONDS = 5  # to connect
 PATIENCE = 30  # seconds to answer: a sleeping JupyterLab has to wake up first
+ERRORS = OSError, http.client.HTTPException  # of a connection, and of an answer
 
 
-def ask(wire: http.client.HTTPConnection, path: str, headers: dict[str, str]):
-    """Ask for a page and return the answer; it is cut off after PATIENCE seconds."""
-    with limited(wire, PATIENCE):
-        wire.request("GET", path, headers=headers)
-        return wire.getresponse()
+def connected(address: str, port: int, context=None, name: str = "") -> http.client.HTTPConnection:
+    """Connect to an address.
+
+    :param context: the ssl.SSLContext for TLS under this name; None for no TLS.
+    """
+    wire = http.client.HTTPConnection(address, port, timeout=SECONDS)
+    wire.connect()
+    if context:
+        wire.sock = context.wrap_socket(wire.sock, server_hostname=name)
+    wire.sock.settimeout(PATIENCE)
+    return wire
+
+
+def any_certificate() -> ssl.SSLContext:
+    """Return a context for TLS that accepts any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 @contextlib.contextmanager
-def limited(wire: http.client.HTTPConnection, seconds: float):
-    """Close a connection after some seconds in total; a socket's own timeout is one per read.
+def answer(wire: http.client.HTTPConnection, path: str, headers: dict[str, str]):
+    """Ask for a page and yield the answer; the connection ends then, or after PATIENCE seconds.
 
-    Otherwise a server that sends `100 Continue` or single bytes for ever would block us.
+    A socket's own timeout is one per read: without another, a server that sends `100 Continue` or
+    single bytes for ever would block us.
     """
     line = wire.sock  # the response takes it over
 
@@ -29,10 +46,12 @@ def limited(wire: http.client.HTTPConnection, seconds: float):
         with contextlib.suppress(OSError):
             line.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(seconds, end)
+    timer = threading.Timer(PATIENCE, end)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        wire.request("GET", path, headers=headers)
+        yield wire.getresponse()
     finally:
         timer.cancel()
+        wire.close()

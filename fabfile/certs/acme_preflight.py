@@ -6,8 +6,6 @@ host name, the server must be able to resolve that name, and the HTTPS port must
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import ipaddress
 import secrets
 import socket
@@ -20,10 +18,9 @@ from ..settings import Settings
 from ..ssh import channel
 from ..ssh.errors import name_of
 from ..ui.console import say
-from ..web import limited
+from ..web import ERRORS, answer, any_certificate, connected
 
 PLACE = "/.well-known/acme-challenge/jupyterlab-fab"
-SECONDS = 10
 
 
 def check(c, settings: Settings, root: bool) -> None:
@@ -47,10 +44,10 @@ def check(c, settings: Settings, root: bool) -> None:
         raise Exit(f"{who} the name {domain}: add it to the DNS, and wait until that is known"
                    f"{anyway}")  # fmt: skip
     for address in filter(routed, known):
-        answer = fetched(address, domain)
-        if answer != nonce:
+        found = fetched(address, domain)
+        if found != nonce:
             raise Exit(f"{domain} leads to {address}, but port 80 there is not this server's "
-                       f"({answer!r}): correct the DNS or open the port{anyway}")  # fmt: skip
+                       f"({found!r}): correct the DNS or open the port{anyway}")  # fmt: skip
         closed = shut(address, domain, settings.https_port)
         if closed:
             raise Exit(f"port {settings.https_port} of {address} is closed ({closed}): open it in "
@@ -87,25 +84,18 @@ def routed(address: str) -> bool:
 def fetched(address: str, domain: str) -> str:
     """Return the text at PLACE there, or else the reason why there is none."""
     try:
-        wire = http.client.HTTPConnection(address, 80, timeout=SECONDS)
-        wire.connect()
-        with contextlib.closing(wire), limited(wire, SECONDS):
-            wire.request("GET", PLACE, headers={"Host": domain})
-            answer = wire.getresponse()
-            return answer.read(64).decode("ascii", "replace") if answer.status == 200 else (
-                f"it answered {answer.status}"
-            )  # fmt: skip
-    except (OSError, http.client.HTTPException) as problem:
+        with answer(connected(address, 80), PLACE, {"Host": domain}) as page:
+            if page.status != 200:
+                return f"it answered {page.status}"
+            return page.read(64).decode("ascii", "replace")
+    except ERRORS as problem:
         return str(problem) or type(problem).__name__
 
 
 def shut(address: str, domain: str, port: int) -> str:
     """Return why nothing speaks TLS at a port; "" if something does, even if it declines."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # not trusted yet
     try:
-        with socket.create_connection((address, port), SECONDS) as wire:
-            context.wrap_socket(wire, server_hostname=domain).close()
+        connected(address, port, any_certificate(), domain).close()
     except ssl.SSLError:
         return ""  # the port is open: the catch-all site rejects the handshake
     except OSError as problem:

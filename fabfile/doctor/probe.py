@@ -6,7 +6,6 @@ Each probe asks for a page that does not exist. If Nginx logs the request, the p
 from __future__ import annotations
 
 import contextlib
-import http.client
 import re
 import ssl
 from dataclasses import dataclass, replace
@@ -16,9 +15,8 @@ from invoke import Exit
 
 from ..certs import selection
 from ..settings import Settings
-from ..web import PATIENCE, ask
+from ..web import ERRORS, SECONDS, answer, any_certificate, connected
 
-SECONDS = 5  # to connect
 PIECE = 1398205  # bytes of a request of JupyterLab, which uploads files in pieces
 USUAL = ("/jupyter", "/jupyterlab", "/notebook", "/lab")  # usual path prefixes
 
@@ -117,17 +115,17 @@ def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
         wire = opened(gate, door.address)
     except OSError as problem:
         return replace(door, closed=reason(problem))
-    with contextlib.closing(wire), contextlib.suppress(OSError, http.client.HTTPException):
+    with contextlib.closing(wire), contextlib.suppress(*ERRORS):
         if gate.scheme == "https":
             der = wire.sock.getpeercert(binary_form=True)
             door = replace(door, pem=ssl.DER_cert_to_PEM_cert(der))
             door = replace(door, untrusted=distrust(settings, gate, door.address))
         asked = {"Host": gate.host, "Connection": "Upgrade", "Upgrade": "websocket"}
-        answer = ask(wire, sent, asked)
-        door = replace(door, status=answer.status, server=answer.getheader("Server", ""))
-        with contextlib.closing(opened(gate, door.address)) as wire:
-            answer = ask(wire, f"{gate.path}/lab", {"Host": gate.host})
-            door = replace(door, lab=answer.status, place=answer.getheader("Location", ""))
+        with answer(wire, sent, asked) as page:
+            door = replace(door, status=page.status, server=page.getheader("Server", ""))
+        wire = opened(gate, door.address)
+        with answer(wire, f"{gate.path}/lab", {"Host": gate.host}) as page:
+            door = replace(door, lab=page.status, place=page.getheader("Location", ""))
         if not strange(door, gate):
             with contextlib.closing(opened(gate, door.address)) as wire:
                 door = replace(door, large=refusal(wire, gate, sent))
@@ -136,15 +134,9 @@ def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
 
 def opened(gate: Gate, address: str, context: ssl.SSLContext | None = None):
     """Connect to an address; without a context any certificate is accepted."""
-    wire = http.client.HTTPConnection(address, gate.port, timeout=SECONDS)
-    wire.connect()
     if gate.scheme == "https":
-        if context is None:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        wire.sock = context.wrap_socket(wire.sock, server_hostname=gate.name)
-    wire.sock.settimeout(PATIENCE)
-    return wire
+        context = context or any_certificate()
+    return connected(address, gate.port, context, gate.name)
 
 
 def reason(problem: Exception) -> str:

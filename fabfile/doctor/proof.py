@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import re
 import socket
 import time
@@ -14,7 +12,7 @@ from ..engine.plan import whose
 from ..render import program
 from ..script import RemoteScript
 from ..settings import Settings
-from ..web import ask
+from ..web import ERRORS, answer, connected
 
 ROW = re.compile(r"(jupyter|nginx|cluster)\|([^|]*)\|(ok|FAIL)\|(\d+(?:\.\d+)?)\|(.*)")
 HOPS = {
@@ -65,16 +63,13 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     except OSError:
         return check, "skip", 0.0, f"unknown name {settings.domain}: add it with `fab hosts`"
     try:
-        with contextlib.closing(http.client.HTTPConnection(*where, timeout=10)) as wire:
-            wire.connect()
-            if settings.secure:
-                context = selection.trust(settings)
-                wire.sock = context.wrap_socket(wire.sock, server_hostname=settings.domain)
-            answer = ask(wire, f"{settings.base_path}/lab", {"Host": settings.host})
-            place = answer.getheader("Location", "")
-    except (OSError, http.client.HTTPException) as problem:
+        context = selection.trust(settings) if settings.secure else None
+        wire = connected(*where, context, settings.domain)
+        with answer(wire, f"{settings.base_path}/lab", {"Host": settings.host}) as page:
+            place = page.getheader("Location", "")
+    except ERRORS as problem:
         if settings.tls == "theirs" and "CERTIFICATE" in str(problem):
             return check, "skip", 0.0, f"this machine does not trust the certificate: {problem}"
         return check, "FAIL", 0.0, str(problem)
-    well = answer.status == 302 and "/login" in place
-    return check, "ok" if well else "FAIL", time.monotonic() - began, f"{answer.status} {place}"
+    well = page.status == 302 and "/login" in place
+    return check, "ok" if well else "FAIL", time.monotonic() - began, f"{page.status} {place}"

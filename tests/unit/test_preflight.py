@@ -7,14 +7,15 @@ import threading
 import pytest
 from answers import answering
 
+from fabfile import web
 from fabfile.certs import acme_preflight, authority
 
 
 def in_place_of_80(monkeypatch, port: int) -> None:
     """Have what is asked at port 80 asked at this one."""
-    real = acme_preflight.http.client.HTTPConnection
+    real = web.http.client.HTTPConnection
     monkeypatch.setattr(
-        acme_preflight.http.client, "HTTPConnection", lambda host, _, **how: real(host, port, **how)
+        web.http.client, "HTTPConnection", lambda host, _, **how: real(host, port, **how)
     )
 
 
