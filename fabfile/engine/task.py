@@ -105,18 +105,16 @@ def each_host(c, body, name: str) -> None:
     :param body: gets a connection that is not open yet, and the checked settings of its host.
     """
     from ..settings import load
-    from ..settings.groups import personal  # here, for the sake of `fab --list`
+    from ..settings.groups import listed, personal  # here, for the sake of `fab --list`
     from ..ssh.errors import clear_errors
 
     if isinstance(c, Connection):
         with clear_errors(c):
             return body(c, load(personal(c).config))
-    hosts = c.config.get("hosts")
+    hosts = listed(c.config.get("hosts"))
     if not hosts:
         raise Exit(f"no host given: fab -H user@server {name}, or `hosts:` in fabric.yaml")
-    for host in hosts.split(",") if isinstance(hosts, str) else hosts:
-        if not isinstance(host, str) or not host:
-            raise Exit(f"hosts: {host!r} is not a host; write a list such as [david@1.1.1.1]")
+    for host in hosts:
         with Connection(host, config=c.config.clone()) as connection:
             each_host(connection, body, name)
     return None

@@ -37,7 +37,7 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
             hosts += sorted(h for h in fnmatch.filter(known, name) if not set(h) & set("*?"))
         else:
             hosts.append(name)
-    patterns = [word for word in limit.split(",") if word]
+    patterns = listed(limit)
     if patterns:
         hosts = [h for h in hosts if any(matches(h, pattern) for pattern in patterns)]
     if not hosts:

@@ -13,12 +13,20 @@ from invoke import Exit
 from . import NAMES, refuse_unknown
 
 KEYS = ("hosts", "users", "lab")
+EXAMPLES = {"host": "[david@1.1.1.1]", "user": "[anna, ben]"}
 
 
-def listed(names) -> list[str]:
-    """Return the names of a list, or of comma-separated words."""
+def listed(names, where: str = "hosts", kind: str = "host") -> list[str]:
+    """Return the names of a list, or of comma-separated words.
+
+    :param where: the key of fabric.yaml with the names; :param kind: "host" or "user".
+    :raises Exit: when one is not a text.
+    """
     words = names.split(",") if isinstance(names, str) else names or []
-    return [word for word in (str(name).strip() for name in words) if word]
+    for word in words if isinstance(words, (list, tuple)) else [words]:
+        if not isinstance(word, str):
+            raise Exit(f"{where}: {word!r} is not a {kind}; write a list such as {EXAMPLES[kind]}")
+    return [word.strip() for word in words if word.strip()]
 
 
 def parts(config, name: str) -> tuple[list[str], list[str], dict]:
@@ -28,13 +36,15 @@ def parts(config, name: str) -> tuple[list[str], list[str], dict]:
     """
     group = config["groups"][name]
     if not hasattr(group, "keys"):
-        return listed(group), [], {}
+        return listed(group, f"groups.{name}"), [], {}
     refuse_unknown(f"groups.{name}.", group, KEYS)
     lab = group.get("lab") or {}
     if not hasattr(lab, "keys"):
         raise Exit(f"groups.{name}.lab: {lab!r} is not a group of settings: write indented lines")
     refuse_unknown(f"groups.{name}.lab.", lab, [one for one in NAMES if one != "user"])
-    return listed(group.get("hosts")), listed(group.get("users")), dict(lab.items())
+    hosts = listed(group.get("hosts"), f"groups.{name}.hosts")
+    users = listed(group.get("users"), f"groups.{name}.users", "user")
+    return hosts, users, dict(lab.items())
 
 
 def members(config, name: str) -> list[str]:

@@ -168,8 +168,18 @@ def test_a_file_named_by_hand_counts_more_than_a_group(tmp_path):
     "group, why",
     [({"host": ["a"]}, "groups.g.host: no such setting; did you mean hosts"),
      ({"lab": {"prot": 1}}, "groups.g.lab.prot: no such setting; did you mean port"),
-     ({"lab": 3}, "groups.g.lab: 3 is not a group of settings")],
+     ({"lab": 3}, "groups.g.lab: 3 is not a group of settings"),
+     ([5], r"groups.g: 5 is not a host; write a list such as \[david@1.1.1.1\]"),
+     ({"hosts": 5}, "groups.g.hosts: 5 is not a host"),
+     ({"hosts": "a", "users": [5]}, r"groups.g.users: 5 is not a user; write .* \[anna, ben\]")],
 )  # fmt: skip
 def test_a_bad_group_is_refused(group, why):
     with pytest.raises(Exit, match=why):
         groups.members(config(g=group), "g")
+
+
+@pytest.mark.parametrize("given", ["a,b", " a , b,", ["a", "b "], ["a", "", "b"]])
+def test_hosts_are_a_list_or_words_with_commas(given):
+    assert groups.listed(given) == ["a", "b"]
+    assert targets.choose(configured({"hosts": given}), "", "", False) == ["a", "b"]
+    assert targets.choose(configured({"hosts": ["a", "b", "c"]}), "", "a, b", False) == ["a", "b"]
