@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import functools
 import json
 import os
 import shlex
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from fabric import Connection
 from invoke import Exit
@@ -19,6 +17,7 @@ from .. import settings
 from ..catalogue import FLEET
 from ..settings.groups import personal
 from ..ui import console
+from .parallel import in_parallel, reason
 from .table import Prefixed, Result, Row, summary
 from .targets import FAILED, choose, remember
 
@@ -61,7 +60,7 @@ def run_on(config, target: str, task, sink: console.Sink) -> Result:
             task(personal(connection, user))
         result.state = "changed" if sink.changed else "differs" if sink.differs else "ok"
     except Exit as problem:
-        result.state, result.why = "failed", problem.message or f"exit {problem.code}"
+        result.state, result.why = "failed", reason(problem)
         if problem.code == 2:
             result.state = "drifted"
     except Exception as problem:
@@ -112,33 +111,26 @@ def run(config, targets: list[str], task, jobs: int) -> list[Result]:
     for target in targets:
         hosts.setdefault(target.rpartition("@")[2].rpartition("/")[2], []).append(target)
 
-    def all_of_one(sinks: dict[str, console.Sink]) -> list[Result]:
-        return [run_on(config, target, task, sink) for target, sink in sinks.items()]
+    results = {}
 
-    with ThreadPoolExecutor(min(jobs, len(hosts))) as pool, stopped_at_once():
+    def all_of_one(those: list[str]) -> None:
+        for target in those:
+            results[target] = run_on(config, target, task, sink[target])
 
-        def all_of(make) -> list[Result]:
-            calls = [
-                pool.submit(contextvars.copy_context().run, all_of_one, {t: make(t) for t in those})
-                for those in hosts.values()
-            ]
-            found = {result.host: result for call in calls for result in call.result()}
-            return [found[target] for target in targets]
-
-        if not sys.stdout.isatty():
-            return all_of(Prefixed)
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
-        with Progress(*columns, TimeElapsedColumn()) as progress:
-            return all_of(lambda host: Row(host, progress))
+    try:
+        with sinks(targets) as sink:
+            in_parallel(all_of_one, hosts.values(), jobs)
+    except KeyboardInterrupt:
+        print("\nstopped; run it again to continue", file=sys.stderr, flush=True)
+        os._exit(130)  # at once: Python would wait for the tasks that run on every host
+    return [results[target] for target in targets]
 
 
 @contextlib.contextmanager
-def stopped_at_once():
-    """Let Ctrl-C end at once, instead of waiting for the tasks that run on every host."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("\nstopped; run it again to continue", file=sys.stderr, flush=True)
-        os._exit(130)
+def sinks(targets: list[str]):
+    """Yield a sink for each target: rows on a terminal, else lines."""
+    if not sys.stdout.isatty():
+        yield {target: Prefixed(target) for target in targets}
+        return
+    with console.running_rows(transient=False) as rows:
+        yield {target: Row(target, rows) for target in targets}

@@ -1,10 +1,10 @@
-"""Further hosts of one task, such as workers: connections in parallel, each with its name."""
+"""Many hosts at once: of a fleet, or further hosts of one task, such as workers."""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -27,6 +27,24 @@ def named(c: Connection, targets: list[str]) -> dict[str, Connection]:
     return {name_of(one): one for one in made}
 
 
+def in_parallel(body: Callable, things: Iterable, jobs: int = JOBS) -> list:
+    """Call the body with each thing in parallel; return the results in the order of the things.
+
+    Each call may set its own sink. Ctrl-C is raised at once; the calls that run go on meanwhile.
+    """
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        calls = [pool.submit(contextvars.copy_context().run, body, thing) for thing in things]
+        return [call.result() for call in calls]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def reason(problem: Exit) -> str:
+    """Return why a task ended."""
+    return problem.message or f"exit {problem.code}"
+
+
 def on_each(hosts: dict[str, Connection], body: Callable) -> tuple[dict, dict[str, str]]:
     """Call the body with each connection in parallel; one error does not stop the others.
 
@@ -35,18 +53,15 @@ def on_each(hosts: dict[str, Connection], body: Callable) -> tuple[dict, dict[st
 
     def one(target: str):
         console.SINK.set(Prefixed(target))
-        with clear_errors(hosts[target]):
-            return body(hosts[target])
+        try:
+            with clear_errors(hosts[target]):
+                return body(hosts[target]), ""
+        except Exit as problem:
+            return None, reason(problem)
 
-    done, failed = {}, {}
-    with ThreadPoolExecutor(max(min(JOBS, len(hosts)), 1)) as pool:
-        calls = {t: pool.submit(contextvars.copy_context().run, one, t) for t in hosts}
-        for target, begun in calls.items():
-            try:
-                done[target] = begun.result()
-            except Exit as problem:
-                failed[target] = problem.message or f"exit {problem.code}"
-    return done, failed
+    found = dict(zip(hosts, in_parallel(one, hosts), strict=True))
+    done = {target: result for target, (result, why) in found.items() if not why}
+    return done, {target: why for target, (_, why) in found.items() if why}
 
 
 def all_of(hosts: dict[str, Connection], body: Callable, hint: Callable = lambda _: "") -> dict:
@@ -69,11 +84,10 @@ def reached(hosts: dict[str, Connection], settings: Settings, hint: Callable) ->
 
     :param hint: as for all_of.
     """
-    for one in (
-        hosts.values() if console.may_ask() else ()
-    ):  # one after another, as it may ask about a host key
-        with contextlib.suppress(Exit), clear_errors(one):
-            opened(settings)(one)
+    if console.may_ask():  # about host keys, one after another
+        for one in hosts.values():
+            with contextlib.suppress(Exit), clear_errors(one):
+                opened(settings)(one)
     return all_of(hosts, opened(settings), hint)
 
 
