@@ -20,7 +20,7 @@ class Result:
 class Prefixed(console.Sink):
     """Lines of a host, each with its name: for a pipe."""
 
-    alone = False
+    owns_terminal = False
 
     def __init__(self, host: str):
         super().__init__()

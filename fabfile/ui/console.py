@@ -28,7 +28,7 @@ WIDE = 2000  # characters; the rest of a line is not shown
 class Sink:
     """A sink for lines: this one writes to standard output."""
 
-    alone = True  # one host, so the terminal is free for questions and a spinner
+    owns_terminal = True  # of one host alone: for questions and a spinner
 
     def __init__(self):
         self.changed = 0  # changes made
@@ -74,7 +74,7 @@ def say(text: str = "", routine: bool = False) -> None:
 
 def may_ask() -> bool:
     """Check whether questions can be asked on the terminal."""
-    return SINK.get().alone and sys.stdin.isatty()
+    return SINK.get().owns_terminal and sys.stdin.isatty()
 
 
 def operator() -> str:
@@ -86,7 +86,7 @@ class Report:
     """A report on one host's run; in a fleet, the sink adds the host's name."""
 
     def __init__(self, where: str):
-        self.where = f"{where}: " if SINK.get().alone else ""
+        self.where = f"{where}: " if SINK.get().owns_terminal else ""
         self.started: dict[int, float] = {}
 
     def line(self, text: str, routine: bool = False) -> None:
@@ -216,4 +216,4 @@ def count(number: int, what: str = "change") -> str:
 
 def report(where: str) -> Report:
     """Return the report that fits the output: a terminal, a pipe or a fleet."""
-    return Live(where) if SINK.get().alone and sys.stdout.isatty() else Report(where)
+    return Live(where) if SINK.get().owns_terminal and sys.stdout.isatty() else Report(where)

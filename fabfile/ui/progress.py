@@ -20,7 +20,7 @@ def meter(what: str, total: int | None = None):
 
     :param total: the sum of them, if it is known.
     """
-    if not (SINK.get().alone and sys.stdout.isatty() and sys.stderr.isatty()):
+    if not (SINK.get().owns_terminal and sys.stdout.isatty() and sys.stderr.isatty()):
         yield lines(what, total)
         return
     from rich.progress import DownloadColumn, FileSizeColumn, TransferSpeedColumn
