@@ -112,7 +112,7 @@ def show(c, settings: Settings) -> None:
     """
     host, _ = meet(c, settings)
     python = f"{host.under(settings.venv)}/bin/python"
-    asked = call("env", f"HOME={host.home}", python, "-", text=program("kernels"))
+    asked = call("env", f"HOME={host.home}", python, "-", text=program("list_kernels"))
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=600)
     rows = list(filter(None, map(offered, told)))
     if not rows:
@@ -134,7 +134,7 @@ OFFERED = msgspec.json.Decoder(Offered)  # made at import: see items/runtime.py
 
 
 def offered(line: str) -> Offered | None:
-    """Return the kernel on a line of kernels.py; None for another line."""
+    """Return the kernel on a line of list_kernels.py; None for another line."""
     try:
         return OFFERED.decode(line)
     except (msgspec.DecodeError, RecursionError):

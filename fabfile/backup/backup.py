@@ -44,7 +44,7 @@ def tools(settings: Settings, host: Host) -> list[Item]:
 
 def functions() -> str:
     """Return the shell functions that write backups, with the check that a restore accepts them."""
-    reader = f"put_members() {{\ncat {here(program('members'))}\n}}\n"
+    reader = f"put_archive_rules() {{\ncat {here(program('archive_rules'))}\n}}\n"
     return shell("lib/places") + reader + file("backup/backup.sh")
 
 

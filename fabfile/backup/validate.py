@@ -27,17 +27,16 @@ DAMAGED = "{}: not a whole backup ({}): nothing was touched; choose another one"
 
 
 def reader():
-    """Return the module members.py, which is also sent to the server and reads backups there."""
-    spec = importlib.util.spec_from_file_location(
-        "fabfile.members", TEMPLATES / "python" / "members.py"
-    )
+    """Return the module archive_rules.py, which also runs on the server and reads backups there."""
+    path = TEMPLATES / "python" / "archive_rules.py"
+    spec = importlib.util.spec_from_file_location("fabfile.archive_rules", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # its dataclasses look for it there
     spec.loader.exec_module(module)
     return module
 
 
-members = reader()
+rules = reader()
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,8 @@ class Unpacked:
 def facts_in(text: str) -> dict[str, str]:
     """Return the keys and values of a manifest; nothing for one that `backup` cannot have made."""
     try:
-        return members.facts(text.encode())
-    except members.Refused:
+        return rules.facts(text.encode())
+    except rules.Refused:
         return {}
 
 
@@ -122,9 +121,9 @@ def version(path: Path) -> str:
     import zstandard
 
     try:
-        tar = members.Tar(Unpacked(path).read)
+        tar = rules.Tar(Unpacked(path).read)
         first = next(tar.members())
-        told = members.facts(tar.content(first, LOCK_SIZE)) if first.name == "manifest" else {}
+        told = rules.facts(tar.content(first, LOCK_SIZE)) if first.name == "manifest" else {}
     except (OSError, EOFError, ValueError, StopIteration, zstandard.ZstdError):
         return ""
     return told.get("jupyterlab", "")
@@ -144,14 +143,14 @@ def examine(
     settings = settings or Settings()
     stream = Unpacked(path, told)
     try:
-        found = members.examine(stream.read, settings.instance.called, settings.acme_server)
+        found = rules.examine(stream.read, settings.instance.called, settings.acme_server)
         digest = stream.finish()
     except OSError as problem:
         raise Exit(f"{path}: {problem.strerror or problem}") from None
     except (EOFError, ValueError, zstandard.ZstdError) as problem:
-        raise Exit(DAMAGED.format(path, members.shown(problem))) from None
+        raise Exit(DAMAGED.format(path, rules.shown(problem))) from None
     if beside(path).exists() and beside(path).read_text(errors="replace").split()[:1] != [digest]:
         raise Exit(DAMAGED.format(path, f"its checksum differs from {beside(path).name}"))
     lock, elsewhere = locked(found.files["lock.txt"].decode(errors="replace"))
-    facts = members.facts(found.files["manifest"])
+    facts = rules.facts(found.files["manifest"])
     return Backup(path, digest, facts, lock, elsewhere, found.room)

@@ -47,8 +47,8 @@ def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object
 
     :raises Exit: when the scheduler does not answer.
     """
-    python = f"{host.under(settings.venv)}/bin/python"
-    asked = call("env", f"HOME={host.home}", python, "-", what, *words, text=program("crew"))
+    python, text = f"{host.under(settings.venv)}/bin/python", program("dask_workers")
+    asked = call("env", f"HOME={host.home}", python, "-", what, *words, text=text)
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=300)
     rows = [line for line in told if line.startswith("[") and len(line) <= MOST]
     try:

@@ -42,8 +42,8 @@ def script(settings: Settings) -> RemoteScript:
         "endpoint": settings.endpoint,
         "certificate": selection.expected(settings),
         "what": "the password" if settings.password else "the token",
-        "kernel_py": program("kernel"),
-        "names_py": program("names"),
+        "run_in_kernel_py": program("run_in_kernel"),
+        "worker_hosts_py": program("worker_hosts"),
         "members": settings.instance.members,
     }
     paths = {"token_file": jupyter.TOKEN, "python": f"{settings.venv}/bin/python"}

@@ -28,13 +28,13 @@ SHELL = tuple(
 TOOLS = {
     "read.sh": "fill_",
     "install.py": "fill_venv",
-    "members.py": "check_backup",
-    "needs.py": "drop_packages",
-    "assets.py": "fill_assets",
-    "answers.py": "start_service",
-    "check.py": "check_venv",
-    "kernel.py": "check_venv",
-    "exchange.py": "start_service",
+    "archive_rules.py": "check_backup",
+    "dependencies.py": "drop_packages",
+    "compress_assets.py": "fill_assets",
+    "wait_ready.py": "start_service",
+    "check_venv.py": "check_venv",
+    "run_in_kernel.py": "check_venv",
+    "exchange_paths.py": "start_service",
 }
 
 

@@ -118,8 +118,8 @@ def script(settings: Settings, host, login: str) -> RemoteScript:
         "port": settings.entrance,
         "http_port": settings.http_port,
         "exposed": EXPOSED[settings.sandbox],
-        "publishers": program("publishers"),
-        "impostor": program("impostor"),
+        "find_publishers_py": program("find_publishers"),
+        "foreign_server_py": program("foreign_server"),
         "minimum": minimum_versions.floors()[minimum_versions.SERVER][0].partition(">=")[2],
     }
     return RemoteScript(("lib/read", "lib/users", "run/audit"), values)

@@ -140,7 +140,7 @@ def newer(c, settings: Settings, venv: Venv) -> dict[str, str] | None:
 def roots(c, settings: Settings) -> tuple[set[str], set[str]]:
     """Return the packages that were installed by name, and those from no package index."""
     python = f"{quote(settings.venv)}/bin/python - roots 2>/dev/null"
-    lines = ask_user(c, settings, f"{python} {here(program('needs'))}")
+    lines = ask_user(c, settings, f"{python} {here(program('dependencies'))}")
     rows = [line.split() for line in lines if line.count(" ") == 1]
     named = {kind: {row[1] for row in rows if row[0] == kind} for kind in ("root", "elsewhere")}
     return named["root"], named["elsewhere"]

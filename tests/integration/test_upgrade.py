@@ -109,7 +109,7 @@ def test_an_index_that_does_not_answer_leaves_the_old_one_serving(site, session)
     assert serving(site) == before and others(site) == [] and session.is_in()
 
 
-@pytest.mark.parametrize("tool", ["install.py", "check.py"])
+@pytest.mark.parametrize("tool", ["install.py", "check_venv.py"])
 def test_one_that_is_killed_leaves_the_old_one_serving(site, session, tool):
     before = serving(site)
     running = site.start("upgrade")

@@ -116,7 +116,8 @@ class Place:
             functions = functions.replace(theirs, str(self.folder / theirs[1:]))
         return (
             f"systemctl() {{ :; }}\nmkdir -p {self.folder}/kept\n{functions}"
-            f'cat >"$run/members.py" {here(program("members"))}\n{before}set -e\n{act}\n'
+            f'cat >"$run/archive_rules.py" {here(program("archive_rules"))}\n'
+            f"{before}set -e\n{act}\n"
         )
 
     def restoring(self, file: Path) -> str:
@@ -351,11 +352,11 @@ def test_the_writers_limits_are_within_the_readers():
         r"^(packages|kernels|locked)=(\d+)", file("backup/backup.sh"), re.MULTILINE)}  # fmt: skip
     line = len("# ==\n") + 255  # the longest that the name of a folder gives
     size = told["packages"] * line
-    assert size <= validate.members.FILE_SIZE
-    room = validate.members.ROOT_SIZE - size - told["locked"]
+    assert size <= validate.rules.FILE_SIZE
+    room = validate.rules.ROOT_SIZE - size - told["locked"]
     assert room > 6 << 20  # for certificates, which are root's
     certbots = 4 * 100 + 4
-    assert validate.members.ROOT_FILES - told["kernels"] - certbots - 2 > 300  # for Nginx's
+    assert validate.rules.ROOT_FILES - told["kernels"] - certbots - 2 > 300  # for Nginx's
 
 
 def test_locks_without_end_are_cut_and_told(place):
@@ -562,7 +563,7 @@ def test_nobody_else_reads_what_a_restore_writes_down(place, bare):
     done = dash(bare.script(f"{bare.restoring(place.archive())}\n{look}; ls $run/own"), timeout=30)
     said = done.stdout.decode().splitlines()
     assert {"700", "found", "place", "root", "ours"} <= set(said), done
-    assert {Path(line).name for line in said if line.startswith("/")} <= {"members.py"}
+    assert {Path(line).name for line in said if line.startswith("/")} <= {"archive_rules.py"}
 
 
 def test_one_that_cannot_be_completed_stays_to_be_completed(place):

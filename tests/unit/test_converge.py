@@ -208,7 +208,7 @@ def test_only_the_tools_that_are_used_travel():
     assert not travels.search(str(plan.apply_script(HOST, items, changes, "it's me")))
     changes, items = planned(*FULL)
     script = str(plan.apply_script(HOST, items, changes, "it's me"))
-    assert all(f'cat >"$run/{tool}" <<' in script for tool in ("install.py", "answers.py"))
+    assert all(f'cat >"$run/{tool}" <<' in script for tool in ("install.py", "wait_ready.py"))
 
 
 def test_what_a_step_says_is_no_shell():

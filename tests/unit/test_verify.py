@@ -87,7 +87,7 @@ def test_the_script_is_good_shell_and_holds_no_password(chosen):
 
 def test_the_script_knows_the_settings():
     chosen = Settings(domain="lab.example.org", http_port=8080, port=8888)
-    values = str(proof.script(chosen)).partition(program("kernel")[:20])[0] + "'"
+    values = str(proof.script(chosen)).partition(program("run_in_kernel")[:20])[0] + "'"
     show = 'printf \'%s\\n\' "$endpoint" "$domain" "$http_port" "$what"\n'
     done = subprocess.run(["sh"], input=values + "\n" + show, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["8888", "lab.example.org", "8080", "the token"]

@@ -25,7 +25,7 @@ begin_backup() {
     summing=
     trap 'kill $summing 2>/dev/null; rm -rf -- "$work" ${part:+"$part"}' EXIT
     trap 'exit 1' HUP INT TERM PIPE
-    put_members >"$work/members.py" || stop "there is no room in /run: $room"
+    put_archive_rules >"$work/archive_rules.py" || stop "there is no room in /run: $room"
     : >"$work/notes"
     : >"$work/heard"
     allow "$short"
@@ -83,7 +83,7 @@ kept() {
 # passed PART ARGUMENT...: pass on the members of a tar that a restore accepts, without the tar's
 # end, so that another may follow. Fails if the tar is incomplete, whatever tar reported.
 passed() {
-    timeout -k 10 "$(($(left) + 10))" /usr/bin/python3 -I "$work/members.py" "$@" 2>>"$work/heard"
+    timeout -k 10 "$(($(left) + 10))" /usr/bin/python3 -I "$work/archive_rules.py" "$@" 2>>"$work/heard"
 }
 
 # theirs FOLDER NAME OPTION...: archive one of the user's folders as NAME/... Files that change

@@ -125,7 +125,7 @@ fill_assets() {
         install -d -o "$4" -g www-data -m 0750 -- "$assets"
     fi
     local longest=600
-    as_user "$4" "$5" python3 -I "$run/assets.py" "$assets" "$2" "$3"
+    as_user "$4" "$5" python3 -I "$run/compress_assets.py" "$assets" "$2" "$3"
     printf '%s\n' "$now" >"$stamp"
 }
 
@@ -142,7 +142,7 @@ drop_packages() {
 drop_packages_alone() {
     local venv="$1" account="$2" home="$3"
     shift 3
-    slowly as_user "$account" "$home" "$venv/bin/python" "$run/needs.py" remove "$@"
+    slowly as_user "$account" "$home" "$venv/bin/python" "$run/dependencies.py" remove "$@"
 }
 
 # drop_kernels USER FOLDER...: remove kernelspecs and venvs. The hidden file that marks a venv as

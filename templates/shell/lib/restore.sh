@@ -54,7 +54,7 @@ check_archive() {
     zstd -tq -- "$1" || { echo 'refused: the backup is damaged or incomplete'; return 1; }
     rm -rf -- "$run/own/root"
     mkdir -m 0700 -- "$run/own/root"
-    zstd -dcq -- "$1" | /usr/bin/python3 -I "$run/members.py" "$instance" "$2" "$run/own/root" >"$run/own/found" || {
+    zstd -dcq -- "$1" | /usr/bin/python3 -I "$run/archive_rules.py" "$instance" "$2" "$run/own/root" >"$run/own/found" || {
         cat -- "$run/own/found"
         return 1
     }

@@ -29,7 +29,7 @@ start_service() {
     user=$(systemctl show -p User --value -- "$unit") # the socket is in this user's folder
     # That user's program could give any answer: it decides nothing but the file and the venv from
     # which their own JupyterLab starts.
-    if ! owner_does "${user:-root}" python3 -I "$run/answers.py" "$endpoint" "$seconds" "$unit"; then
+    if ! owner_does "${user:-root}" python3 -I "$run/wait_ready.py" "$endpoint" "$seconds" "$unit"; then
         echo "$unit does not answer; the last lines of its journal:"
         journalctl -u "$unit" -n 20 --no-pager -o cat
         return 1

@@ -33,7 +33,7 @@ same_disk() {
 check_venv() {
     local venv="$1" account="$2" home="$3"
     shift 3
-    slowly as_user "$account" "$home" "$venv/bin/python" "$run/check.py" "$run/kernel.py" "$@"
+    slowly as_user "$account" "$home" "$venv/bin/python" "$run/check_venv.py" "$run/run_in_kernel.py" "$@"
 }
 
 # swap_venv USER PROJECT NEW START...: serve from NEW, and keep the former venv as `previous`. If
@@ -93,6 +93,6 @@ return_to() {
 
 # exchange_venvs USER PROJECT: exchange the venv and `previous`.
 exchange_venvs() {
-    owner_does "$1" python3 -I "$run/exchange.py" "$2/venv" "$2/.venvs/previous"
+    owner_does "$1" python3 -I "$run/exchange_paths.py" "$2/venv" "$2/.venvs/previous"
 }
 

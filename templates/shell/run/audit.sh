@@ -162,7 +162,7 @@ if [ "$(ask -H "@$work/token" -X POST "$site/api/kernels")" = 201 ]; then
         sleep 1
     done
     # shellcheck disable=SC2046 # a word for each port
-    found=$(other python3 -Ic "$publishers" $(listening))
+    found=$(other python3 -Ic "$find_publishers_py" $(listening))
     ask -H "@$work/token" -X DELETE "$site/api/kernels/$kernel" >/dev/null
     judged kernels "${found:+as user nobody: a kernel publishes what it computes at port $found}" \
         "as user nobody: no port of $account publishes what a kernel computes"
@@ -249,18 +249,18 @@ judged pages "${found:+compressed error pages:$found}" "no error page is compres
 
 # Run a server as user nobody for a moment: no odd address may reach it under JupyterLab's name.
 if [ -z "$ports" ]; then
-    other python3 -Ic "$impostor" >"$work/impostor" 2>/dev/null &
-    impostor_pid=$!
+    other python3 -Ic "$foreign_server_py" >"$work/foreign" 2>/dev/null &
+    foreign_pid=$!
     tries=50
-    until [ -s "$work/impostor" ] || [ "$tries" = 0 ]; do sleep 0.1; tries=$((tries - 1)); done
-    read -r number <"$work/impostor" || number=0
+    until [ -s "$work/foreign" ] || [ "$tries" = 0 ]; do sleep 0.1; tries=$((tries - 1)); done
+    read -r number <"$work/foreign" || number=0
     found=
     for path in "proxy/$number/" "proxy/$number/..%2f..%2flab" "proxy/$number/%2e%2e/%2e%2e/lab" \
         "static/..%2fproxy/$number/"; do
         stranger --path-as-is -H "@$work/token" "$site/$path" >/dev/null
-        ! grep -q '^impostor$' "$work/body" || found="$found /$path"
+        ! grep -q '^foreign server$' "$work/body" || found="$found /$path"
     done
-    kill "$impostor_pid" 2>/dev/null
+    kill "$foreign_pid" 2>/dev/null
     judged proxy "${found:+a server of user nobody answered at$found}" "a server of user nobody did not answer under /proxy/"
 fi
 

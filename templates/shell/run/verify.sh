@@ -93,7 +93,7 @@ told nginx 'a websocket upgrade answers 101' '101 *' \
 
 # by_kernel: print a kernel's answer; do not wait for what the venv's Python leaves behind.
 by_kernel() {
-    timeout 120 "$python" -c "$kernel_py" "$site" "$kernel" "$token_file" "$certificate" >"$work/said" 2>&1
+    timeout 120 "$python" -c "$run_in_kernel_py" "$site" "$kernel" "$token_file" "$certificate" >"$work/said" 2>&1
     tail -n 1 -- "$work/said"
 }
 told nginx '6*7 over the websocket is 42' '42 *' "$(by_kernel)"
@@ -102,7 +102,7 @@ told nginx '6*7 over the websocket is 42' '42 *' "$(by_kernel)"
 if [ -e "$members" ]; then
     wanted=$(sed -n '/^#/!s/.* //p' "$members" | sort | tr '\n' ' ')
     number=$(printf '%s' "$wanted" | wc -w)
-    export COMPUTE="$names_py
+    export COMPUTE="$worker_hosts_py
 answers($number)"
     answer=$(by_kernel)
     told cluster "${wanted% }" "'${wanted% }' *" "$answer"

@@ -1,6 +1,7 @@
 """Test a venv before JupyterLab runs from it: exit 0, or 1 with a line that says what is wrong.
 
-Usage: check.py KERNEL.PY CONFIG SECONDS NAME...     (on the server, as the user, with its python)
+Usage: check_venv.py RUN_IN_KERNEL.PY CONFIG SECONDS NAME...     (on the server, as the user, with
+the venv's python)
 The packages must fit together, the NAMEd ones be importable, its JupyterLab start with CONFIG on a
 socket of its own, and one of its kernels compute.
 """
@@ -71,7 +72,7 @@ def ask(path: str, token: str, method: str, place: str) -> tuple[int, bytes]:
     return answer.status, answer.read()
 
 
-def served(server, path: str, token: str, kernel_py: str, seconds: int, log: Path) -> None:
+def served(server, path: str, token: str, run_in_kernel_py: str, seconds: int, log: Path) -> None:
     """Wait until JupyterLab answers, then start a kernel and let it compute."""
     end = time.monotonic() + seconds
     while True:
@@ -91,14 +92,14 @@ def served(server, path: str, token: str, kernel_py: str, seconds: int, log: Pat
     place = Path(path).parent / "token"
     place.write_text(token)
     kernel = json.loads(told)["id"]
-    tell = [kernel_py, "http://localhost:80", kernel, str(place), "", path]
+    tell = [run_in_kernel_py, "http://localhost:80", kernel, str(place), "", path]
     done = subprocess.run([sys.executable, *tell], capture_output=True, text=True, timeout=120)
     ask(path, token, "DELETE", f"/api/kernels/{kernel}")
     if not done.stdout.startswith("42 "):
         refuse("its kernel does not compute", done.stdout + done.stderr)
 
 
-def main(kernel_py: str, config: str, seconds: str, *names: str) -> int:
+def main(run_in_kernel_py: str, config: str, seconds: str, *names: str) -> int:
     """Run all checks, the quick ones first."""
     os.environ["PYTHONSAFEPATH"] = "1"  # as in the service: import nothing from the home
     tried("its packages do not fit together (pip check)", "-m", "pip", "check")
@@ -119,7 +120,7 @@ def main(kernel_py: str, config: str, seconds: str, *names: str) -> int:
                 stdout=out, stderr=out, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         try:
-            served(server, path, token, kernel_py, int(seconds), log)
+            served(server, path, token, run_in_kernel_py, int(seconds), log)
         finally:
             server.terminate()
             try:

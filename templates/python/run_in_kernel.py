@@ -1,7 +1,8 @@
 """Let a kernel compute 6*7, or $COMPUTE, over its WebSocket, and print `42 SECONDS`.
 
-Usage: kernel.py SITE KERNEL TOKEN-FILE CERTIFICATE [SOCKET]     (SITE is SCHEME://DOMAIN:PORT/BASE)
-It connects to Nginx on this machine, or to JupyterLab itself on its SOCKET.
+Usage: run_in_kernel.py SITE KERNEL TOKEN-FILE CERTIFICATE [SOCKET]
+SITE is SCHEME://DOMAIN:PORT/BASE. It connects to Nginx on this machine, or to JupyterLab itself on
+its SOCKET.
 """
 
 import json

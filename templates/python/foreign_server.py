@@ -1,4 +1,4 @@
-"""Serve one word for every request, on a port that it prints: a test server of `fab audit`."""
+"""Answer every request with the same words, on a port that it prints: a server of `fab audit`."""
 
 import http.server
 
@@ -9,7 +9,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b"impostor\n")
+        self.wfile.write(b"foreign server\n")
 
     def log_message(self, *_):
         """Log nothing."""

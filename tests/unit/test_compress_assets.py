@@ -18,7 +18,7 @@ from fabfile.script import here
 HASH = "0123456789abcdef"
 LAB, EXTENSIONS = "share/jupyter/lab/static", "share/jupyter/labextensions"
 NOTEBOOK = "lib/python3.11/site-packages/notebook/static"
-tool = runpy.run_path(str(TEMPLATES / "python" / "assets.py"))
+tool = runpy.run_path(str(TEMPLATES / "python" / "compress_assets.py"))
 # file in the venv -> address; no address for what is left to JupyterLab
 KNOWN = {
     f"{LAB}/1014.{HASH}.js": f"static/lab/1014.{HASH}.js",
@@ -121,7 +121,7 @@ def test_the_folder_is_fresh_until_a_file_comes_or_goes(venv, tmp_path):
         return said(reading() + item.read())
 
     def fix() -> None:
-        tools = {"assets.py": program("assets"), "read.sh": shell("lib/read")}
+        tools = {"compress_assets.py": program("compress_assets"), "read.sh": shell("lib/read")}
         tool = "".join(f'cat >"$run/{one}" {here(text)}\n' for one, text in tools.items())
         text = f"{reading()}{applying(tmp_path)}{tool}set -e\n{item.change().shell}\n"
         assert (done := dash(text)).returncode == 0, done

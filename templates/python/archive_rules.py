@@ -6,10 +6,12 @@ from the known ones. New backups pass through here, too, so that a restore refus
 and no file of the user can pass for a member in root's part.
 
 Usage, on the server, as root:
-members.py INSTANCE SERVER FOLDER <tar     check a backup, write root's part into a folder
-members.py roots <tar >tar                 copy root's part without what a restore would refuse
-members.py theirs NAME MUST <tar >tar      do the same with the user's NAME/...; MUST is `whole`
-                                           where NAME itself must not be missing
+archive_rules.py INSTANCE SERVER FOLDER <tar
+    check a backup, write root's part into a folder
+archive_rules.py roots <tar >tar
+    copy root's part without what a restore would refuse
+archive_rules.py theirs NAME MUST <tar >tar
+    do the same with the user's NAME/...; MUST is `whole` where NAME itself must not be missing
 """
 
 from __future__ import annotations

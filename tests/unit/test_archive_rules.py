@@ -16,7 +16,7 @@ from fabfile.backup import validate
 from fabfile.render import TEMPLATES
 from fabfile.settings import Settings
 
-members = validate.members
+rules = validate.rules
 MANIFEST = "format=1\nmade=x\nuser=david\njupyterlab=4.6.6\n"
 ACME = Settings().acme_server
 ACCOUNT = "letsencrypt/accounts/acme-v02.api.letsencrypt.org/directory/abc/meta.json"
@@ -58,11 +58,11 @@ def tar(files: dict[str, str | bytes], format=tarfile.GNU_FORMAT) -> bytes:
 
 def looked(data: bytes, instance: str = "jupyterlab"):
     """What is in it, or why it is refused."""
-    return members.examine(io.BytesIO(data).read, instance, ACME)
+    return rules.examine(io.BytesIO(data).read, instance, ACME)
 
 
 def why(data: bytes) -> str:
-    with pytest.raises(members.Refused) as refusal:
+    with pytest.raises(rules.Refused) as refusal:
         looked(data)
     return str(refusal.value)
 
@@ -155,7 +155,7 @@ def test_a_certificate_of_another_name_or_server_is_left_out():
         ({"manifest": MANIFEST + "\n", "lock.txt": "", **USERS}, "manifest"),
         ({"manifest": MANIFEST + "domain=a\u2028b\n", "lock.txt": "", **USERS}, "manifest"),
         ({"manifest": MANIFEST + "domain=\x1b[2J\n", "lock.txt": "", **USERS}, "manifest"),
-        ({**ROOTS, "lock.txt": "x" * (members.FILE_SIZE + 1), **USERS}, "larger than"),
+        ({**ROOTS, "lock.txt": "x" * (rules.FILE_SIZE + 1), **USERS}, "larger than"),
         ({**ROOTS, **{f"nginx/{n}.pem": "" for n in range(1000)}, **USERS}, "too large"),
         ({**ROOTS, "project/" + "x" * 20000: ""}, "too long"),
         (ROOTS, "no notebooks"),
@@ -193,8 +193,8 @@ def test_a_name_without_end_takes_no_memory():
     header = raw.getvalue()[:512]
     rest = iter([header])
     tracemalloc.start()
-    with pytest.raises(members.Refused, match="too long"):
-        members.examine(lambda size: next(rest, bytes(size)), "jupyterlab", ACME)
+    with pytest.raises(rules.Refused, match="too long"):
+        rules.examine(lambda size: next(rest, bytes(size)), "jupyterlab", ACME)
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
 
@@ -207,7 +207,7 @@ def there(data: bytes, folder) -> tuple[bool, str]:
     command = [
         sys.executable,
         "-I",
-        TEMPLATES / "python" / "members.py",
+        TEMPLATES / "python" / "archive_rules.py",
         "jupyterlab",
         ACME,
         folder,
@@ -266,7 +266,7 @@ def test_both_sides_take_the_same_and_tar_sees_the_same_in_it(tmp_path, seed):
     assert (listed.returncode, listed.stderr) == (0, b"")
     rows = listed.stdout.decode().splitlines()
     names = [row.partition(": ")[2] for row in rows if "Block of NULs" not in row]
-    seen = members.Tar(io.BytesIO(data).read)
+    seen = rules.Tar(io.BytesIO(data).read)
     escaped = str.maketrans({"\n": "\\n", "\x1b": "\\033", "\\": "\\\\"})
     ours = []
     for member in seen.members():
@@ -292,7 +292,7 @@ def test_some_of_these_are_taken_and_most_are_not(tmp_path):
 def passed(data: bytes, *words: str) -> tuple[io.BytesIO, list[str]]:
     """What of a tar gets into a backup, and the notes about the rest."""
     written = io.BytesIO()
-    part = members.theirs if words else members.roots
+    part = rules.theirs if words else rules.roots
     return written, part(io.BytesIO(data).read, written.write, *words)
 
 
@@ -307,7 +307,7 @@ def backup_with(piece: bytes) -> bytes:
 def bare(files: dict[str, str | bytes]) -> bytes:
     """Members alone, as they stand in a tar."""
     whole = tar(files)
-    end = max(members.Tar(io.BytesIO(whole).read).members(), key=lambda member: member.at)
+    end = max(rules.Tar(io.BytesIO(whole).read).members(), key=lambda member: member.at)
     return whole[: (end.at + len(end.head) // 512 + -(-end.size // 512)) * 512]
 
 
@@ -327,7 +327,7 @@ def test_no_byte_of_the_users_passes_for_one_of_roots(name, place):
         found = looked(backup_with(passed(data, "project", "some")[0].getvalue()))
         assert found.files == looked(backup_with(own)).files
     else:
-        with pytest.raises(members.Refused, match=r"does not belong there|follows its end"):
+        with pytest.raises(rules.Refused, match=r"does not belong there|follows its end"):
             passed(data, "project", "some")
 
 
@@ -335,12 +335,12 @@ def test_one_that_ends_early_swallows_nothing_that_follows():
     """A size that is larger than what comes, in the last member."""
     own = bytearray(bare({"project/x": "x"}))
     for cut in range(0, len(own), 100):
-        with pytest.raises(members.Refused, match="cut off"):
+        with pytest.raises(rules.Refused, match="cut off"):
             passed(bytes(own[:cut]), "project", "some")
     own[124:136] = b"00000100000\0"
     own[148:156] = b"%06o\0 " % (sum(own[:512]) - sum(own[148:156]) + 8 * 32)
     for data in (own, own + bytes(1024)):
-        with pytest.raises(members.Refused, match="cut off"):
+        with pytest.raises(rules.Refused, match="cut off"):
             passed(bytes(data), "project", "some")
 
 
@@ -352,7 +352,7 @@ def test_a_restore_takes_whatever_was_let_through(seed):
     try:
         piece = passed(data, luck.choice(["project", "jupyter", "kernels"]), "some")[0].getvalue()
         assert looked(backup_with(piece)).files == looked(backup_with(bare(USERS))).files
-    except members.Refused:
+    except rules.Refused:
         pass
     own = bare({"project/a": "a", "project/b": b"b" * 2000})
     at = luck.randrange(len(own))
@@ -360,13 +360,13 @@ def test_a_restore_takes_whatever_was_let_through(seed):
     for part in (own, odd):
         try:
             piece = passed(part + bytes(1024), "project", "some")[0].getvalue()
-        except members.Refused:
+        except rules.Refused:
             assert part == odd
         else:
             assert looked(backup_with(piece)).files == looked(backup_with(own)).files
     try:
         first = passed(data[: data.index(b"jupyter/x") // 512 * 512] + bytes(1024))[0].getvalue()
-    except (members.Refused, ValueError):
+    except (rules.Refused, ValueError):
         return
     assert looked(first + own + bytes(1024)).files
 
@@ -388,11 +388,9 @@ def test_a_device_a_link_to_it_and_a_path_without_end_are_left_out():
             info.type, info.linkname = kind, target
             archive.addfile(info)
     written, notes = passed(raw.getvalue(), "project", "whole")
-    names = [
-        m.name for m in members.Tar(io.BytesIO(written.getvalue() + bytes(1024)).read).members()
-    ]
+    names = [m.name for m in rules.Tar(io.BytesIO(written.getvalue() + bytes(1024)).read).members()]
     assert [len(name) for name in names] == [len("project/"), 4095, len("project/link")]
-    assert [members.shown(note) for note in notes[:3]] == [
+    assert [rules.shown(note) for note in notes[:3]] == [
         "left out: project/device is not a file, folder or link",
         "left out: project/disk? is not a file, folder or link",
         "left out: project/zz is a hard link to a file that is left out",
@@ -405,9 +403,9 @@ def test_notebooks_that_went_meanwhile_are_no_backup():
     gone = {"jupyter/x": "x"}
     assert passed(bytes(1024), "jupyter", "some")[0].getvalue() == b""
     for data in (bytes(1024), tar({"project/x": "x"})):
-        with pytest.raises(members.Refused, match="project no longer exists"):
+        with pytest.raises(rules.Refused, match="project no longer exists"):
             passed(data, "project", "whole")
-    with pytest.raises(members.Refused, match="does not belong"):
+    with pytest.raises(rules.Refused, match="does not belong"):
         passed(tar(gone), "project", "whole")
 
 
@@ -415,7 +413,7 @@ def test_notebooks_that_went_meanwhile_are_no_backup():
     "files, word",
     [
         ({"manifest": MANIFEST}, "no lock.txt"),
-        ({**ROOTS, "lock.txt": "x" * (members.FILE_SIZE + 1)}, "larger than"),
+        ({**ROOTS, "lock.txt": "x" * (rules.FILE_SIZE + 1)}, "larger than"),
         ({**ROOTS, **{f"nginx/{n}.pem": "" for n in range(1000)}}, "too large"),
         ({**ROOTS, **{f"locks/{n}.txt": "x" * 900000 for n in range(19)}}, "too large"),
         ({**ROOTS, "nginx/..pem": "x"}, "does not belong"),
@@ -424,7 +422,7 @@ def test_notebooks_that_went_meanwhile_are_no_backup():
     ],
 )
 def test_what_a_restore_would_refuse_of_roots_is_not_written(files, word):
-    with pytest.raises(members.Refused, match=word):
+    with pytest.raises(rules.Refused, match=word):
         passed(tar(files))
 
 

@@ -1,6 +1,6 @@
 """Wait until JupyterLab answers: exit 0 then, 1 when the time is up or the unit has failed.
 
-Usage: answers.py SOCKET-OR-PORT SECONDS UNIT     (runs on the server, needs no token)
+Usage: wait_ready.py SOCKET-OR-PORT SECONDS UNIT     (runs on the server, needs no token)
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import sys
 import time
 
 
-def answers(target: str) -> bool:
+def is_ready(target: str) -> bool:
     """Check whether /api, which needs no login, answers; with a path prefix Tornado answers 404."""
     local = target.startswith("/")
     with socket.socket(socket.AF_UNIX if local else socket.AF_INET) as wire:
@@ -33,7 +33,7 @@ def main(target: str, seconds: str, unit: str) -> int:
     while time.monotonic() < end:
         for _ in range(10):
             with contextlib.suppress(OSError):
-                if answers(target):
+                if is_ready(target):
                     return 0
             time.sleep(0.05)
         if restarts(unit) > before:

@@ -1,6 +1,6 @@
 """Exchange two paths in one step, so that both exist at any time.
 
-Usage: exchange.py PATH PATH     (runs on the server, as the user; renameat2(2), Linux 3.15)
+Usage: exchange_paths.py PATH PATH     (runs on the server, as the user; renameat2(2), Linux 3.15)
 """
 
 import ctypes

@@ -12,7 +12,7 @@ from testbed.machine import ROOT
 def needs(monkeypatch):
     """Give a function: what is installed and what each requires -> pairs of who needs whom."""
     spec = importlib.util.spec_from_file_location(
-        "needs", ROOT / "templates" / "python" / "needs.py"
+        "dependencies", ROOT / "templates" / "python" / "dependencies.py"
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,6 +1,6 @@
 """Print the ports of this machine at which a ZeroMQ publisher answers anyone.
 
-Usage: publishers.py PORT...     (RFC 23, ZMTP 3.0, without security)
+Usage: find_publishers.py PORT...     (RFC 23, ZMTP 3.0, without security)
 """
 
 import socket
