@@ -15,17 +15,15 @@ from .settings import Settings
 
 def start(settings: Settings) -> str:
     """Return the shell call that starts or restarts JupyterLab and waits until it answers."""
-    ours, endpoint = settings.instance, settings.endpoint
-    behind = (ours.door, ours.door_file) if settings.sleep_after else ()
-    return call(
-        "start_service", ours.unit, ours.unit_file, endpoint, settings.start_timeout, *behind
-    )
+    ours, seconds = settings.instance, settings.start_timeout
+    behind = (ours.socket_unit, ours.socket_file) if settings.sleep_after else ()
+    return call("start_service", ours.unit, ours.unit_file, settings.endpoint, seconds, *behind)
 
 
 def needed(settings: Settings) -> PathItem:
     """Return the unit file that must exist before JupyterLab can start: service or socket."""
     ours = settings.instance
-    return PathItem(path=ours.door_file if settings.sleep_after else ours.unit_file)
+    return PathItem(path=ours.socket_file if settings.sleep_after else ours.unit_file)
 
 
 def items(settings: Settings, host: Host) -> list[Item]:
@@ -40,7 +38,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         token=token,
         tmpfiles=ours.tmpfiles,
         socket=jupyter.listens(settings),
-        door=ours.door,
+        socket_unit=ours.socket_unit,
         runtime=jupyter.runtime(settings, host),
         run=ours.run,
     )
@@ -49,7 +47,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         File(
             path=ours.tmpfiles, content=render("systemd/tmpfiles.conf.j2", host=host, run=ours.run)
         ),
-        door(settings, host),
+        socket_unit(settings, host),
         File(path=ours.unit_file, content=unit),
         Directory(path=ours.run, owner=host.user, group="www-data", mode="2750"),
         service(
@@ -71,13 +69,14 @@ def closed(settings: Settings, host: Host) -> list[Item]:
     return [Directory(path=keys, owner=host.user, group=host.group, mode="0700")]
 
 
-def door(settings: Settings, host: Host) -> Item:
+def socket_unit(settings: Settings, host: Host) -> Item:
     """Return the unit of the socket that wakes JupyterLab; its absence without lab.sleep_after."""
     ours = settings.instance
     if not settings.sleep_after:
-        return Absent(path=ours.door_file, unit=ours.unit, before=call("retire", ours.door))
+        retire = call("retire", ours.socket_unit)
+        return Absent(path=ours.socket_file, unit=ours.unit, before=retire)
     text = render("systemd/jupyterlab.socket.j2", host=host, ours=ours)
-    return File(path=ours.door_file, content=text)
+    return File(path=ours.socket_file, content=text)
 
 
 def service(settings: Settings, reads: tuple[str, ...]) -> Service:
@@ -85,8 +84,9 @@ def service(settings: Settings, reads: tuple[str, ...]) -> Service:
     ours, how = settings.instance, {"verb": "restart", "fix": start(settings)}
     if not settings.sleep_after:
         return Service(unit=ours.unit, reads=reads, **how)
-    since = "ActiveEnterTimestamp"
-    wakes = Service(unit=ours.door, reads=(ours.door_file,), since=since, **how)
+    wakes = Service(
+        unit=ours.socket_unit, reads=(ours.socket_file,), since="ActiveEnterTimestamp", **how
+    )
     return Sleeper(step="systemd", unit=ours.unit, reads=reads, socket=wakes, **how)
 
 

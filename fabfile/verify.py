@@ -24,10 +24,10 @@ def explain(c: Connection, settings: Settings, hop: str, check: str, detail: str
     """Return the hop, the failure, its likely cause and the remedy as a message."""
     fab = f"fab -H {name_of(c)}"
     first, *others = diagnose.likely(check, detail)
-    words = diagnose.words_of(Evidence(settings, probe.gate(settings), peer=c.host), fab)
+    words = diagnose.placeholders(Evidence(settings, probe.site_url(settings), peer=c.host), fab)
     said = NONE.sub("", detail.strip()) or "no answer"
     return (
-        f"{HOPS[hop]}: {check}: failed ({said}); likely {first.cause}: "
+        f"{HOPS[hop]}: {check}: failed ({said}); likely {first.why}: "
         f"{first.remedy.format_map(words)}" + (f"; to be sure: {fab} doctor" if others else "")
     )
 

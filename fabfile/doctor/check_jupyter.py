@@ -95,7 +95,7 @@ def killed_lately(e: Evidence) -> str:
     return next(iter(e.lines("memory")), "")
 
 
-def door(e: Evidence, rights: str) -> tuple[str, str]:
+def permissions(e: Evidence, rights: str) -> tuple[str, str]:
     """Return permissions and owners of the socket or of its folder, and the path.
 
     :param rights: the type as `ls` writes it: `s` for the socket, `d` for the folder.
@@ -111,7 +111,7 @@ def shut(e: Evidence) -> str:
 
 
 def shut_folder(e: Evidence) -> str:
-    rights, path = door(e, "d")
+    rights, path = permissions(e, "d")
     well = rights[4:7] in ("r-s", "r-x", "rws", "rwx", "--x", "--s") and rights.endswith(
         ":www-data"
     )
@@ -119,5 +119,5 @@ def shut_folder(e: Evidence) -> str:
 
 
 def shut_socket(e: Evidence) -> str:
-    rights, path = door(e, "s")
+    rights, path = permissions(e, "s")
     return f"Nginx ({shut(e)}) cannot open {path}: {rights}" if shut(e) and rights else ""

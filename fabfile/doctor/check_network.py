@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from .evidence import Arrival, Evidence
-from .probe import PIECE, Door
+from .probe import PIECE, Probe
 
 
-def there(door: Door) -> str:
+def there(probe: Probe) -> str:
     """Return the address of a host that answered, with the name of its server program."""
-    return f"{door.address} ({door.server})" if door.server else door.address
+    return f"{probe.address} ({probe.server})" if probe.server else probe.address
 
 
 def banned(e: Evidence) -> str:
@@ -18,14 +18,14 @@ def banned(e: Evidence) -> str:
 
 def closed(e: Evidence) -> str:
     """Return why a port on which Nginx listens cannot be reached; "" if it can."""
-    found = (d for d in e.doors if d.closed and d.address in e.own and e.serving)
-    return next((f"port {e.gate.port} of {d.address}: {d.closed}" for d in found), "")
+    found = (d for d in e.probes if d.closed and d.address in e.own and e.serving)
+    return next((f"port {e.url.port} of {d.address}: {d.closed}" for d in found), "")
 
 
 def rule(e: Evidence) -> str:
     """Return the likeliest rule of the server's firewall that blocks the port; "" if none."""
     lines = [w for w in e.lines("firewall") if w != "ufw inactive"]
-    near = (w for w in lines if str(e.gate.port) in w)
+    near = (w for w in lines if str(e.url.port) in w)
     return next(near, lines[0] if lines else "")
 
 
@@ -44,14 +44,14 @@ def between(e: Evidence) -> str:
 
 
 def unknown(e: Evidence) -> str:
-    named = any(d.named for d in e.doors)
-    return "" if named else f"this machine cannot resolve {e.gate.name}"
+    named = any(d.named for d in e.probes)
+    return "" if named else f"this machine cannot resolve {e.url.name}"
 
 
-def foreign(e: Evidence) -> list[Door]:
+def foreign(e: Evidence) -> list[Probe]:
     """Return the other hosts that the name points to and that forwarded no probe to the server."""
     led = {d.number for d, _ in e.fronts}
-    return [d for d in e.doors if d.named and d.address not in e.own and d.number not in led]
+    return [d for d in e.probes if d.named and d.address not in e.own and d.number not in led]
 
 
 def elsewhere(e: Evidence) -> str:
@@ -60,13 +60,13 @@ def elsewhere(e: Evidence) -> str:
         return ""
     answer = found[0].lab or found[0].status
     how = found[0].closed or (f"answers {answer}" if answer else "gives no answer")
-    who = f"{e.gate.name} points to {there(found[0])}, which {how}"
+    who = f"{e.url.name} points to {there(found[0])}, which {how}"
     return f"{who}; the server is {e.peer or ', '.join(sorted(e.own))}"
 
 
-def gone_astray(door: Door) -> bool:
+def gone_astray(probe: Probe) -> bool:
     """Check whether this is a reverse proxy that cannot reach its upstream."""
-    return door.status in (502, 503, 504)
+    return probe.status in (502, 503, 504)
 
 
 def no_way_back(e: Evidence) -> str:
@@ -79,12 +79,12 @@ def front(e: Evidence, wrong) -> str:
 
     :param wrong: (the proxy's answer, how the probe arrived) -> what is wrong, or "".
     """
-    told = ((door, wrong(door, came)) for door, came in e.fronts)
-    return next((f"{there(door)} {words}" for door, words in told if words), "")
+    told = ((probe, wrong(probe, came)) for probe, came in e.fronts)
+    return next((f"{there(probe)} {words}" for probe, words in told if words), "")
 
 
 def no_upgrade(e: Evidence) -> str:
-    def wrong(door: Door, came: Arrival) -> str:
+    def wrong(probe: Probe, came: Arrival) -> str:
         lost = came.upgrade is not None and came.upgrade.lower() != "websocket"
         return "passes a websocket on as a plain request" if lost else ""
 
@@ -92,9 +92,9 @@ def no_upgrade(e: Evidence) -> str:
 
 
 def no_host(e: Evidence) -> str:
-    def wrong(door: Door, came: Arrival) -> str:
-        other = came.host is not None and came.host.lower() != e.gate.host.lower()
-        return f"passes the host {came.host} on, browsers send {e.gate.host}" if other else ""
+    def wrong(probe: Probe, came: Arrival) -> str:
+        other = came.host is not None and came.host.lower() != e.url.host.lower()
+        return f"passes the host {came.host} on, browsers send {e.url.host}" if other else ""
 
     return front(e, wrong)
 
@@ -102,11 +102,11 @@ def no_host(e: Evidence) -> str:
 def front_body(e: Evidence) -> str:
     own = e.lines("body") == ["413"]
     return "" if own else front(
-        e, lambda door, _: f"answers 413 to {PIECE} bytes" if door.large == 413 else ""
+        e, lambda probe, _: f"answers 413 to {PIECE} bytes" if probe.large == 413 else ""
     )  # fmt: skip
 
 
-def under(e: Evidence) -> tuple[str, str, Door] | None:
+def under(e: Evidence) -> tuple[str, str, Probe] | None:
     """Return how a reverse proxy in front changes the path; None if it does not.
 
     :returns: the path prefix on the proxy, the one that arrives at the server, the proxy.
@@ -121,23 +121,23 @@ def under(e: Evidence) -> tuple[str, str, Door] | None:
 def rewritten(e: Evidence) -> str:
     if not (odd := under(e)):
         return ""
-    sent, came, door = odd
-    leads = f"; /lab leads to {door.place}" if door.place else ""
-    return f"{there(door)} serves it under {sent or '/'}, which arrives as {came or '/'}{leads}"
+    sent, came, probe = odd
+    leads = f"; /lab leads to {probe.place}" if probe.place else ""
+    return f"{there(probe)} serves it under {sent or '/'}, which arrives as {came or '/'}{leads}"
 
 
 def in_front(e: Evidence) -> str:
-    return front(e, lambda door, came: f"forwards requests, from {came.address}")
+    return front(e, lambda probe, came: f"forwards requests, from {came.address}")
 
 
 def untrusted(e: Evidence) -> str:
-    found = (d for d in e.doors if d.untrusted and d.named)
+    found = (d for d in e.probes if d.untrusted and d.named)
     return next((f"{there(d)}: {d.untrusted}" for d in found), "")
 
 
 def nothing_there(e: Evidence) -> str:
     """Return a wrong answer of /lab although the checks on the server pass."""
-    found = (d for d in e.doors if d.named and d.address in e.own and d.status and d.lab)
+    found = (d for d in e.probes if d.named and d.address in e.own and d.status and d.lab)
     wrong = (d for d in found if not (d.lab in (301, 302) and d.place) and e.failed is None)
     # a 502 from outside only: JupyterLab had just been started
     return next((f"/lab answers {d.lab} at {there(d)}" for d in wrong if d.lab < 500), "")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ..settings import Settings
 from . import check_network
-from .causes import AILMENTS, Ailment
+from .causes import CAUSES, Cause
 from .evidence import Evidence
-from .probe import Gate
+from .probe import Url
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Finding:
     :param proof: the observation that shows it; :param remedy: what to type, or to do.
     """
 
-    ailment: Ailment
+    cause: Cause
     proof: str
     remedy: str
 
 
-def likely(check: str, detail: str) -> list[Ailment]:
+def likely(check: str, detail: str) -> list[Cause]:
     """Return the causes that make a check of `verify` fail, the likeliest first."""
-    found = [(one, word) for one in AILMENTS for start, word in one.signs
+    found = [(one, word) for one in CAUSES for start, word in one.signs
              if start in check and word in detail]  # fmt: skip
     by_word = [one for one, word in found if word]
     named = by_word or [one for one, _ in found]
@@ -38,14 +38,14 @@ def diagnose(e: Evidence, fab: str) -> list[Finding]:
 
     :param fab: the beginning of a command for this server, such as `fab -H david@1.1.1.1`.
     """
-    words, hidden, told = words_of(e, fab), set(), []
+    words, hidden, told = placeholders(e, fab), set(), []
     suspects = likely(*e.failed) if e.failed else []
 
-    def tell(one: Ailment, proof: str) -> None:
+    def tell(one: Cause, proof: str) -> None:
         told.append(Finding(one, " ".join(proof.split()), one.remedy.format_map(words)))
         hidden.update(one.hides, ("proof",) if one in suspects else ())
 
-    for one in AILMENTS:
+    for one in CAUSES:
         proof = one.found(e) if one.found else ""
         if proof and not hidden & {one.name, "*"}:
             tell(one, proof)
@@ -58,17 +58,17 @@ def diagnose(e: Evidence, fab: str) -> list[Finding]:
 def table() -> str:
     """Return the table of symptoms, causes and remedies, in Markdown."""
     settings = Settings(domain="lab.example.org")
-    e = Evidence(settings, Gate("http", settings.domain, 80), peer="1.1.1.1")
-    words = words_of(e, "fab -H david@1.1.1.1") | {"prefix": "/jupyter"}
+    e = Evidence(settings, Url("http", settings.domain, 80), peer="1.1.1.1")
+    words = placeholders(e, "fab -H david@1.1.1.1") | {"prefix": "/jupyter"}
     rows = (
-        f"| {one.symptom} | {one.cause} | {one.remedy.format_map(words)} |\n"
-        for one in AILMENTS
+        f"| {one.symptom} | {one.why} | {one.remedy.format_map(words)} |\n"
+        for one in CAUSES
         if one.symptom
     )
     return "| symptom | cause | remedy |\n|---|---|---|\n" + "".join(rows)
 
 
-def words_of(e: Evidence, fab: str) -> dict[str, str]:
+def placeholders(e: Evidence, fab: str) -> dict[str, str]:
     """Return the values for the placeholders of the remedies."""
     odd = check_network.under(e)
     inside = f"http://{e.peer or 'this-server'}"
@@ -82,8 +82,8 @@ def words_of(e: Evidence, fab: str) -> dict[str, str]:
         else f"the site of {e.settings.domain} needs our line, which {fab} nginx prints",
         "user": e.settings.user or "that user",
         "domain": e.settings.domain,
-        "name": e.gate.name,
-        "port": str(e.gate.port),
+        "name": e.url.name,
+        "port": str(e.url.port),
         "server": e.peer or "this server",
         "origin": inside if not e.settings.secure else inside.replace("http:", "https:"),
         "prefix": odd[0] if odd else "",

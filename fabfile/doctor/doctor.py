@@ -35,7 +35,7 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
     """
     chosen = msgspec.structs.replace(settings, user=user)
     values = {
-        **proof.doors(settings),
+        **proof.endpoints(settings),
         "backups": settings.archives,
         "nonce": nonce,
         "proof": str(proof.script(chosen)),
@@ -54,10 +54,10 @@ def examine(c: Connection, settings: Settings, url: str, in_fleet: bool = False)
     """
     connection.open_connection(c, settings)
     peer, nonce = connection.peer_address(c), secrets.token_hex(6)
-    gate = probe.gate(settings, url)
+    typed = probe.site_url(settings, url)
     # in a fleet, a shared name points to one host at most
-    known = [peer] * bool(peer) if in_fleet else acme_preflight.addresses(gate.name)[:3]
-    doors = probe.doors(settings, gate, known, peer, nonce)
+    known = [peer] * bool(peer) if in_fleet else acme_preflight.addresses(typed.name)[:3]
+    probes = probe.probes(settings, typed, known, peer, nonce)
     secret, refused = settings.password.reveal() if settings.password else "", ""
     user = settings.user or c.user
     try:
@@ -73,7 +73,7 @@ def examine(c: Connection, settings: Settings, url: str, in_fleet: bool = False)
     said = split(lines)
     if "end" not in said:
         raise Exit(f"{name_of(c)}: the answer is incomplete; it ends: {' '.join(lines[-3:])}")
-    return Evidence(settings, gate, said, offset, tuple(doors), peer, refused)
+    return Evidence(settings, typed, said, offset, tuple(probes), peer, refused)
 
 
 def heard(lines) -> tuple[list[str], float]:
@@ -92,24 +92,24 @@ def heard(lines) -> tuple[list[str], float]:
 
 def doctor(c, settings, url, json, in_fleet=False):
     """Find what is wrong, with proof and remedy, one line each."""
-    probe.gate(settings, url)
+    probe.site_url(settings, url)
     if c.config.run.dry:
-        for one in causes.AILMENTS:
-            say(f"  would check whether {one.cause}", routine=True)
+        for one in causes.CAUSES:
+            say(f"  would check whether {one.why}", routine=True)
         return
     found = diagnose.diagnose(examine(c, settings, url, in_fleet), f"fab -H {name_of(c)}")
-    ill = [one for one in found if not one.ailment.mild]
+    ill = [one for one in found if not one.cause.mild]
     if json:
         rows = [
-            {"name": f.ailment.name, "ill": not f.ailment.mild, "cause": f.ailment.cause}
+            {"name": f.cause.name, "ill": not f.cause.mild, "cause": f.cause.why}
             | {"proof": f.proof, "remedy": f.remedy}
             for f in found
         ]
         SINK.get().data(written.dumps({"host": name_of(c), "ill": bool(ill), "findings": rows}))
     else:
         for one in found:
-            mark = MARKS[one.ailment.mild]
-            say(f"  {mark:<4}  {one.ailment.cause}: {one.proof}; remedy: {one.remedy}")
+            mark = MARKS[one.cause.mild]
+            say(f"  {mark:<4}  {one.cause.why}: {one.proof}; remedy: {one.remedy}")
     if ill:
         raise Exit(f"{name_of(c)}: {count(len(ill), 'cause')} found")
     if not json:

@@ -12,7 +12,7 @@ from ..items.base import unpacked
 from ..items.certificate import parsed
 from ..settings import Settings
 from . import nginx_config
-from .probe import Door, Gate
+from .probe import Probe, Url
 
 CHATTER = re.compile(  # routine messages of systemd
     r"Started|Stopped|Stopping|Starting|\S+\.service: (Scheduled|Consumed|Main process|Failed with"
@@ -61,15 +61,15 @@ class Evidence:
 
     :param said: section -> lines, as templates/shell/run/doctor.sh printed them.
     :param offset: seconds that the server's clock is ahead of this machine's.
-    :param doors: the answers to the probes; :param peer: the address that SSH connects to.
+    :param probes: the answers to the probes; :param peer: the address that SSH connects to.
     :param refused: why nothing could be read as root; "" if it could.
     """
 
     settings: Settings
-    gate: Gate
+    url: Url
     said: dict[str, list[str]] = field(default_factory=dict)
     offset: float = 0.0
-    doors: tuple[Door, ...] = ()
+    probes: tuple[Probe, ...] = ()
     peer: str = ""
     refused: str = ""
 
@@ -94,8 +94,8 @@ class Evidence:
     @property
     def asleep(self) -> bool:
         """True if JupyterLab sleeps and its socket unit will wake it."""
-        door = self.unit(self.settings.instance.door, "ActiveState")
-        return self.jupyter("ActiveState") == "inactive" and door == "active"
+        socket = self.unit(self.settings.instance.socket_unit, "ActiveState")
+        return self.jupyter("ActiveState") == "inactive" and socket == "active"
 
     @cached_property
     def disks(self) -> list[Disk]:
@@ -168,9 +168,9 @@ class Evidence:
         return {self.peer, self.settings.address, *self.lines("addresses")} - {""}
 
     @cached_property
-    def fronts(self) -> list[tuple[Door, Arrival]]:
+    def fronts(self) -> list[tuple[Probe, Arrival]]:
         """Other hosts that forwarded a probe to this server, and how it arrived."""
-        there = ((door, self.arrived.get(door.number)) for door in self.doors)
+        there = ((probe, self.arrived.get(probe.number)) for probe in self.probes)
         return [(d, a) for d, a in there if a and d.named and d.address not in self.own]
 
     @property

@@ -22,7 +22,7 @@ USUAL = ("/jupyter", "/jupyterlab", "/notebook", "/lab")  # usual path prefixes
 
 
 @dataclass(frozen=True)
-class Gate:
+class Url:
     """The address that people type: scheme, name, port and path prefix."""
 
     scheme: str
@@ -36,13 +36,8 @@ class Gate:
         usual = {"http": 80, "https": 443}[self.scheme]
         return self.name if self.port == usual else f"{self.name}:{self.port}"
 
-    @property
-    def url(self) -> str:
-        """The address as text."""
-        return f"{self.scheme}://{self.host}{self.path}"
 
-
-def gate(settings: Settings, url: str = "") -> Gate:
+def site_url(settings: Settings, url: str = "") -> Url:
     """Return the address that people type.
 
     :param url: that address, if it differs from the settings.
@@ -56,11 +51,11 @@ def gate(settings: Settings, url: str = "") -> Gate:
         name = ""
     if not name:
         raise Exit(f"--url {url}: give the address that people type, like https://lab.example.org")
-    return Gate(parts.scheme, name, port, parts.path.removesuffix("/lab").rstrip("/"))
+    return Url(parts.scheme, name, port, parts.path.removesuffix("/lab").rstrip("/"))
 
 
 @dataclass(frozen=True)
-class Door:
+class Probe:
     """An IP address, as it answered a probe.
 
     :param number: the number of the probe; :param sent: the path that it asked for.
@@ -85,58 +80,58 @@ class Door:
     place: str = ""
 
 
-def doors(settings: Settings, gate: Gate, known: list[str], peer: str, nonce: str) -> list[Door]:
+def probes(settings: Settings, url: Url, known: list[str], peer: str, nonce: str) -> list[Probe]:
     """Probe each address of the name, and the server's own if the name does not point to it.
 
     :param known: the addresses of the name.
     :param peer: the address that SSH connects to; "" behind a jump host.
     """
     places = [(one, True) for one in known] + [(peer, False)] * bool(peer and peer not in known)
-    found = [knock(settings, gate, Door(n, one, named), nonce)
+    found = [probe_one(settings, url, Probe(n, one, named), nonce)
              for n, (one, named) in enumerate(places)]  # fmt: skip
-    for door in [one for one in found if one.named and strange(one, gate)]:
+    for probe in [one for one in found if one.named and strange(one, url)]:
         for path in USUAL:
-            own = replace(gate, path=path)
-            found.append(knock(settings, own, Door(len(found), door.address), nonce))
+            own = replace(url, path=path)
+            found.append(probe_one(settings, own, Probe(len(found), probe.address), nonce))
     return found
 
 
-def strange(door: Door, gate: Gate) -> bool:
+def strange(probe: Probe, url: Url) -> bool:
     """Check whether something other than JupyterLab answers at the root of the name."""
-    answers = not door.closed and door.lab not in (0, 502, 503, 504)
-    return not gate.path and answers and "/login" not in door.place
+    answers = not probe.closed and probe.lab not in (0, 502, 503, 504)
+    return not url.path and answers and "/login" not in probe.place
 
 
-def knock(settings: Settings, gate: Gate, door: Door, nonce: str) -> Door:
+def probe_one(settings: Settings, url: Url, probe: Probe, nonce: str) -> Probe:
     """Probe an address: for a page that does not exist, for /lab, and with a large body."""
-    sent = f"{gate.path}/jupyterlab-doctor-{nonce}-{door.number}"
-    door = replace(door, sent=sent)
+    sent = f"{url.path}/jupyterlab-doctor-{nonce}-{probe.number}"
+    probe = replace(probe, sent=sent)
     try:
-        wire = opened(gate, door.address)
+        wire = opened(url, probe.address)
     except OSError as problem:
-        return replace(door, closed=reason(problem))
+        return replace(probe, closed=reason(problem))
     with contextlib.closing(wire), contextlib.suppress(*ERRORS):
-        if gate.scheme == "https":
+        if url.scheme == "https":
             der = wire.sock.getpeercert(binary_form=True)
-            door = replace(door, pem=ssl.DER_cert_to_PEM_cert(der))
-            door = replace(door, untrusted=distrust(settings, gate, door.address))
-        asked = {"Host": gate.host, "Connection": "Upgrade", "Upgrade": "websocket"}
+            probe = replace(probe, pem=ssl.DER_cert_to_PEM_cert(der))
+            probe = replace(probe, untrusted=distrust(settings, url, probe.address))
+        asked = {"Host": url.host, "Connection": "Upgrade", "Upgrade": "websocket"}
         with answer(wire, sent, asked) as page:
-            door = replace(door, status=page.status, server=page.getheader("Server", ""))
-        wire = opened(gate, door.address)
-        with answer(wire, f"{gate.path}/lab", {"Host": gate.host}) as page:
-            door = replace(door, lab=page.status, place=page.getheader("Location", ""))
-        if not strange(door, gate):
-            with contextlib.closing(opened(gate, door.address)) as wire:
-                door = replace(door, large=refusal(wire, gate, sent))
-    return door
+            probe = replace(probe, status=page.status, server=page.getheader("Server", ""))
+        wire = opened(url, probe.address)
+        with answer(wire, f"{url.path}/lab", {"Host": url.host}) as page:
+            probe = replace(probe, lab=page.status, place=page.getheader("Location", ""))
+        if not strange(probe, url):
+            with contextlib.closing(opened(url, probe.address)) as wire:
+                probe = replace(probe, large=refusal(wire, url, sent))
+    return probe
 
 
-def opened(gate: Gate, address: str, context: ssl.SSLContext | None = None):
+def opened(url: Url, address: str, context: ssl.SSLContext | None = None):
     """Connect to an address; without a context any certificate is accepted."""
-    if gate.scheme == "https":
+    if url.scheme == "https":
         context = context or any_certificate()
-    return connected(address, gate.port, context, gate.name)
+    return connected(address, url.port, context, url.name)
 
 
 def reason(problem: Exception) -> str:
@@ -150,10 +145,10 @@ def reason(problem: Exception) -> str:
     return str(problem) or type(problem).__name__
 
 
-def refusal(wire, gate: Gate, path: str) -> int:
+def refusal(wire, url: Url, path: str) -> int:
     """Announce a large body without sending it; return the status, 100 if the body is welcome."""
     wire.putrequest("POST", path, skip_host=True)
-    for name, value in (("Host", gate.host), ("Content-Length", PIECE), ("Expect", "100-continue")):
+    for name, value in (("Host", url.host), ("Content-Length", PIECE), ("Expect", "100-continue")):
         wire.putheader(name, str(value))
     wire.endheaders()
     wire.sock.settimeout(SECONDS)
@@ -163,14 +158,14 @@ def refusal(wire, gate: Gate, path: str) -> int:
     return 100
 
 
-def distrust(settings: Settings, gate: Gate, address: str) -> str:
+def distrust(settings: Settings, url: Url, address: str) -> str:
     """Return why this machine does not trust the certificate; "" if it does."""
     try:
         context = selection.trust(settings)
     except Exit:  # an unreadable file of the operator's is reported elsewhere
         return ""
     try:
-        opened(gate, address, context).close()
+        opened(url, address, context).close()
     except ssl.SSLCertVerificationError as problem:
         return problem.verify_message
     except OSError as problem:

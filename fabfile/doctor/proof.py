@@ -23,7 +23,7 @@ HOPS = {
 }
 
 
-def doors(settings: Settings) -> dict[str, object]:
+def endpoints(settings: Settings) -> dict[str, object]:
     """Return the shell variables that say where JupyterLab and Nginx listen on the server."""
     return {
         "socket": settings.endpoint.socket,
@@ -38,7 +38,7 @@ def doors(settings: Settings) -> dict[str, object]:
 def script(settings: Settings) -> RemoteScript:
     """Return the shell script with the checks on the server."""
     values = {
-        **doors(settings),
+        **endpoints(settings),
         "endpoint": settings.endpoint,
         "certificate": selection.expected(settings),
         "what": "the password" if settings.password else "the token",

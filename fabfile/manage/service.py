@@ -72,7 +72,7 @@ def stop(c, settings, yes):
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
         consent(kernels, yes)
-    fix = call("stop_units", settings.instance.door, settings.instance.unit)
+    fix = call("stop_units", settings.instance.socket_unit, settings.instance.unit)
     carry_out(c, host, Change(f"stop {settings.instance.unit}", fix), whenever=True)
     if not c.config.run.dry:
         say(f"  it stays stopped until: fab -H {name_of(c)} start")

@@ -56,7 +56,7 @@ class Instance:
         return f"{self.called}.service"
 
     @property
-    def door(self) -> str:
+    def socket_unit(self) -> str:
         """The unit of the socket that wakes it."""
         return f"{self.called}.socket"
 
@@ -65,8 +65,8 @@ class Instance:
         return f"{SYSTEMD}/{self.unit}"
 
     @property
-    def door_file(self) -> str:
-        return f"{SYSTEMD}/{self.door}"
+    def socket_file(self) -> str:
+        return f"{SYSTEMD}/{self.socket_unit}"
 
     @property
     def tmpfiles(self) -> str:

@@ -34,11 +34,11 @@ class Tunnel:
         self.relayed = bool(endpoint.socket) and user not in ("", c.user)
         self.user, self.relay = user, None
         try:
-            self.door = socket.create_server(("127.0.0.1", port))
+            self.listener = socket.create_server(("127.0.0.1", port))
         except OSError as problem:
             raise Exit(f"port {port} of this machine is not available ({problem.strerror}): "
                        "choose another with --port, or leave it out") from None  # fmt: skip
-        self.port = self.door.getsockname()[1]
+        self.port = self.listener.getsockname()[1]
 
     def open(self):
         """Open one connection to JupyterLab.
@@ -66,7 +66,7 @@ class Tunnel:
         """Accept connections until the listener is closed."""
         with contextlib.suppress(OSError):
             while True:
-                near, _ = self.door.accept()
+                near, _ = self.listener.accept()
                 near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self.carry, args=(near,), daemon=True).start()
 
@@ -95,7 +95,7 @@ class Tunnel:
 
     def close(self) -> None:
         """Accept no more connections."""
-        self.door.close()
+        self.listener.close()
 
 
 def reach(c: Connection, endpoint: Endpoint, seconds: float):
@@ -146,8 +146,8 @@ class Relay:
         command = shlex.join(["python3", "-Ic", program("relay"), user, path])
         self.session.exec_command(f"cd / && exec {command}")
         with contextlib.suppress(TimeoutError), self.session.makefile() as said:
-            self.door = said.readline(1000).strip()
-            if self.door.startswith("/run/"):
+            self.socket = said.readline(1000).strip()
+            if self.socket.startswith("/run/"):
                 return
         raise SSHException("the relay did not start on the server")
 
@@ -156,7 +156,7 @@ class Relay:
 
         :raises paramiko.SSHException: when nothing listens there, or sshd forbids it.
         """
-        channel = reach(self.c, Endpoint(self.door), SECONDS)
+        channel = reach(self.c, Endpoint(self.socket), SECONDS)
         channel.settimeout(SECONDS)
         with contextlib.suppress(TimeoutError):
             if channel.recv(1) == b"+":

@@ -56,16 +56,16 @@ def condition(unit: UnitState) -> dict:
 
     Two more states are ours: `asleep` (its socket will wake it) and `absent`.
     """
-    mine, door = unit.properties, unit.socket.properties if unit.socket else {}
+    mine, socket = unit.properties, unit.socket.properties if unit.socket else {}
     state = mine.get("ActiveState", "unknown")
-    if state == "inactive" and door.get("ActiveState") == "active":
+    if state == "inactive" and socket.get("ActiveState") == "active":
         state = "asleep"
     there = mine.get("LoadState") not in (None, "not-found")
     since = moment(mine.get("StateChangeTimestamp", ""))
     return {
         "state": state if there else "absent",
         "since": iso(since) if there and since else None,
-        "enabled": (door or mine).get("UnitFileState") == "enabled",
+        "enabled": (socket or mine).get("UnitFileState") == "enabled",
     }
 
 

@@ -37,16 +37,16 @@ async def carry(near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
     back.close()
 
 
-async def serve(door: socket.socket) -> None:
+async def serve(listener: socket.socket) -> None:
     """Relay all connections until standard input ends."""
-    async with await asyncio.start_unix_server(carry, sock=door):
+    async with await asyncio.start_unix_server(carry, sock=listener):
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
 
 
 folder = tempfile.mkdtemp(prefix="jupyterlab-tunnel-", dir="/run")
-door = socket.socket(socket.AF_UNIX)
-door.bind(f"{folder}/door")
-door.listen(128)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(f"{folder}/socket")
+listener.listen(128)
 child = os.fork()
 if child:  # root only cleans up
     os.waitpid(child, 0)
@@ -56,5 +56,5 @@ theirs = pwd.getpwnam(user)
 os.initgroups(user, theirs.pw_gid)
 os.setresgid(*[theirs.pw_gid] * 3)
 os.setresuid(*[theirs.pw_uid] * 3)
-print(f"{folder}/door", flush=True)
-asyncio.run(serve(door))
+print(f"{folder}/socket", flush=True)
+asyncio.run(serve(listener))

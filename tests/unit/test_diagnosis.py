@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives import hashes
 from fabfile import ns, web
 from fabfile.certs import authority
 from fabfile.doctor import doctor, probe
-from fabfile.doctor.causes import AILMENTS
+from fabfile.doctor.causes import CAUSES
 from fabfile.doctor.diagnose import diagnose, likely, table
 from fabfile.doctor.evidence import Evidence
-from fabfile.doctor.probe import Door
+from fabfile.doctor.probe import Probe
 from fabfile.render import shell
 from fabfile.settings import Settings
 from fabfile.settings.names import Instance
@@ -56,24 +56,26 @@ HEALTHY = {
     "socket": f"drwxr-s--- david:www-data /run/jupyterlab\nsrw-rw---- david:www-data {SOCKET}\n"
     "nginx www-data 0",
 }
-HERE = Door(0, SERVER, sent="/jupyterlab-doctor-a-0", status=404, lab=302, place="/login?next=/lab")
-THERE = Door(
+HERE = Probe(
+    0, SERVER, sent="/jupyterlab-doctor-a-0", status=404, lab=302, place="/login?next=/lab"
+)
+THERE = Probe(
     0, FRONT, sent=HERE.sent, status=404, server="nginx", lab=302, place="/login", large=403
 )
 CAME = f'{FRONT} [2026-11-24T10:00:00+00:00] "GET /jupyterlab-doctor-a-0" 404 9 0.1s "-" 404'
 
 
-def seen(doors=(HERE,), offset=0.0, refused="", settings=None, url="", **said) -> Evidence:
+def seen(probes=(HERE,), offset=0.0, refused="", settings=None, url="", **said) -> Evidence:
     """What is seen of a healthy server, but for this."""
     chosen = Settings(**(settings or {}))
     texts = HEALTHY | {name.replace("__", "."): text for name, text in said.items()}
     lines = {name: text.splitlines() for name, text in texts.items()}
-    gate = probe.gate(chosen, url)
-    return Evidence(chosen, gate, lines, offset, tuple(doors), SERVER, refused)
+    typed = probe.site_url(chosen, url)
+    return Evidence(chosen, typed, lines, offset, tuple(probes), SERVER, refused)
 
 
 def names(e: Evidence) -> list[str]:
-    return [one.ailment.name for one in diagnose(e, FAB)]
+    return [one.cause.name for one in diagnose(e, FAB)]
 
 
 def unit(**properties: str) -> str:
@@ -98,7 +100,7 @@ AT_8080 = site("listen 80", "listen 8080")
 LISTENS = 'LISTEN 0 511 0.0.0.0:8080 0.0.0.0:* users:(("nginx",pid=1,fd=6))'
 
 
-UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certificate"})
+UNTRUSTED = Probe(**{**vars(HERE), "untrusted": "unable to get local issuer certificate"})
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
          {"jupyterlab__service": unit(NRestarts="3"), "journal": "no such option",
           "proof": row("answers on its socket", "curl: (7)"), "body": "502"}),
         ([], "", {"jupyterlab__service": unit(NRestarts="3")}),
-        ([], "", {"doors": [Door(0, SERVER, status=502, lab=502)]}),
+        ([], "", {"probes": [Probe(0, SERVER, status=502, lab=502)]}),
         (["no-venv"], "at step EXEC",
          {"jupyterlab__service": AGAIN, "proof": DEAD, "body": "502",
           "journal": "x: Failed at step EXEC spawning /venv/bin/jupyter: No such file"}),
@@ -161,8 +163,9 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
         (["nginx-masked"], "masked",
          {"nginx__service": unit(LoadState="masked", ActiveState="inactive"), "listening": "",
           "proof": NO_LAB}),
-        (["nginx-down"], "failed", {"nginx__service": unit(ActiveState="failed"), "listening": "",
-                                    "proof": NO_LAB, "doors": [Door(0, SERVER, closed="refused")]}),
+        (["nginx-down"], "failed",
+         {"nginx__service": unit(ActiveState="failed"), "listening": "",
+          "proof": NO_LAB, "probes": [Probe(0, SERVER, closed="refused")]}),
         (["no-site"], DOMAIN, {"site": site(DOMAIN, "other.example.org"),
                                "proof": row("/lab leads to the login page", "curl: (52) Empty")}),
         (["two-sites"], "conf.d/a.conf", {
@@ -192,35 +195,35 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
         (["token"], "the token is accepted: 401", {"proof": row("the token is accepted", "401")}),
         (["no-kernel"], "500", {"proof": row("a kernel starts", "500")}),
         (["unlike"], "/lab opens: 500", {"proof": row("/lab opens", "500")}),
-        (["unknown-name"], DOMAIN, {"doors": [Door(0, SERVER, False)]}),
+        (["unknown-name"], DOMAIN, {"probes": [Probe(0, SERVER, False)]}),
         (["elsewhere"], f"{DOMAIN} points to {FRONT} (nginx), which answers 302",
-         {"doors": [THERE]}),
-        (["elsewhere"], "which no answer", {"doors": [Door(0, FRONT, closed="no answer")]}),
-        (["front-lost"], "answers 502", {"doors": [Door(0, FRONT, status=502, lab=502)]}),
+         {"probes": [THERE]}),
+        (["elsewhere"], "which no answer", {"probes": [Probe(0, FRONT, closed="no answer")]}),
+        (["front-lost"], "answers 502", {"probes": [Probe(0, FRONT, status=502, lab=502)]}),
         (["firewall"], "dropped; rule: nft tcp dport 80 drop",
-         {"doors": [Door(0, SERVER, closed="dropped")],
+         {"probes": [Probe(0, SERVER, closed="dropped")],
           "firewall": "nft x drop\nnft tcp dport 80 drop"}),
-        (["ufw"], "ufw is active", {"doors": [Door(0, SERVER, closed="dropped")],
+        (["ufw"], "ufw is active", {"probes": [Probe(0, SERVER, closed="dropped")],
                                     "firewall": "ufw active\nnft tcp dport 80 drop"}),
-        (["between"], "port 80 of 1.1.1.1: dropped", {"doors": [Door(0, SERVER, closed="dropped")],
-                                                      "firewall": "ufw inactive"}),
+        (["between"], "port 80 of 1.1.1.1: dropped",
+         {"probes": [Probe(0, SERVER, closed="dropped")], "firewall": "ufw inactive"}),
         (["banned"], "8.8.8.8",
-         {"doors": [Door(0, SERVER, closed="rejected")], "banned": "8.8.8.8"}),
+         {"probes": [Probe(0, SERVER, closed="rejected")], "banned": "8.8.8.8"}),
         (["front"], f"{FRONT} (nginx)",
-         {"doors": [THERE], "arrived": f'{CAME} "{DOMAIN}" "websocket"'}),
-        (["front"], FRONT, {"doors": [THERE], "arrived": CAME}),
-        (["front-upgrade"], "plain", {"doors": [THERE], "arrived": f'{CAME} "{DOMAIN}" "-"'}),
+         {"probes": [THERE], "arrived": f'{CAME} "{DOMAIN}" "websocket"'}),
+        (["front"], FRONT, {"probes": [THERE], "arrived": CAME}),
+        (["front-upgrade"], "plain", {"probes": [THERE], "arrived": f'{CAME} "{DOMAIN}" "-"'}),
         (["front-host"], "passes the host x.org on",
-         {"doors": [THERE], "arrived": f'{CAME} "x.org" "websocket"'}),
-        (["front-body"], "413", {"doors": [Door(**{**vars(THERE), "large": 413})],
+         {"probes": [THERE], "arrived": f'{CAME} "x.org" "websocket"'}),
+        (["front-body"], "413", {"probes": [Probe(**{**vars(THERE), "large": 413})],
                                  "arrived": f'{CAME} "{DOMAIN}" "websocket"'}),
         (["sub-path"], "under /jupyter, which arrives as /; /lab leads to /login", {
-            "doors": [Door(0, FRONT, status=404, sent=HERE.sent, lab=404),
-                      Door(1, FRONT, sent="/jupyter/jupyterlab-doctor-a-1", place="/login")],
+            "probes": [Probe(0, FRONT, status=404, sent=HERE.sent, lab=404),
+                      Probe(1, FRONT, sent="/jupyter/jupyterlab-doctor-a-1", place="/login")],
             "arrived": CAME.replace("a-0", "a-1")}),
         (["nginx-down"], "failed",
          {"nginx__service": unit(ActiveState="failed"), "listening": "", "proof": NO_LAB,
-          "doors": [Door(0, FRONT, status=502, lab=502)]}),
+          "probes": [Probe(0, FRONT, status=502, lab=502)]}),
         (["stopped"], "inactive",
          {"jupyterlab__service": unit(ActiveState="inactive"),
           "proof": row("answers on its socket", "404")}),
@@ -235,16 +238,16 @@ UNTRUSTED = Door(**{**vars(HERE), "untrusted": "unable to get local issuer certi
             "proof": row("the login page is there", "404")}),
         (["no-certificate"], "Nginx serves none on port 443", {
             "settings": {"tls": "self-signed"}, "site": site("listen 80", "listen 443"),
-            "listening": LISTENS.replace("8080", "443"), "doors": [UNTRUSTED],
+            "listening": LISTENS.replace("8080", "443"), "probes": [UNTRUSTED],
             "proof": row("plain HTTP redirects to HTTPS", "302")}),
-        (["untrusted"], "1.1.1.1: unable", {"doors": [UNTRUSTED]}),
-        (["elsewhere"], FRONT, {"doors": [Door(**{**vars(UNTRUSTED), "address": FRONT})]}),
-        (["beside"], "/lab answers 200", {"doors": [Door(0, SERVER, status=200, lab=200)]}),
+        (["untrusted"], "1.1.1.1: unable", {"probes": [UNTRUSTED]}),
+        (["elsewhere"], FRONT, {"probes": [Probe(**{**vars(UNTRUSTED), "address": FRONT})]}),
+        (["beside"], "/lab answers 200", {"probes": [Probe(0, SERVER, status=200, lab=200)]}),
     ],
 )  # fmt: skip
 def test_what_is_seen_names_what_is_wrong(expected, proof, how):
     found = diagnose(seen(**how), FAB)
-    assert [one.ailment.name for one in found] == expected, found
+    assert [one.cause.name for one in found] == expected, found
     assert proof in "".join(one.proof for one in found)
 
 
@@ -277,15 +280,17 @@ def test_a_certificate_is_judged_by_both_clocks(expected, name, begin, end, offs
     https = {"settings": {"tls": "self-signed"}, "site": site("listen 80", "listen 443 ssl")}
     ports = 'LISTEN 0 511 *:443 *:* users:(("nginx",pid=1,fd=6))'
     served = certificate(name, begin, end)
-    doors = [HERE if {*expected} <= {"soon", "clock"} else UNTRUSTED]
+    probes = [HERE if {*expected} <= {"soon", "clock"} else UNTRUSTED]
     proof = OK if {*expected} <= {"soon", "clock"} else row("plain HTTP redirects to HTTPS", "")
-    e = seen(**https, listening=ports, certificate=served, offset=offset, doors=doors, proof=proof)
+    e = seen(
+        **https, listening=ports, certificate=served, offset=offset, probes=probes, proof=proof
+    )
     assert names(e) == expected
 
 
 def test_every_remedy_is_a_task_and_every_sign_a_check_that_there_is():
     checks = shell("run/verify").replace("$what", "the password / the token") + "the name leads"
-    for one in AILMENTS:
+    for one in CAUSES:
         tasks = re.findall(r"\{fab\} ([a-z]+)", one.remedy)
         assert set(tasks) <= set(ns.task_names), one.name
         assert all(start in checks for start, _ in one.signs), one.name
@@ -293,9 +298,9 @@ def test_every_remedy_is_a_task_and_every_sign_a_check_that_there_is():
 
 
 def test_what_is_hidden_comes_later_and_is_there():
-    order = [one.name for one in AILMENTS] + ["proof", "*"]
+    order = [one.name for one in CAUSES] + ["proof", "*"]
     assert len(order) == len(set(order))
-    for one in AILMENTS:
+    for one in CAUSES:
         assert set(one.hides) <= set(order), one.name
         assert all(order.index(name) > order.index(one.name) for name in one.hides), one.name
 
@@ -307,7 +312,7 @@ def test_the_likeliest_is_what_others_would_hide():
 
 def test_the_table_for_people_has_a_row_for_each_symptom():
     rows = table().splitlines()[2:]
-    assert len(rows) == sum(bool(one.symptom) for one in AILMENTS)
+    assert len(rows) == sum(bool(one.symptom) for one in CAUSES)
     assert all(row.count(" | ") == 2 and "{fab}" not in row for row in rows)
     assert f"JupyterLab is not running | {FAB} start |" in table()
 
@@ -324,21 +329,19 @@ def test_the_script_is_good_shell_and_the_password_is_not_in_what_shows(chosen):
     assert "it's $x" not in str(doctor.script(settings, "david", "a"))
 
 
-def test_a_url_names_a_gate():
-    gate = probe.gate(Settings(), "https://example.org:8443/jupyter/lab")
-    assert (gate.host, gate.path, gate.url) == (
-        "example.org:8443", "/jupyter", "https://example.org:8443/jupyter"
-    )  # fmt: skip
-    assert probe.gate(Settings(http_port=8080)).host == f"{DOMAIN}:8080"
+def test_a_url_names_host_and_path():
+    url = probe.site_url(Settings(), "https://example.org:8443/jupyter/lab")
+    assert (url.scheme, url.host, url.path) == ("https", "example.org:8443", "/jupyter")
+    assert probe.site_url(Settings(http_port=8080)).host == f"{DOMAIN}:8080"
 
 
 @pytest.mark.parametrize("again", [b"HTTP/1.1 100 Continue\r\n\r\n", b"x"])
 def test_an_answer_without_an_end_is_waited_for_only_so_long(monkeypatch, again):
     monkeypatch.setattr(web, "PATIENCE", 1)
     with endless(again) as port:
-        gate = probe.Gate("http", "lab", port)
+        url = probe.Url("http", "lab", port)
         began = time.monotonic()
-        assert probe.knock(Settings(), gate, Door(0, "127.0.0.1"), "n").status == 0
+        assert probe.probe_one(Settings(), url, Probe(0, "127.0.0.1"), "n").status == 0
         assert time.monotonic() - began < 5
 
 
@@ -347,4 +350,4 @@ def test_a_url_that_is_none_is_refused(url):
     from invoke import Exit
 
     with pytest.raises(Exit, match="give the address that people type"):
-        probe.gate(Settings(), url)
+        probe.site_url(Settings(), url)

@@ -416,7 +416,7 @@ def test_a_socket_of_before_ends_and_goes_where_it_never_sleeps():
     (gone,) = [i for i in systemd.items(Settings(), DAVID) if isinstance(i, Absent)]
     assert compared(gone, ["absent"], set()) is None
     change = compared(gone, ["regular file|root|root|644"], set())
-    assert change.shell == f"retire jupyterlab.socket\nput_absent {OURS.door_file}"
+    assert change.shell == f"retire jupyterlab.socket\nput_absent {OURS.socket_file}"
     assert change.touches == ("jupyterlab.service",)  # which is started anew without it
 
 

@@ -121,10 +121,10 @@ judged ports "${found# }" "no program of $account listens at a TCP port, except 
 
 for number in $(listening); do # in parallel: each may take long
     { ! other curl -s --max-time 5 "http://127.0.0.1:$number$base/login" | head -c 65536 | grep -qi jupyter || echo "$number"; } &
-done >"$work/doors"
+done >"$work/open"
 wait
-door=$(tail -n 1 "$work/doors")
-judged beside "${door:+as user nobody: the login page answers at port $door}" "as user nobody: no port answers with the login page"
+open_port=$(tail -n 1 "$work/open")
+judged beside "${open_port:+as user nobody: the login page answers at port $open_port}" "as user nobody: no port answers with the login page"
 if [ -n "$socket" ]; then
     found=
     tries=5
@@ -136,8 +136,8 @@ if [ -n "$socket" ]; then
     done
     judged socket "${found:+as user nobody: the login page answers at$found}" "as user nobody: $answer"
 fi
-if [ -n "$door" ]; then
-    told squat open "any user may listen at port $door while JupyterLab restarts"
+if [ -n "$open_port" ]; then
+    told squat open "any user may listen at port $open_port while JupyterLab restarts"
 else
     folder=$(dirname -- "$socket")
     judged squat "$(other test -w "$folder" && echo "user nobody may write to $folder")" \
