@@ -17,7 +17,6 @@ from ..python import requirements
 from ..render import file, render
 from ..script import call
 from ..settings import Settings
-from ..settings.names import SYSTEMD
 from .members import PORT, Cluster
 
 FOLDER = "~/.config/jupyterlab-cluster"
@@ -35,7 +34,7 @@ START = 60  # seconds that it may take to listen
 
 def unit_file(name: str) -> str:
     """Return the path of a unit."""
-    return f"{SYSTEMD}/{name}"
+    return f"/etc/systemd/system/{name}"
 
 
 def listing(members: tuple[str, ...]) -> str:

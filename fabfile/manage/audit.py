@@ -22,34 +22,25 @@ ROW = re.compile(r"audit\|(\w+)\|(closed|open)\|(.*)")
 EXPOSED = {"standard": "6.6", "strict": "1.4"}  # of 10, as systemd-analyze security counts
 
 
-def by_port(settings: Settings) -> str:
-    """Return the setting if JupyterLab has a loopback port: every user of the server reaches it."""
-    return f"lab.port: {settings.port}" if settings.port else ""
+def by(name: str, allows: Callable[[object], bool]) -> Callable[[Settings], str]:
+    """Return a function that returns `lab.NAME: VALUE`, or "" for a value that allows no attack.
+
+    :param allows: tells whether a value allows an attack on purpose.
+    """
+
+    def chosen(settings: Settings) -> str:
+        value = getattr(settings, name)
+        return f"lab.{name}: {value}" if allows(value) else ""
+
+    return chosen
 
 
-def by_tls(settings: Settings) -> str:
-    """Return the setting if there is no HTTPS: others on the network can read everything."""
-    return "lab.tls: off" if not settings.secure else ""
-
-
-def by_sandbox(settings: Settings) -> str:
-    """Return the setting if the sandbox is the standard one, which leaves sudo usable."""
-    return "lab.sandbox: standard" if settings.sandbox == "standard" else ""
-
-
-def by_limit(settings: Settings) -> str:
-    """Return the setting if memory has no limit."""
-    return "lab.memory_limit: infinity" if settings.memory_limit == "infinity" else ""
-
-
-def by_rate(settings: Settings) -> str:
-    """Return the setting if it accepts ten logins in a row."""
-    return f"lab.login_rate: {settings.login_rate}" if settings.login_rate > 60 else ""
-
-
-def by_site(settings: Settings) -> str:
-    """Return the setting if the certificate and the TLS versions belong to the user's own site."""
-    return "lab.tls: theirs" if settings.tls == "theirs" else ""
+BY_PORT = by("port", bool)  # every user of the server reaches a loopback port
+BY_TLS = by("tls", "off".__eq__)  # others on the network can read everything
+BY_SANDBOX = by("sandbox", "standard".__eq__)  # sudo works in it
+BY_LIMIT = by("memory_limit", "infinity".__eq__)
+BY_RATE = by("login_rate", lambda rate: rate > 60)  # ten logins in a row are accepted
+BY_SITE = by("tls", "theirs".__eq__)  # the user's own site has the certificate
 
 
 @dataclass(frozen=True)
@@ -67,17 +58,17 @@ class Threat:
 
 THREATS = {
     "running": Threat("no attack can be tried", "full"),
-    "beside": Threat("another user of the server gets past Nginx to a port", "full", by_port),
+    "beside": Threat("another user of the server gets past Nginx to a port", "full", BY_PORT),
     "ports": Threat(
         "another user of the server reaches a program of JupyterLab's user on a port",
         "packages",
         more=" --remove the package that starts it, or stop it in its notebook",
     ),
     "socket": Threat("another user of the server gets past Nginx to the socket", "systemd"),
-    "squat": Threat("another user takes JupyterLab's place and gets the password", "full", by_port),
+    "squat": Threat("another user takes JupyterLab's place and gets the password", "full", BY_PORT),
     "kernels": Threat("another user reads what a kernel computes", "full"),
     "files": Threat("another user reads the password hash, the token or notebooks", "full"),
-    "guesses": Threat("somebody guesses the password", "nginx", by_rate),
+    "guesses": Threat("somebody guesses the password", "nginx", BY_RATE),
     "names": Threat("JupyterLab answers to host names that are not its own", "nginx"),
     "logs": Threat("a log contains a token", "full"),
     "version": Threat("a stranger learns which versions run", "nginx"),
@@ -85,12 +76,12 @@ THREATS = {
     "proxy": Threat("another user's server is shown under JupyterLab's name", "nginx"),
     "headers": Threat("another site frames the pages, or injects code into them", "nginx"),
     "cookies": Threat("another site, or a script, uses a session's cookie", "nginx"),
-    "clear": Threat("the password is sent unencrypted", "full", by_tls),
-    "oldtls": Threat("a browser is downgraded to a broken TLS version", "nginx", by_site),
-    "certificate": Threat("the certificate expires soon", "tls", by_site),
+    "clear": Threat("the password is sent unencrypted", "full", BY_TLS),
+    "oldtls": Threat("a browser is downgraded to a broken TLS version", "nginx", BY_SITE),
+    "certificate": Threat("the certificate expires soon", "tls", BY_SITE),
     "sandbox": Threat("code in a notebook reaches more of the server than it needs", "systemd"),
-    "root": Threat("code in a notebook becomes root by sudo", "full", by_sandbox),
-    "memory": Threat("a kernel takes all the memory of the server", "systemd", by_limit),
+    "root": Threat("code in a notebook becomes root by sudo", "full", BY_SANDBOX),
+    "memory": Threat("a kernel takes all the memory of the server", "systemd", BY_LIMIT),
     "hole": Threat("jupyter-server has a known vulnerability", "jupyter"),
 }
 

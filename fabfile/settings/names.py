@@ -12,7 +12,6 @@ FIRST = "jupyterlab"  # the default of lab.name
 TAKEN = "acme|backup|certificate|doctor|fab|login|scheduler|tls|worker"
 NICKNAME = rf"(?!({FIRST}-)?({TAKEN})(-|\Z))(?!.*-({TAKEN}|)\Z)({FIRST}-)?[a-z][a-z0-9-]{{0,23}}"
 PARTS = tuple(f"-{word}" for word in TAKEN.split("|"))  # the ends of its other names
-SYSTEMD = "/etc/systemd/system"
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,16 @@ class Endpoint:
     def upstream(self) -> str:
         """The address of Nginx's `server` in an upstream."""
         return f"unix:{self.socket}" if self.socket else f"127.0.0.1:{self.port}"
+
+
+class Name:
+    """A name or path that an instance has: a template, with {} for what the instance is called."""
+
+    def __init__(self, template: str):
+        self.template = template
+
+    def __get__(self, instance, owner) -> str:
+        return self.template.format(instance.called)
 
 
 @dataclass(frozen=True)
@@ -48,176 +57,45 @@ class Instance:
         """The name without hyphens, for Nginx's variables."""
         return self.called.replace("-", "_")
 
-    # --- the service ---
+    # the service
+    unit = Name("{}.service")
+    unit_file = Name("/etc/systemd/system/{}.service")
+    socket_unit = Name("{}.socket")  # its socket wakes it
+    socket_file = Name("/etc/systemd/system/{}.socket")
+    tmpfiles = Name("/etc/tmpfiles.d/{}.conf")  # makes the next folder at boot, tmpfiles.d(5)
+    run = Name("/run/{}")
+    socket = Name("/run/{}/jupyter.sock")  # Nginx connects to it
+    own_socket = Name("/run/{}/server.sock")  # Jupyter insists on it where systemd holds the other
+    runtime = Name("/run/{}/runtime")  # the sockets of kernels, where the usual path is too long
+    pages = Name("/var/cache/{}")  # its compressed static files, which Nginx serves
 
-    @property
-    def unit(self) -> str:
-        """The service."""
-        return f"{self.called}.service"
+    # its site
+    site = Name("/etc/nginx/sites-available/{}")
+    enabled = Name("/etc/nginx/sites-enabled/zz-{}")  # Nginx's first site answers unknown names
+    former = Name("/etc/nginx/sites-enabled/{}")  # the same link, where a how-to was followed
+    http = Name("/etc/nginx/conf.d/00-{}.conf")  # the log format, read before sites that use it
+    certificates = Name("/etc/nginx/{}")  # and the locations in a site of somebody else
+    locations = Name("/etc/nginx/{}/locations.conf")  # that site includes this file
+    line = Name("include /etc/nginx/{}/*.conf;")  # by this line: a pattern may fit no file
+    beside = Name("/etc/nginx/{}/at")  # our site includes the locations of others from here
+    log = Name("/var/log/nginx/{}.access.log")
+    webroot = Name("/var/lib/{}-acme")  # the files that an ACME server asks for, RFC 8555
+    hook = Name("/usr/local/sbin/{}-certificate")  # hands a renewed certificate to Nginx
+    jail = Name("/etc/fail2ban/jail.d/{}.conf")
+    filter = Name("/etc/fail2ban/filter.d/{}.conf")
 
-    @property
-    def socket_unit(self) -> str:
-        """The unit of the socket that wakes it."""
-        return f"{self.called}.socket"
+    # its backups
+    backups = Name("/var/backups/{}")
+    backup_program = Name("/usr/local/sbin/{}-backup")
+    backup_unit = Name("/etc/systemd/system/{}-backup.service")
+    backup_timer = Name("/etc/systemd/system/{}-backup.timer")
 
-    @property
-    def unit_file(self) -> str:
-        return f"{SYSTEMD}/{self.unit}"
-
-    @property
-    def socket_file(self) -> str:
-        return f"{SYSTEMD}/{self.socket_unit}"
-
-    @property
-    def tmpfiles(self) -> str:
-        """The rule that makes the folder of its socket at boot, tmpfiles.d(5)."""
-        return f"/etc/tmpfiles.d/{self.called}.conf"
-
-    @property
-    def run(self) -> str:
-        """The folder of its socket."""
-        return f"/run/{self.called}"
-
-    @property
-    def socket(self) -> str:
-        """The socket that Nginx connects to."""
-        return f"{self.run}/jupyter.sock"
-
-    @property
-    def own_socket(self) -> str:
-        """The socket that Jupyter insists on making, where systemd holds the other; unused."""
-        return f"{self.run}/server.sock"
-
-    @property
-    def runtime(self) -> str:
-        """The folder for the sockets of kernels, where the usual path is too long."""
-        return f"{self.run}/runtime"
-
-    @property
-    def pages(self) -> str:
-        """The folder of its compressed static files, which Nginx serves."""
-        return f"/var/cache/{self.called}"
-
-    # --- its site ---
-
-    @property
-    def site(self) -> str:
-        return f"/etc/nginx/sites-available/{self.called}"
-
-    @property
-    def enabled(self) -> str:
-        """The link to the site, read last: Nginx's first site answers for unknown host names."""
-        return f"/etc/nginx/sites-enabled/zz-{self.called}"
-
-    @property
-    def former(self) -> str:
-        """The path of that link where somebody followed a how-to before."""
-        return f"/etc/nginx/sites-enabled/{self.called}"
-
-    @property
-    def http(self) -> str:
-        """The file with the log format, read before the sites that use it."""
-        return f"/etc/nginx/conf.d/00-{self.called}.conf"
-
-    @property
-    def certificates(self) -> str:
-        """The folder of its certificates, and of its locations in an existing site."""
-        return f"/etc/nginx/{self.called}"
-
-    @property
-    def locations(self) -> str:
-        """The file that an existing site includes."""
-        return f"{self.certificates}/locations.conf"
-
-    @property
-    def line(self) -> str:
-        """The line that includes it: a pattern, because Nginx accepts one that fits no file."""
-        return f"include {self.certificates}/*.conf;"
-
-    @property
-    def beside(self) -> str:
-        """The folder from which our site includes the locations below its host name."""
-        return f"{self.certificates}/at"
-
-    @property
-    def log(self) -> str:
-        return f"/var/log/nginx/{self.called}.access.log"
-
-    @property
-    def webroot(self) -> str:
-        """The folder of the files that an ACME server asks for, RFC 8555."""
-        return f"/var/lib/{self.called}-acme"
-
-    @property
-    def hook(self) -> str:
-        """The program that gives a renewed certificate to Nginx."""
-        return f"/usr/local/sbin/{self.called}-certificate"
-
-    @property
-    def jail(self) -> str:
-        """The jail of fail2ban."""
-        return f"/etc/fail2ban/jail.d/{self.called}.conf"
-
-    @property
-    def filter(self) -> str:
-        return f"/etc/fail2ban/filter.d/{self.called}.conf"
-
-    # --- its backups ---
-
-    @property
-    def backups(self) -> str:
-        return f"/var/backups/{self.called}"
-
-    @property
-    def backup_program(self) -> str:
-        return f"/usr/local/sbin/{self.called}-backup"
-
-    @property
-    def backup_unit(self) -> str:
-        return f"{SYSTEMD}/{self.called}-backup.service"
-
-    @property
-    def backup_timer(self) -> str:
-        return f"{SYSTEMD}/{self.called}-backup.timer"
-
-    # --- its cluster ---
-
-    @property
-    def scheduler(self) -> str:
-        """The unit of the cluster's scheduler."""
-        return f"{self.called}-scheduler.service"
-
-    @property
-    def worker(self) -> str:
-        """The unit of a worker, on each other host."""
-        return f"{self.called}-worker.service"
-
-    @property
-    def scheduler_socket(self) -> str:
-        """The unit of the socket of the scheduler's dashboard."""
-        return f"{self.called}-scheduler.socket"
-
-    @property
-    def scheduler_folder(self) -> str:
-        """The folder of what the scheduler reads and only root writes: certificates, preloads."""
-        return f"/etc/{self.called}-scheduler"
-
-    @property
-    def scheduler_venv(self) -> str:
-        """The scheduler's copy of the venv, owned by root: the scheduler cannot see the home."""
-        return f"/var/cache/{self.called}-scheduler"
-
-    @property
-    def dashboard(self) -> str:
-        """The socket of the scheduler's dashboard, for JupyterLab's user alone."""
-        return f"/run/{self.called}-scheduler/dashboard.sock"
-
-    @property
-    def members(self) -> str:
-        """The file with the hosts of the cluster, owned by root."""
-        return f"/var/lib/{self.called}-fab/cluster"
-
-    @property
-    def seat(self) -> str:
-        """The folder of a worker in its user's home: venv, certificate, spilled data."""
-        return f"~/{self.called}-worker"
+    # its cluster
+    members = Name("/var/lib/{}-fab/cluster")  # lists the hosts, owned by root
+    scheduler = Name("{}-scheduler.service")
+    scheduler_folder = Name("/etc/{}-scheduler")  # only root writes there
+    scheduler_venv = Name("/var/cache/{}-scheduler")  # root's copy: the scheduler sees no home
+    scheduler_socket = Name("{}-scheduler.socket")  # of the scheduler's dashboard
+    dashboard = Name("/run/{}-scheduler/dashboard.sock")  # for JupyterLab's user alone
+    worker = Name("{}-worker.service")  # on each other host
+    seat = Name("~/{}-worker")  # in its user's home there: venv, certificate, spilled data
