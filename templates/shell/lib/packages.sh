@@ -10,6 +10,12 @@ apt_now() {
         -o APT::Install-Recommends="$recommends" "$@"
 }
 
+# damaged: print the packages of which dpkg has perhaps only a part: it does not configure them before
+# they are installed again, and apt does not do that by itself.
+damaged() {
+    dpkg-query -W -f='${db:Status-Eflag} ${binary:Package}\n' | sed -n 's/^reinstreq //p'
+}
+
 # apt_get ARG...: run apt-get; wait while another program holds its locks, and first complete what a
 # run left unfinished that was interrupted or had no disk space.
 apt_get() {
@@ -17,6 +23,8 @@ apt_get() {
     deadline=$(($(date +%s) + lock_wait))
     until apt_now "$@" 2>"$run/own/apt.err"; do
         cat -- "$run/own/apt.err" >&2
+        # the operator sees the last lines, and the consequences of an error may fill them
+        sed -n '/^dpkg: \(error\|unrecoverable\)/{N;/dependency problems/!{p;q}}' "$run/own/apt.err" >&2
         case $repaired:$(cat -- "$run/own/apt.err") in
             *'Could not get lock'*)
                 [ "$(date +%s)" -lt "$deadline" ] || return 1
@@ -25,10 +33,14 @@ apt_get() {
                 note 'dpkg was interrupted: this run completes its work'
                 repaired=half
                 dpkg --force-confdef --force-confold --configure -a || true ;;
-            :*--fix-broken* | half:*--fix-broken*)
-                note 'some packages lack dependencies: this run installs them'
+            whole:*) return 1 ;;
+            *--fix-broken* | *'dpkg returned an error'* | *'to be reinstalled'*)
+                [ -n "$(damaged)" ] || grep -q -e --fix-broken "$run/own/apt.err" || return 1
+                note 'some packages lack dependencies or files: this run installs them'
                 repaired=whole
-                apt_now --no-remove --fix-broken install || true ;;
+                apt_now --no-remove --fix-broken install || true
+                # shellcheck disable=SC2046 # a word for each package
+                apt_now --no-remove --reinstall install -- $(damaged) || true ;;
             *) return 1 ;;
         esac
     done
