@@ -129,12 +129,14 @@ def test_an_older_version_and_a_hole_are_told(ready):
         f"{packages}; mv {there['jupyterlab']} jupyterlab-4.0.0.dist-info\n"
         f"mv {there['jupyter_server']} jupyter_server-2.19.0.dist-info"
     )
-    out = answered(lambda: well(ready.fab("status")), lambda out: "unknown" not in out)
-    told = answered(lambda: seen(ready), lambda told: told["newest"]["jupyterlab"])
-    ready.host.exec(
-        f"{packages}; mv jupyterlab-4.0.0.dist-info {there['jupyterlab']}\n"
-        f"mv jupyter_server-2.19.0.dist-info {there['jupyter_server']}"
-    )
+    try:
+        out = answered(lambda: well(ready.fab("status")), lambda out: "unknown" not in out)
+        told = answered(lambda: seen(ready), lambda told: told["newest"]["jupyterlab"])
+    finally:
+        ready.host.exec(
+            f"{packages}; mv jupyterlab-4.0.0.dist-info {there['jupyterlab']}\n"
+            f"mv jupyter_server-2.19.0.dist-info {there['jupyter_server']}"
+        )
     assert re.search(r"newer +jupyterlab 4\.\d+\.\d+, jupyter-server 2\.", out), out
     assert re.search(r"insecure +jupyter-server 2\.19\.0 has a vulnerability", out), out
     assert told["newest"]["jupyterlab"] > "4.0.0" and len(told["holes"]) == 1
