@@ -5,13 +5,11 @@ read differently. The values in root's part are checked one by one; certbot's se
 from the known ones. New backups pass through here, too, so that a restore refuses nothing in them
 and no file of the user can pass for a member in root's part.
 
-Usage, on the server, as root:
-archive_rules.py INSTANCE SERVER FOLDER <tar
-    check a backup, write root's part into a folder
-archive_rules.py roots <tar >tar
-    copy root's part without what a restore would refuse
-archive_rules.py theirs NAME MUST <tar >tar
-    do the same with the user's NAME/...; MUST is `whole` where NAME itself must not be missing
+Its arguments on the server, as root:
+INSTANCE SERVER FOLDER <tar     check a backup, write root's part into a folder
+roots <tar >tar                 copy root's part without what a restore would refuse
+theirs NAME MUST <tar >tar      do the same with the user's NAME/...; MUST is `whole` where NAME
+                                itself must not be missing
 """
 
 from __future__ import annotations

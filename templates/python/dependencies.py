@@ -1,10 +1,9 @@
 """Find out which packages of a venv need which, and uninstall packages.
 
 Usage: dependencies.py roots
-           print `root NAME` for packages that were installed by name and that no other needs,
-           `elsewhere NAME` for those of no index
-       dependencies.py remove NAME...
-           uninstall, or print a line for each that another package needs
+           print `root NAME` for each that was installed by name and that no other needs,
+           `elsewhere NAME` for each that is of no index
+       dependencies.py remove NAME...     uninstall, or print what else needs a package
 (runs on the server, as the user, with the python of the venv; exit 3 says that nothing was changed)
 """
 

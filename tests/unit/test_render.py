@@ -10,7 +10,7 @@ import pytest
 from jinja2 import UndefinedError
 from states import compared
 
-from fabfile import fail2ban, jupyter, nginx, systemd
+from fabfile import fail2ban, jupyter, nginx, schedule, systemd
 from fabfile.engine.host import Host
 from fabfile.items import Absent, File
 from fabfile.render import render
@@ -620,3 +620,11 @@ def test_every_file_ends_its_last_line(port):
         assert text.endswith("\n")
         assert "{{" not in text
         assert "{%" not in text
+
+
+def test_the_units_of_the_backup_are_rendered():
+    found = schedule.items(Settings(name="anna", backup_schedule="daily"), Host())
+    texts = {item.path: item.content for item in found if isinstance(item, File)}
+    timer = texts["/etc/systemd/system/jupyterlab-anna-backup.timer"]
+    assert "Description=Scheduled backups of jupyterlab-anna" in timer
+    assert "OnCalendar=daily" in timer
