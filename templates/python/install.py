@@ -6,16 +6,22 @@ to do so with all upgrades, else `no`. FLOORS are minimum versions, for dependen
 The operator sees the line that begins with `note: uv`.
 """
 
-import ast
 import glob
+import gzip
+import hashlib
+import io
+import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
+import urllib.request
 import zipfile
 from pathlib import Path
 from subprocess import PIPE, STDOUT
+from urllib.parse import urljoin
 
 SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
 SECONDS = 15  # without data, twice, until the network counts as down: the operator waits
@@ -29,6 +35,7 @@ SAME = {
     "find-links": ("UV_FIND_LINKS", ","),
     "trusted-host": ("UV_INSECURE_HOST", " "),
     "constraint": ("UV_CONSTRAINT", " "),
+    "default-timeout": ("UV_HTTP_TIMEOUT", " "),  # an older name of the next one
     "timeout": ("UV_HTTP_TIMEOUT", " "),
     "no-index": ("UV_NO_INDEX", " "),
     "keyring-provider": ("UV_KEYRING_PROVIDER", " "),
@@ -42,35 +49,22 @@ HARMLESS = {
     "no-warn-script-location", "prefer-binary", "progress-bar", "quiet", "require-virtualenv",
     "retries", "root-user-action", "user", "verbose",
 }  # fmt: skip
-# They win over a pip.conf that hides the output, or forbids to install into a folder.
-PLAIN = {"PIP_QUIET": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
-PLAIN |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 
 
-def pip(place: str, *words: str, **variables: str) -> str:
-    """Run pip by the user's pip.conf, and return its output.
+def pip_options() -> dict[str, str]:
+    """Ask pip itself for its options of `pip install`, from files and variables."""
+    sys.path[:0] = glob.glob("/usr/share/python-wheels/pip-*.whl")
+    from pip._internal.configuration import Configuration
 
-    :param place: the folder of pip; without one there the server's own is taken.
-    :raises RuntimeError: with its error.
-    """
-    done = subprocess.run(
-        [sys.executable, "-sP", "-m", "pip", *words],
-        env={**os.environ, "PYTHONPATH": place, **PLAIN, **variables},
-        stdout=PIPE, stderr=STDOUT, text=True,
-    )  # fmt: skip
-    if done.returncode:
-        errors = re.findall("^ERROR: (?!Exception)(.+)", done.stdout, re.MULTILINE)
-        raise RuntimeError([*errors, done.stdout][0])
-    return done.stdout
-
-
-def pip_options(place: str) -> dict[str, str]:
-    """Return pip's options of `pip install`, from files and variables."""
-    order = "global", "install", ":env:"  # the last one wins, as in pip
-    shown = pip(place, "config", "list")
-    rows = re.findall(rf"^({'|'.join(order)})\.(\S+?)=(.+)$", shown, re.MULTILINE)
-    rows.sort(key=lambda row: order.index(row[0]))
-    return {key: ast.literal_eval(value) for _, key, value in rows}
+    configuration = Configuration(isolated=False)
+    configuration.load()
+    found = dict(configuration.items())
+    options = {}
+    for section in ("global.", "install.", ":env:."):  # the last one wins, as in pip
+        for key, value in found.items():
+            if key.startswith(section):
+                options[key[len(section) :]] = value
+    return options
 
 
 def uv_environment(options: dict[str, str]) -> dict[str, str]:
@@ -85,36 +79,57 @@ def uv_environment(options: dict[str, str]) -> dict[str, str]:
     return told
 
 
-def fetch_uv(place: str) -> None:
-    """Install the newest uv of the user's package index, and put it into the user's cache."""
-    UV.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=UV.parent) as folder:
-        command = ["install", "--no-deps", "--only-binary", ":all:", "--no-compile"]
-        command += ["--no-cache-dir", "--timeout", str(SECONDS), "--retries", "0"]
-        pip(place, *command, "--target", folder, "uv", TMPDIR=folder)
-        Path(folder, "bin/uv").rename(UV)
+def fetch(url: str, cas: str | None, **headers) -> bytes:
+    """Return the body of a URL, trusting the CAs that pip trusts here."""
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip", **headers})
+    context = ssl.create_default_context(cafile=cas)
+    with urllib.request.urlopen(request, timeout=SECONDS, context=context) as answer:
+        body = answer.read()
+        return gzip.decompress(body) if answer.headers["Content-Encoding"] == "gzip" else body
 
 
-def prepare(repair: str) -> dict[str, str]:
-    """Download uv if it is missing; return the options of pip as uv's environment variables."""
-    with tempfile.TemporaryDirectory() as place:
-        # python3-pip may not be there yet; this one starts faster from files than from its wheel
-        for wheel in glob.glob("/usr/share/python-wheels/pip-*.whl"):
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(place)
-        options = uv_environment(pip_options(place))
-        if not UV.exists():
-            if repair in LOOK:
-                raise LookupError("uv is not installed yet")
-            fetch_uv(place)
-    return options
+def fetch_uv(options: dict[str, str]) -> None:
+    """Download the newest uv of the server's package index into the user's cache, by its hash."""
+    from pip._internal.models.index import PyPI
+    from pip._vendor.packaging.tags import sys_tags
+    from pip._vendor.packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    cas = options.get("cert") or (SYSTEM_CAS if Path(SYSTEM_CAS).exists() else None)
+    page = options.get("index-url", PyPI.simple_url).rstrip("/") + "/uv/"
+    listing = json.loads(fetch(page, cas, Accept="application/vnd.pypi.simple.v1+json"))
+    fitting, newest = set(sys_tags()), None
+    for file in listing["files"]:
+        try:
+            _, version, _, tags = parse_wheel_filename(file["filename"])
+        except (InvalidWheelFilename, ValueError):
+            continue
+        usable = tags & fitting and not version.is_prerelease and not file.get("yanked")
+        if usable and (newest is None or version > newest[0]):
+            newest = version, file
+    if newest is None:
+        raise LookupError("the package index has no uv for this machine")
+    wheel = fetch(urljoin(page, newest[1]["url"]), cas)
+    if hashlib.sha256(wheel).hexdigest() != newest[1]["hashes"]["sha256"]:
+        raise ValueError("the downloaded uv has another hash than the package index says")
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        (member,) = [n for n in archive.namelist() if n.endswith(".data/scripts/uv")]
+        UV.parent.mkdir(parents=True, exist_ok=True)
+        new = UV.with_suffix(f".{os.getpid()}")
+        new.write_bytes(archive.read(member))
+        new.chmod(0o755)
+        new.rename(UV)
 
 
 def with_uv(venv: str, repair: str, floors: str, requirements: list[str]) -> None:
     """Install with uv; raise an exception when it cannot be downloaded or fails."""
+    options = pip_options()
     patience = {"UV_HTTP_TIMEOUT": str(SECONDS), "UV_HTTP_RETRIES": "1"}
-    environment = {**patience, **os.environ, **prepare(repair)}
+    environment = {**patience, **os.environ, **uv_environment(options)}
     environment["UV_CONSTRAINT"] = f"{environment.get('UV_CONSTRAINT', '')} {floors}".strip()
+    if not UV.exists():
+        if repair in LOOK:
+            raise LookupError("uv is not installed yet")
+        fetch_uv(options)
     command = [str(UV), "pip", "install", "--no-progress", "--python", f"{venv}/bin/python"]
     command += ["--index-strategy", "unsafe-best-match"]  # as pip: the best version of all indexes
     command += ["--reinstall"] if repair == "again" else []

@@ -4,6 +4,7 @@ import os
 import re
 import runpy
 import socket
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -26,10 +27,10 @@ def server(tmp_path, monkeypatch, capfd):
     """A user's home with a uv and a venv whose programs only note how they were started."""
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
         monkeypatch.delenv(name)
-    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("no_proxy", "*")
+    for name, value in {"HOME": tmp_path, "XDG_CONFIG_HOME": tmp_path, "no_proxy": "*"}.items():
+        monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
+    monkeypatch.setattr("sys.path", [*sys.path])  # it puts the system's pip before all
 
     def program(path, name: str, code: int, said: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
