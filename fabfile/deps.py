@@ -24,5 +24,4 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 
 def deps(c, settings):
-    """Install Python, pip, venv and Node.js from Debian."""
     converge(c, settings, items)

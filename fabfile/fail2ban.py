@@ -45,5 +45,4 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 
 def fail2ban(c, settings):
-    """Ban addresses that guess the password, if lab.fail2ban is set."""
     converge(c, settings, items)

@@ -16,7 +16,6 @@ from .verify import prove
 
 
 def full(c, settings, verify, in_fleet=False):
-    """Turn a bare server into JupyterLab behind Nginx, and test it."""
     seen = tls.serve(c, settings, *STEPS)
     if not in_fleet and settings.tls != "letsencrypt":  # its name is in the DNS
         add(c, settings)
@@ -29,7 +28,6 @@ def full(c, settings, verify, in_fleet=False):
 
 
 def script(c, settings):
-    """Print the shell script that `full` would run as root."""
     settings = msgspec.structs.replace(settings, password=None)
     seen, changes = look(c, settings, STEPS)
     if any("PRIVATE KEY" in change.shell for change in changes):

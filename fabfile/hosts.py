@@ -112,7 +112,6 @@ def take_out(c: fabric.Connection, settings: Settings) -> None:
 
 
 def hosts(c, remove):
-    """Add the server's name to your own /etc/hosts."""
     if remove:
         update(load(c.config), None, c.config.run.dry)
         return

@@ -120,6 +120,5 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 
 def jupyter(c, settings, anew):
-    """Install JupyterLab into ~/project/venv and configure it."""
     stamp = f"created again {time.time():.0f}" if anew else ""
     converge(c, settings, items, request=Request(anew=stamp))

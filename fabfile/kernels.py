@@ -98,7 +98,6 @@ def kernelspec(name: str, title: str, venv: str) -> str:
 
 
 def kernels(c, settings, list):
-    """Add the further kernels of lab.kernels to JupyterLab."""
     if list:
         show(c, settings)
     else:

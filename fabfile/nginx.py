@@ -26,19 +26,10 @@ GONE = {"unit": UNIT, **NEEDS}
 WELCOME = "/etc/nginx/sites-enabled/default"
 
 # Pages that the help menu opens in a frame: of JupyterLab and of its Python kernel.
-HELP = " ".join(
-    f"https://{name}"
-    for name in (
-        "jupyterlab.readthedocs.io",
-        "jupyter.org",
-        "commonmark.org",
-        "docs.python.org",
-        "ipython.org",
-        "docs.scipy.org",
-        "matplotlib.org",
-        "docs.sympy.org",
-        "pandas.pydata.org",
-    )
+HELP = (
+    "https://jupyterlab.readthedocs.io https://jupyter.org https://commonmark.org "
+    "https://docs.python.org https://ipython.org https://docs.scipy.org https://matplotlib.org "
+    "https://docs.sympy.org https://pandas.pydata.org"
 )
 
 
@@ -170,5 +161,4 @@ def running(reads: tuple[str, ...], changed: tuple[str, ...]) -> Service:
 
 
 def nginx(c, settings):
-    """Serve JupyterLab through Nginx under its own name."""
     converge(c, settings, items)

@@ -67,5 +67,4 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 
 def schedule(c, settings):
-    """Set up a timer for backups, if lab.backup_schedule is set."""
     converge(c, settings, items)

@@ -91,5 +91,4 @@ def service(settings: Settings, reads: tuple[str, ...]) -> Service:
 
 
 def systemd(c, settings):
-    """Run JupyterLab as a service that survives reboots."""
     converge(c, settings, items)

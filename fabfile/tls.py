@@ -183,7 +183,6 @@ def pending(seen: Reading) -> str:
 
 
 def tls(c, settings, status, preflight, new_ca):
-    """Serve by HTTPS, with the certificate that lab.tls chooses."""
     if status:
         show(c, settings)
     else:

@@ -82,5 +82,4 @@ def tell(hop: str, check: str, result: str, seconds: float) -> None:
 
 
 def verify(c, settings, in_fleet=False):
-    """Log in, open a websocket, compute in a kernel, as a user would."""
     prove(c, settings, in_fleet)

@@ -154,17 +154,10 @@ def store(c: Connection, settings: Settings, host: Host) -> None:
 
 def failed(c: Connection, words: list[str]) -> Exit:
     """Return the error for a backup that failed, in one line."""
-    known = hints.explain("back up", words, Silent(), name_of(c))
+    known = hints.explain("back up", words, name_of(c))
     if "see the lines above" in known:
         known = f"{name_of(c)}: could not back up: {words[-1] if words else 'it was cut off'}"
     return Exit(known + "; no partial backup is kept" * ("partial backup" not in known))
-
-
-class Silent:
-    """A report that shows no lines."""
-
-    def words(self, lines: list[str]) -> None:
-        """Show nothing."""
 
 
 def tell(c, path, count: int, notes: list[str]) -> None:
@@ -203,7 +196,6 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
 
 
 def backup(c, settings, there, to, list):
-    """Make a backup: notebooks, configuration, login, certificates."""
     if there and to != "backups":
         raise Exit("--there writes to lab.backup_folder on the server: leave out --to")
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)

@@ -116,8 +116,7 @@ def send(c: Connection, settings: Settings, host: Host, chosen: Backup) -> str:
         except KeyboardInterrupt:
             raise Exit("stopped: nothing was touched", 130) from None
     if words[-1:] != ["received"]:
-        raise Exit(hints.explain("send the backup", words or ["cut off"], backup.Silent(),
-                                    name_of(c)))  # fmt: skip
+        raise Exit(hints.explain("send the backup", words or ["cut off"], name_of(c)))
     return f"{settings.instance.backups}/incoming/{name}"
 
 
@@ -157,7 +156,6 @@ def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Cha
 
 
 def restore(c, settings, file, there, to, full, in_fleet=False):
-    """Restore a backup, onto the same host or a bare one."""
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
     chosen = None if there else chosen_here(file, folder, settings)
     dry = c.config.run.dry

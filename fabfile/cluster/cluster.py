@@ -36,7 +36,6 @@ PIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?==[A-Za-z0-9][A-Za-z0-9.!+_]*")
 
 
 def cluster(c, settings, workers, add, remove, status, yes):
-    """Let more hosts compute for this JupyterLab, with Dask."""
     if sum(map(bool, (workers, add, remove, status))) > 1:
         raise Exit("cluster: one of --workers, --add, --remove and --status at a time")
     host = met(c, settings)

@@ -48,7 +48,8 @@ class Cluster:
     @property
     def scheduler(self) -> str:
         """URL at which its members reach the scheduler."""
-        return f"tls://{bracketed(self.address)}:{PORT}"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"tls://{host}:{PORT}"
 
     def identity(
         self,
@@ -79,11 +80,6 @@ def targets(members: tuple[str, ...]) -> tuple[str, ...]:
 def names(members: tuple[str, ...]) -> tuple[str, ...]:
     """Return the host name of each member."""
     return tuple(member.partition(" ")[2] for member in members)
-
-
-def bracketed(address: str) -> str:
-    """Return an address as a URL has it: IPv6 in brackets."""
-    return f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
 
 
 def place(settings: Settings) -> Path:

@@ -23,10 +23,8 @@ def absent(e: Evidence) -> str:
 
 
 def full(e: Evidence) -> str:
-    found = (d for d in e.disks if d.full)
-    told = (f"{d.path} has {decimal(d.free)} free of {decimal(d.size)}{e.biggest(d.path)}"
-            for d in found)  # fmt: skip
-    return next(told, "")
+    return next((f"{d.path} has {decimal(d.free)} free of {decimal(d.size)}{e.biggest(d.path)}"
+                 for d in e.disks if d.full), "")  # fmt: skip
 
 
 def no_inodes(e: Evidence) -> str:
@@ -35,10 +33,8 @@ def no_inodes(e: Evidence) -> str:
 
 
 def low(e: Evidence) -> str:
-    found = (d for d in e.disks if d.low)
-    told = (f"{d.path} has {decimal(d.free)} and {d.inodes_free} inodes free{e.biggest(d.path)}"
-            for d in found)  # fmt: skip
-    return next(told, "")
+    return next((f"{d.path} has {decimal(d.free)} and {d.inodes_free} inodes free"
+                 f"{e.biggest(d.path)}" for d in e.disks if d.low), "")  # fmt: skip
 
 
 def clock(e: Evidence) -> str:

@@ -91,7 +91,6 @@ def heard(lines) -> tuple[list[str], float]:
 
 
 def doctor(c, settings, url, json, in_fleet=False):
-    """Find what is wrong, with proof and remedy, one line each."""
     probe.site_url(settings, url)
     if c.config.run.dry:
         for one in causes.CAUSES:

@@ -185,7 +185,7 @@ def apply(c, host: Host, items, changes: list[Change], report) -> Reading | None
         report.stop()
     where = name_of(c)
     if failed:
-        raise Exit(hints.explain(failed.say, words, report, where))
+        raise Exit(hints.explain(failed.say, words, where, report.words))
     if words[-1:] == ["again"]:
         return None
     sections = sorted_out(lines)

@@ -84,10 +84,11 @@ REMEDIES = (
 )
 
 
-def explain(say: str, words: list[str], report, where: str) -> str:
-    """Show the output that matters, and return one line for the operator.
+def explain(say: str, words: list[str], where: str, show=lambda lines: None) -> str:
+    """Return one line for the operator.
 
     :param say: the step that failed; :param words: the end of its output.
+    :param show: is called with the lines that matter as well, if any.
     """
     words = [word[:2000] for word in words[-40:]]  # a search takes the square of their length
     text = "\n".join(words)
@@ -97,7 +98,7 @@ def explain(say: str, words: list[str], report, where: str) -> str:
             kernel = re.search(r"/\.kernels/([a-z0-9_-]+)", say)
             if kernel:
                 remedy = remedy.replace("lab.packages", f"lab.kernels.{kernel[1]}.packages")
-            report.words(words if re.search("journal|Nginx|systemd|above", remedy) else [])
+            show(words if re.search("journal|Nginx|systemd|above", remedy) else [])
             return f"{where}: could not {say}: {found[0]}: {remedy}"
-    report.words(words)
+    show(words)
     return f"{where}: could not {say}: see the lines above, then run again to continue"

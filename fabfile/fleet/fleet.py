@@ -71,7 +71,6 @@ def run_on(config, target: str, task, sink: console.Sink) -> Result:
 
 
 def fleet(c, what, on, limit, jobs, retry_failed, verify, drift):
-    """Run a task on many hosts at once: fab fleet full --on a,b"""
     if isinstance(c, Connection):
         raise Exit("fleet takes its hosts from --on or fabric.yaml, not from -H")
     name, task = parsed(what)

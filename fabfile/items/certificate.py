@@ -187,13 +187,8 @@ def covers(certificate, domain: str) -> bool:
 
 def lasts(certificate) -> bool:
     """Check whether it is valid for long enough."""
-    end, lifetime = certificate.not_valid_after_utc, validity(certificate)
-    return end >= datetime.now(UTC) + min(DUE, lifetime / 4)
-
-
-def validity(certificate) -> timedelta:
-    """Return the time from its begin to its end."""
-    return certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return end >= datetime.now(UTC) + min(DUE, (end - begin) / 4)
 
 
 def issuer(certificate) -> str:

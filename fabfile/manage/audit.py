@@ -117,7 +117,6 @@ def script(settings: Settings, host, login: str) -> RemoteScript:
 
 
 def audit(c, settings):
-    """Try attacks on the server, and say which of them work."""
     if c.config.run.dry:
         for threat in THREATS.values():
             say(f"  would try whether {threat.what}")

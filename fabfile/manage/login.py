@@ -41,7 +41,6 @@ def tell(c: Connection, settings: Settings, seen: Reading) -> None:
 
 
 def token(c, settings, rotate, yes):
-    """Print the URL that logs in with the server's own token."""
     if rotate:
         renew(c, settings, yes)
         if c.config.run.dry:
@@ -85,7 +84,6 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
 
 
 def password(c, settings):
-    """Set the login password: from LAB_PASSWORD, or ask for it."""
     if settings.password is None:
         settings = msgspec.structs.replace(settings, password=ask())
     converge(c, settings, jupyter.items, systemd.items)

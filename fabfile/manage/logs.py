@@ -32,7 +32,6 @@ def row(line: str) -> str:
 
 
 def logs(c, settings, follow, since, nginx, jupyter, lines):
-    """Show the logs of JupyterLab and Nginx."""
     if lines < 0:
         raise Exit("logs: --lines cannot be negative: give a number such as 50")
     what = [n for n, chosen in (("jupyter", jupyter), ("nginx", nginx)) if chosen]

@@ -12,7 +12,6 @@ from .login import address
 
 
 def open(c, settings, tunnel, port):
-    """Open JupyterLab in your browser, logged in by the token."""
     if port and not tunnel:
         raise Exit("open: --port needs --tunnel: add it, or leave out --port")
     if not 0 <= port <= 65535:

@@ -51,7 +51,6 @@ def with_more(added: tuple[str, ...], more: list[str]) -> tuple[str, ...]:
 
 
 def packages(c, settings, add, remove, list):
-    """Add, remove or list Python packages; every later run keeps them."""
     if add and remove:
         raise Exit("packages: --add and --remove exclude each other: run one after the other")
     more, fewer = given(add) if add else [], given(remove) if remove else []

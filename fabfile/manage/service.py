@@ -58,7 +58,6 @@ def consent(kernels: list[dict], yes: bool) -> None:
 
 
 def restart(c, settings, yes):
-    """Restart JupyterLab, and wait until it answers."""
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
         consent(kernels, yes)
@@ -68,7 +67,6 @@ def restart(c, settings, yes):
 
 
 def stop(c, settings, yes):
-    """Stop JupyterLab until `start` or `full`, even after a reboot."""
     host, _, kernels = seen(c, settings)
     if not c.config.run.dry:
         consent(kernels, yes)
@@ -79,7 +77,6 @@ def stop(c, settings, yes):
 
 
 def start(c, settings):
-    """Start JupyterLab after a `stop`, and wait until it answers."""
     host, state, _ = seen(c, settings)
     if state["state"] == "active" and state["enabled"]:
         say(f"  {settings.instance.unit} runs already; to restart it: fab -H {name_of(c)} restart")

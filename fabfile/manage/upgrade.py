@@ -38,7 +38,6 @@ def stamped() -> str:
 
 
 def upgrade(c, settings, lock, yes, in_fleet=False):
-    """Upgrade to the newest versions: build, test, then swap in."""
     if lock and in_fleet:
         raise Exit("upgrade --lock is for one host: run it there, then set lab.lock for the others")
     file = settings.lock or LOCK
@@ -83,7 +82,6 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
 
 
 def rollback(c, settings, anyway, yes):
-    """Roll back to the venv from before the last upgrade."""
     venv, host, there, kernels = meet(c, settings)
     before = now(c, settings, replace(venv, path=host.under(jupyter.previous(settings))))
     if not before:

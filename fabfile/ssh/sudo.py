@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 
 from fabric import Connection
 from invoke import Exit
@@ -42,12 +43,7 @@ def refuses(c: Connection, line: str) -> str | None:
         return "password"
     if "you must have a tty" in line and line.startswith("sudo: "):
         return "tty"
-    if (
-        "sudo: not found" in line
-        or "sudo: command not found" in line
-        or "env: 'sudo'" in line
-        or "env: \u2018sudo\u2019" in line
-    ):
+    if re.search("sudo: (command )?not found|env: ['\u2018]sudo['\u2019]", line):
         raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
     if "not in the sudoers file" in line or "is not allowed to execute" in line:
         raise Exit(f"{c.user} may not use sudo on {c.original_host}: add the user to group sudo")

@@ -17,7 +17,6 @@ from .display import lines
 
 
 def status(c, settings, drift, json):
-    """Show versions, kernels, disk, and what differs from the settings."""
     began = time.monotonic()
 
     def items(settings, host):

@@ -21,7 +21,6 @@ from .selection import Leaving, plan
 
 
 def uninstall(c, settings, purge, yes, dismiss, in_fleet=False):
-    """Remove what this project put on a server, and only that."""
     dry = c.config.run.dry
     if purge and not (yes or dry or console.may_ask()):
         raise Exit("--purge removes notebooks for good: without a terminal, confirm with --yes")

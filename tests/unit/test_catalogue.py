@@ -29,6 +29,7 @@ def test_a_body_takes_what_its_signature_says(name):
     settings = [] if name in CHOOSES_HOSTS else ["settings"]
     assert body[: len(body) - body.count("in_fleet")] == [c, *settings, *options, *task.handed]
     assert all(callable(found(*where.rsplit(".", 1))) for where in task.handed.values())
+    assert not found(task.place, name).__doc__, "its help is in the catalogue alone"
 
 
 def test_fab_list_loads_no_body_of_a_task():

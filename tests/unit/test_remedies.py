@@ -51,7 +51,7 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
     ],
 )  # fmt: skip
 def test_the_words_name_the_remedy(capsys, words, remedy, shown):
-    told = explain("do it", words, Report("d@h"), "d@h")
+    told = explain("do it", words, "d@h", Report("d@h").words)
     assert told.startswith("d@h: could not do it: ")
     assert remedy in told
     assert capsys.readouterr().out == ("".join(f"  | {word}\n" for word in words) if shown else "")
@@ -62,11 +62,11 @@ def test_a_kernels_packages_are_told_by_its_name():
         ["No solution found when resolving"],
         "install x into /home/d/project/.kernels/my-1 (uv)",
     )
-    told = explain(say, words, Report("d@h"), "d@h")
+    told = explain(say, words, "d@h", Report("d@h").words)
     assert "see above: correct lab.kernels.my-1.packages, or" in told
 
 
 def test_what_was_found_is_quoted():
     words = ["x", "port 80 is taken by apache2 (process 17)", "y"]
-    told = explain("check port 80", words, Report("d@h"), "d@h")
+    told = explain("check port 80", words, "d@h", Report("d@h").words)
     assert told == f"d@h: could not check port 80: {words[1]}: {PORT}"
