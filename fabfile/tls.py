@@ -156,7 +156,7 @@ def begin_anew(c, settings: Settings) -> None:
 
     :raises Exit: when lab.tls is not self-signed.
     """
-    from .certs.authority import FOUND, put_aside
+    from .certs.private_ca import FOUND, put_aside
 
     if settings.tls != "self-signed":
         raise Exit(f"lab.tls is {settings.tls}: only self-signed has a private CA")

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from fabfile.certs import authority
+from fabfile.certs import private_ca
 
 LASTED = timedelta(90)
 
 
-def ending(ca: authority.Authority, domain: str, left: timedelta) -> tuple[str, str]:
+def ending(ca: private_ca.Authority, domain: str, left: timedelta) -> tuple[str, str]:
     """Make a certificate that was valid for 90 days, and its key.
 
     :param left: how long it still is; negative when it has ended.
@@ -22,4 +22,4 @@ def ending(ca: authority.Authority, domain: str, left: timedelta) -> tuple[str, 
         leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number,
         end - LASTED, end, list(leaf.extensions),
     )  # fmt: skip
-    return authority.pem(builder.sign(ca.key, hashes.SHA256())), key
+    return private_ca.pem(builder.sign(ca.key, hashes.SHA256())), key

@@ -103,7 +103,7 @@ DEFAULT = (
     Mutation("Nginx writes tokens into its error log", "templates/files/nginx/proxy.conf.j2",
         "error_log /dev/null emerg;", "error_log /var/log/nginx/error.log;",
         f"{UNIT}/test_render.py::test_a_query_reaches_no_log"),
-    Mutation("browsers guess the type of a file", "templates/files/nginx/defences.conf.j2",
+    Mutation("browsers guess the type of a file", "templates/files/nginx/security_headers.conf.j2",
         "    add_header X-Content-Type-Options nosniff always;\n", "",
         f"{UNIT}/test_render.py::test_the_headers_that_browsers_heed"),
     Mutation("a kernel takes all the memory of the server",

@@ -117,7 +117,7 @@ def trust(settings: Settings) -> ssl.SSLContext:
 
 def authority(settings: Settings):
     """Return the private CA; if there is none, a new one that is not saved yet."""
-    from .authority import find
+    from .private_ca import find
 
     names = settings.ca_names or (settings.domain,)
     return find(Path(settings.ca_folder).expanduser(), names=names)

@@ -16,7 +16,7 @@ import msgspec
 from fabric import Connection
 from invoke import Exit
 
-from ..certs import authority
+from ..certs import private_ca
 from ..engine.host import Host
 from ..items import Identity
 from ..items.certificate import parsed
@@ -42,7 +42,7 @@ class Cluster:
 
     called: str
     address: str
-    ca: authority.Authority
+    ca: private_ca.Authority
     members: tuple[str, ...]
 
     @property
@@ -87,14 +87,14 @@ def place(settings: Settings) -> Path:
     return Path(settings.ca_folder).expanduser().parent / "cluster-ca"
 
 
-def own(settings: Settings, called: str) -> authority.Authority:
+def own(settings: Settings, called: str) -> private_ca.Authority:
     """Return the CA of a cluster; a new one, not saved yet, if there is none.
 
     :raises Exit: for an invalid name: it comes from a server, and becomes a path.
     """
     if not re.fullmatch(CALLED, called):
         raise Exit(f"main calls its cluster {called[:60]!r}, not a valid name: check that server")
-    return authority.find(place(settings) / called, f"JupyterLab cluster {called}")
+    return private_ca.find(place(settings) / called, f"JupyterLab cluster {called}")
 
 
 # --- the workers that this machine added ---------------------------------------------------------
@@ -154,7 +154,7 @@ def refuse_unvouched(c: Connection, settings: Settings, host: Host, named) -> No
                    f"cluster --workers {all_of}")  # fmt: skip
 
 
-def fits(ca: authority.Authority, text: str, name: str, addresses: tuple[str, ...]) -> bool:
+def fits(ca: private_ca.Authority, text: str, name: str, addresses: tuple[str, ...]) -> bool:
     """Check whether a certificate is from this CA, for this member, and not due for renewal."""
     from cryptography import x509
 

@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from playwright.sync_api import Error
 from visitor import DOMAIN
 
-from fabfile.certs import authority, selection
+from fabfile.certs import private_ca, selection
 from fabfile.settings import Settings
 
 pytestmark = pytest.mark.browser
@@ -52,7 +52,7 @@ def ca(tmp_path_factory):
     made = selection.authority(Settings(domain=DOMAIN, tls="self-signed", ca_folder=str(folder)))
     made.save()
     yield made
-    authority.FOUND.clear()
+    private_ca.FOUND.clear()
 
 
 @pytest.fixture(scope="module")

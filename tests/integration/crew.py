@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 from notebook import Notebook
 from servers import Server
 
-from fabfile.certs import authority
+from fabfile.certs import private_ca
 from testbed.host import Host, docker
 
 MAIN, WORKERS = "main", ("w1", "w2", "w3")
@@ -118,7 +118,7 @@ class Crew:
 def stranger(folder: Path) -> tuple[Path, Path]:
     """A certificate and a key of a CA that nobody here knows."""
     folder.mkdir(exist_ok=True)
-    certificate, key = authority.make(folder, "another").admit("client", (), listens=True)
+    certificate, key = private_ca.make(folder, "another").admit("client", (), listens=True)
     (folder / "cert.pem").write_text(certificate)
     (folder / "key.pem").write_text(key)
     return folder / "cert.pem", folder / "key.pem"

@@ -10,7 +10,7 @@ import httpx
 from cryptography import x509
 from outcomes import well
 
-from fabfile.certs import authority
+from fabfile.certs import private_ca
 
 DOMAIN = "lab.example.org"
 
@@ -33,7 +33,7 @@ class Named:
         }
         self.kind: str | None = None  # of HTTPS, as the last run of `full` left it
         (folder / "trusted.pem").write_text(acme.root_certificate())
-        self.give(*authority.make(folder, "A company").issue(DOMAIN))
+        self.give(*private_ca.make(folder, "A company").issue(DOMAIN))
 
     def lead(self, address: str | None) -> None:
         """Lead the operator's name to an address, or nowhere."""

@@ -14,7 +14,7 @@ from outcomes import well
 from surgery import listener, nginx_with, small_disk
 from untouched import everything
 
-from fabfile.certs import authority
+from fabfile.certs import private_ca
 
 pytestmark = pytest.mark.diagnosis
 
@@ -378,7 +378,7 @@ def test_a_proxy_that_has_us_under_a_path_of_its_own(patient, front):
 def secured(patient):
     """The same with a certificate of the operator's own company."""
     patient.lead(patient.host.address)
-    ca = authority.make(patient.folder, "A company")
+    ca = private_ca.make(patient.folder, "A company")
     chain, key = ca.issue(DOMAIN)
     (patient.folder / "chain.pem").write_text(chain)
     (patient.folder / "key.pem").write_text(key)
@@ -399,7 +399,7 @@ def lasting(ca, name: str, begin: datetime, end: datetime) -> tuple[str, str]:
     builder = x509.CertificateBuilder(
         ca.certificate.subject, leaf.subject, leaf.public_key(), 1, begin, end, leaf.extensions
     )
-    return authority.pem(builder.sign(ca.key, hashes.SHA256())) + ca.pem, key
+    return private_ca.pem(builder.sign(ca.key, hashes.SHA256())) + ca.pem, key
 
 
 def serving(patient, chain: str, key: str):

@@ -18,7 +18,7 @@ from named import DOMAIN
 from outcomes import nothing_to_change, well
 from refusals import refused
 
-from fabfile.certs import authority
+from fabfile.certs import private_ca
 from fabfile.items.certificate import issuer
 
 pytestmark = pytest.mark.https
@@ -257,7 +257,7 @@ def test_a_script_has_no_key_in_it(site):
 
 def test_a_certificate_of_another_name_or_ca_is_replaced(site):
     site.bring("self-signed")
-    chain, key = authority.make(site.folder).issue(DOMAIN)
+    chain, key = private_ca.make(site.folder).issue(DOMAIN)
     place = f"{PLACE}/{DOMAIN}"
     site.host.exec(f"cat >{place}.pem <<'END'\n{chain}END\ncat >{place}.key <<'END'\n{key}END")
     out = well(site.fab("self-signed", "full"))
@@ -276,7 +276,7 @@ def test_a_name_that_the_ca_does_not_sign_for_is_refused(site):
 
 
 def test_a_ca_without_names_works_on_is_told_and_replaced(site, tmp_path):
-    authority.make(tmp_path / "ca", "JupyterLab servers of somebody").save()
+    private_ca.make(tmp_path / "ca", "JupyterLab servers of somebody").save()
     folder = {"FABRIC_LAB_CA_FOLDER": str(tmp_path / "ca")}
     out = well(site.fab("self-signed", "full", "--no-verify", **folder))
     assert "may sign for any name" in out and "tls --new-ca" in out
@@ -313,7 +313,7 @@ def test_a_key_with_a_passphrase_is_opened_when_it_signs_and_not_before(site, tm
 
 def another_key() -> str:
     """A key that belongs to nothing."""
-    return authority.key_pem(ec.generate_private_key(ec.SECP256R1()))
+    return private_ca.key_pem(ec.generate_private_key(ec.SECP256R1()))
 
 
 def with_passphrase(key: str) -> str:
@@ -328,14 +328,14 @@ def with_passphrase(key: str) -> str:
     ("spoil", "told"),
     [
         pytest.param(lambda c, k, f: (c + c[:200], k), "not a PEM certificate", id="a torn chain"),
-        pytest.param(lambda c, k, f: authority.make(f).issue("x.org"), "not for lab.", id="name"),
+        pytest.param(lambda c, k, f: private_ca.make(f).issue("x.org"), "not for lab.", id="name"),
         pytest.param(
-            lambda c, k, f: ending(authority.make(f), DOMAIN, timedelta(-1)),
+            lambda c, k, f: ending(private_ca.make(f), DOMAIN, timedelta(-1)),
             "it expired on",
             id="ended",
         ),
         pytest.param(
-            lambda c, k, f: (c, authority.make(f).issue(DOMAIN)[1]), "not the key", id="key"
+            lambda c, k, f: (c, private_ca.make(f).issue(DOMAIN)[1]), "not the key", id="key"
         ),
         pytest.param(lambda c, k, f: (c, with_passphrase(k)), "passphrase", id="passphrase"),
         pytest.param(lambda c, k, f: ("nonsense", k), "not a PEM certificate", id="nonsense"),
@@ -343,7 +343,7 @@ def with_passphrase(key: str) -> str:
     ],
 )
 def test_a_file_that_would_not_do_is_refused_before_anything_is_changed(site, spoil, told):
-    chain, key = authority.make(site.folder, "A company").issue(DOMAIN)
+    chain, key = private_ca.make(site.folder, "A company").issue(DOMAIN)
     site.bring("self-signed")
     serial = site.served().serial_number
     site.give(*spoil(chain, key, site.folder))
@@ -356,7 +356,7 @@ def test_a_file_that_would_not_do_is_refused_before_anything_is_changed(site, sp
 @pytest.mark.debian
 def test_the_operators_new_certificate_takes_the_place_of_the_old(site):
     for _ in range(2):
-        pair = authority.make(site.folder, "A company").issue(DOMAIN)
+        pair = private_ca.make(site.folder, "A company").issue(DOMAIN)
         site.give(*pair)
         well(site.fab("files", "full"))
         assert site.served() == x509.load_pem_x509_certificate(pair[0].encode())

@@ -10,7 +10,7 @@ from invoke import Exit
 from states import compared
 
 from fabfile import tls
-from fabfile.certs import authority
+from fabfile.certs import private_ca
 from fabfile.items import Given, Issued
 from fabfile.items.certificate import covers, days_left, issuer, names, parsed
 from fabfile.settings import Settings
@@ -20,29 +20,29 @@ DOMAIN = "lab.example.org"
 
 @pytest.fixture
 def folder(tmp_path):
-    authority.FOUND.clear()
-    authority.SAVED.clear()
+    private_ca.FOUND.clear()
+    private_ca.SAVED.clear()
     return tmp_path / "deep" / "ca"
 
 
 def test_looking_for_a_ca_writes_nothing(folder):
-    authority.find(folder)
+    private_ca.find(folder)
     assert not folder.exists()
 
 
 def test_a_ca_is_saved_once_with_a_key_for_its_owner_alone(folder):
-    ca = authority.find(folder)
+    ca = private_ca.find(folder)
     assert (ca.save(), ca.save()) == (True, False)
     assert {path.name for path in folder.iterdir()} == {"ca.pem", "ca.key"}
     assert (folder / "ca.key").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
-    authority.FOUND.clear()
-    assert authority.find(folder).certificate == ca.certificate
+    private_ca.FOUND.clear()
+    assert private_ca.find(folder).certificate == ca.certificate
 
 
 def test_a_fleet_shares_one(folder):
     found = []
-    hosts = [threading.Thread(target=lambda: found.append(authority.find(folder))) for _ in "1234"]
+    hosts = [threading.Thread(target=lambda: found.append(private_ca.find(folder))) for _ in "1234"]
     for host in hosts:
         host.start()
     for host in hosts:
@@ -51,9 +51,9 @@ def test_a_fleet_shares_one(folder):
 
 
 def test_who_is_second_does_not_replace_the_first(folder):
-    first, second = authority.make(folder), authority.make(folder)
+    first, second = private_ca.make(folder), private_ca.make(folder)
     assert first.save()
-    authority.SAVED.clear()  # as if by another process
+    private_ca.SAVED.clear()  # as if by another process
     with pytest.raises(Exit, match="not empty"):
         second.save()
     assert (folder / "ca.pem").read_text() == first.pem
@@ -61,7 +61,7 @@ def test_who_is_second_does_not_replace_the_first(folder):
 
 
 def test_the_threads_of_a_fleet_save_one(folder):
-    ca, saved = authority.find(folder), []
+    ca, saved = private_ca.find(folder), []
     hosts = [threading.Thread(target=lambda: saved.append(ca.save())) for _ in range(8)]
     for host in hosts:
         host.start()
@@ -71,7 +71,7 @@ def test_the_threads_of_a_fleet_save_one(folder):
 
 
 def test_what_it_issues_is_for_one_name_and_no_ca(folder):
-    ca = authority.find(folder)
+    ca = private_ca.find(folder)
     chain, key = ca.issue(DOMAIN)
     leaf, root = x509.load_pem_x509_certificates(chain.encode())
     assert root == ca.certificate and ca.signed(leaf)
@@ -81,7 +81,7 @@ def test_what_it_issues_is_for_one_name_and_no_ca(folder):
     assert not basic.ca
     assert issuer(leaf).startswith("JupyterLab servers of ")
     assert key.startswith("-----BEGIN PRIVATE KEY-----")
-    assert not authority.make(folder).signed(leaf)
+    assert not private_ca.make(folder).signed(leaf)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_it_issues_is_for_one_name_and_no_ca(folder):
         (lambda f: (f / "ca.key").write_text("nonsense"), "is damaged: restore it"),
         (lambda f: (f / "ca.pem").write_text("nonsense"), "is damaged: restore it"),
         (lambda f: (f / "ca.key").chmod(0o644), "others may read"),
-        (lambda f: (f / "ca.pem").write_text(authority.make(f).pem), "does not belong to ca.pem"),
+        (lambda f: (f / "ca.pem").write_text(private_ca.make(f).pem), "does not belong to ca.pem"),
     ],
     ids=[
         "no key",
@@ -104,12 +104,12 @@ def test_what_it_issues_is_for_one_name_and_no_ca(folder):
     ],
 )
 def test_a_ca_that_cannot_be_used_is_refused_and_left_alone(folder, spoil, told):
-    authority.find(folder).save()
+    private_ca.find(folder).save()
     spoil(folder)
-    authority.FOUND.clear()
+    private_ca.FOUND.clear()
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(Exit, match=told):
-        authority.find(folder)
+        private_ca.find(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -124,7 +124,7 @@ def shown(text: str, rights: str = "root|root|644") -> list[str]:
 
 @pytest.fixture
 def pair(folder):
-    return authority.find(folder).issue(DOMAIN)
+    return private_ca.find(folder).issue(DOMAIN)
 
 
 KEY = "regular file|root|root|600"
@@ -177,7 +177,7 @@ def test_when_a_certificate_of_an_acme_server_is_due(pair, domain, server, why):
 
 @pytest.mark.parametrize(("days", "is_due"), [(40, False), (3, True), (-1, True)])
 def test_one_that_ends_soon_is_due_and_no_longer_fits(folder, days, is_due):
-    ca = authority.find(folder)
+    ca = private_ca.find(folder)
     ca.save()
     text, _ = ending(ca, DOMAIN, timedelta(days, hours=1))
     item = Issued(path="/x.pem", domain=DOMAIN, server="s", email="", webroot="", hook="")

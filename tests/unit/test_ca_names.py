@@ -16,7 +16,7 @@ from invoke import Exit
 from states import compared
 
 from fabfile import tls
-from fabfile.certs import authority, selection
+from fabfile.certs import private_ca, selection
 from fabfile.settings import Settings
 from fabfile.settings.loader import refuse_at_odds
 
@@ -29,15 +29,15 @@ LOCKED = "-----BEGIN ENCRYPTED PRIVATE KEY-----"
 
 @pytest.fixture
 def settings(tmp_path):
-    for held in (authority.FOUND, authority.SAVED, getattr(authority, "OPENED", {})):
+    for held in (private_ca.FOUND, private_ca.SAVED, getattr(private_ca, "OPENED", {})):
         held.clear()
     return Settings(domain=DOMAIN, tls="self-signed", ca_folder=f"{tmp_path}/ca")
 
 
-def again(settings) -> authority.Authority:
+def again(settings) -> private_ca.Authority:
     """The CA as the next run finds it."""
-    authority.FOUND.clear()
-    getattr(authority, "OPENED", {}).clear()
+    private_ca.FOUND.clear()
+    getattr(private_ca, "OPENED", {}).clear()
     return selection.authority(settings)
 
 
@@ -159,21 +159,21 @@ def test_another_name_is_refused_before_anything_is_done(settings):
 
 
 def test_one_of_before_works_on_and_has_no_names(settings, tmp_path):
-    authority.make(tmp_path / "ca").save()
+    private_ca.make(tmp_path / "ca").save()
     ca = again(settings)
     assert ca.names == () and ca.issue("anything.example.com")
 
 
 def test_another_ca_takes_its_place_and_the_one_before_is_kept(settings, tmp_path):
-    authority.make(tmp_path / "ca").save()
-    authority.SAVED.clear()
+    private_ca.make(tmp_path / "ca").save()
+    private_ca.SAVED.clear()
     former = selection.authority(settings)
-    aside = authority.put_aside(tmp_path / "ca")
+    aside = private_ca.put_aside(tmp_path / "ca")
     assert aside.parent == tmp_path and aside.name.startswith("ca.before-")
     assert (aside / "ca.pem").read_text() == former.pem
     ca = selection.authority(settings)
     assert ca.new and ca.names == (DOMAIN,) and ca.save()
-    assert authority.put_aside(tmp_path / "ca") is None, "a fleet makes one, not one a host"
+    assert private_ca.put_aside(tmp_path / "ca") is None, "a fleet makes one, not one a host"
 
 
 # --- its key -----------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_a_wrong_passphrase_is_told_and_never_shown(locked, monkeypatch, given, 
 
 
 def test_the_key_of_another_ca_is_refused_when_it_is_opened(settings, locked, monkeypatch):
-    other = authority.make(locked.folder)
+    other = private_ca.make(locked.folder)
     (locked.folder / "ca.pem").write_text(other.pem)
     monkeypatch.setenv("LAB_CA_PASSPHRASE", "made by the test")
     with pytest.raises(Exit, match=r"does not belong to ca\.pem"):

@@ -10,7 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from invoke import Exit
 from states import compared
 
-from fabfile.certs import authority
+from fabfile.certs import private_ca
 from fabfile.cluster import compatibility, dask, members, scheduler, worker
 from fabfile.cluster.cluster import exact, usable
 from fabfile.engine.host import Host, Request
@@ -32,7 +32,7 @@ def seat(name: str, python: str = "3.11.2", machine: str = "") -> dict[str, str]
 
 @pytest.fixture
 def ca(tmp_path):
-    authority.FOUND.clear()
+    private_ca.FOUND.clear()
     return members.own(Settings(ca_folder=f"{tmp_path}/ca"), "david-m0")
 
 
@@ -83,7 +83,7 @@ def test_other_versions_are_named(differs, words):
 
 def test_a_cluster_has_a_ca_of_its_own_beside_the_one_of_browsers(tmp_path, ca):
     other = members.own(Settings(ca_folder=f"{tmp_path}/ca"), "anna-m0")
-    browsers = authority.find(tmp_path / "ca")
+    browsers = private_ca.find(tmp_path / "ca")
     assert ca.folder == tmp_path / "cluster-ca" / "david-m0"
     assert len({ca.pem, other.pem, browsers.pem}) == 3
     certificate, _ = other.admit("client", (), listens=False)
@@ -108,7 +108,7 @@ def test_a_certificate_is_renewed_when_it_is_due_or_not_ours(ca, monkeypatch):
     assert not members.fits(ca, text, "w1", ("10.0.0.3",))
     assert not members.fits(ca, text, "w2", ("10.0.0.2",))
     assert not members.fits(ca, "", "w1", ("10.0.0.2",))
-    monkeypatch.setattr(members, "RENEWED", timedelta(days=authority.DAYS))
+    monkeypatch.setattr(members, "RENEWED", timedelta(days=private_ca.DAYS))
     assert not members.fits(ca, text, "w1", ("10.0.0.2",))
 
 

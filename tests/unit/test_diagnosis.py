@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from fabfile import ns, web
-from fabfile.certs import authority
+from fabfile.certs import private_ca
 from fabfile.doctor import doctor, probe
 from fabfile.doctor.causes import CAUSES
 from fabfile.doctor.diagnose import diagnose, likely, table
@@ -253,13 +253,13 @@ def test_what_is_seen_names_what_is_wrong(expected, proof, how):
 
 def certificate(name: str, begin: float, end: float) -> str:
     """One that is served, in base64; its time in days from now."""
-    ca, now = authority.make("/nowhere"), datetime.now(UTC)
+    ca, now = private_ca.make("/nowhere"), datetime.now(UTC)
     leaf = x509.load_pem_x509_certificate(ca.issue(name)[0].encode())
     first, last = (now + timedelta(days) for days in (begin, end))
     builder = x509.CertificateBuilder(
         leaf.issuer, leaf.subject, leaf.public_key(), 1, first, last, leaf.extensions
     )
-    return base64.b64encode(authority.pem(builder.sign(ca.key, hashes.SHA256())).encode()).decode()
+    return base64.b64encode(private_ca.pem(builder.sign(ca.key, hashes.SHA256())).encode()).decode()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from answers import answering
 
 from fabfile import web
-from fabfile.certs import acme_preflight, authority
+from fabfile.certs import acme_preflight, private_ca
 
 
 def in_place_of_80(monkeypatch, port: int) -> None:
@@ -42,7 +42,7 @@ def test_a_closed_port_is_shut():
 
 @pytest.mark.parametrize("rejects", [True, False])
 def test_a_port_that_speaks_tls_is_open_even_when_it_declines(tmp_path, rejects):
-    chain, key = authority.make(tmp_path).issue("lab.example.org")
+    chain, key = private_ca.make(tmp_path).issue("lab.example.org")
     (tmp_path / "both").write_text(chain + key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "both")
