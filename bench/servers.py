@@ -71,6 +71,6 @@ def rendered(limit: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for item in plan.gather(STEPS, Settings(upload_limit=limit), FACTS):
-        if isinstance(item, File):
+        if isinstance(item, File) and not item.spare:  # a spare one may be missing
             (folder / NAMES[item.path]).write_text(item.content)
     return folder

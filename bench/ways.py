@@ -120,7 +120,7 @@ WAYS = {"fab": fab, "ssh, one script": ssh, "pyinfra": pyinfra, "Ansible": ansib
 # What each says when it found nothing to do, and whether it says so of every server.
 IDLE = {
     "fab": ("nothing to change", True),
-    "ssh, one script": ("@end", True),
+    "ssh, one script": (r"(?m)^@\S+ end$", True),
     "pyinfra": (r"Grand total +\d+ +- +- ", False),
     "Ansible": ("changed=0 .*failed=0", True),
 }
