@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from invoke import Exit
 
-from .backup import backup
 from .engine.converge import converge
 from .engine.host import Host
 from .items import Absent, File, Item, Service
@@ -49,6 +48,8 @@ def items(settings: Settings, host: Host) -> list[Item]:
             Absent(path=ours.backup_timer, then=forget, **gone),
             *others,
         ]
+    from .backup import backup  # here: most servers have no timer
+
     program = HEAD + backup.script(settings, host, "store timer")
     return [
         Calendar(step="schedule", expression=settings.backup_schedule),

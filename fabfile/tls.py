@@ -11,7 +11,7 @@ from pathlib import Path
 from invoke import Exit
 
 from . import nginx
-from .certs import acme_preflight, selection
+from .certs import selection
 from .engine.converge import Reading, converge, look
 from .engine.host import Host
 from .items import Directory, File, Given, Issued, Item, Packages, Service
@@ -136,6 +136,8 @@ def serve(c, settings: Settings, *steps, checked: bool = True) -> Reading:
     elif why:
         say(f"  tls      a certificate is due: {why}")
         if checked:
+            from .certs import acme_preflight
+
             acme_preflight.check(c, settings, seen.host.root)
         converge(c, settings, ask_now)
         converge(c, settings, nginx.items)
