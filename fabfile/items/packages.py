@@ -55,7 +55,7 @@ class Packages(Item):
         )
 
     def shown(self, state):
-        return listed(self.show, state)
+        return with_versions(self.show, state)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Venv(Item):
         return call("would_fill", self.path, *told, text=program("install"))
 
     def shown(self, state):
-        return listed(self.show, state.versions)
+        return with_versions(self.show, state.versions)
 
 
 def requirement(text: str):
@@ -181,7 +181,7 @@ def below(there: dict[str, str], floors) -> list[str]:
     ]
 
 
-def listed(names, versions: dict[str, str]) -> str:
+def with_versions(names, versions: dict[str, str]) -> str:
     """Return those names that have a version, with their versions."""
     return ", ".join(f"{name} {versions[name]}" for name in names if name in versions)
 

@@ -18,7 +18,7 @@ from ..engine import actions
 from ..engine.converge import ask_user, read
 from ..engine.host import Host
 from ..items import Change, Venv
-from ..items.packages import canonical, few, listed
+from ..items.packages import canonical, few, with_versions
 from ..python import minimum_versions, requirements
 from ..render import program
 from ..script import call, here, quote
@@ -53,7 +53,7 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
         and not set(coming) - requirements.TOOLS
         and not minimum_versions.holes(there)
     ):
-        say(f"{name_of(c)}: nothing newer than {listed(jupyter.SHOW, there)}")
+        say(f"{name_of(c)}: nothing newer than {with_versions(jupyter.SHOW, there)}")
     else:
         if coming:
             say(f"{name_of(c)}: {few([arrow(name, there, coming) for name in chief(coming)])}")
@@ -66,7 +66,7 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
         if c.config.run.dry:
             return
         there = now(c, settings, venv)
-        say(f"  jupyter  {listed(jupyter.SHOW, there)}")
+        say(f"  jupyter  {with_versions(jupyter.SHOW, there)}")
         say(f"  to roll back to the previous versions: fab -H {name_of(c)} rollback")
         if host.cluster:
             say(f"  its workers have old versions; to upgrade them: fab -H {name_of(c)} cluster")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from rich.filesize import decimal
 
+from ..items.packages import with_versions
 from .collect import DEBIAN, newer
 
 
@@ -63,22 +64,17 @@ def versions(told: dict, where: str, asked: bool) -> list[tuple[str, str]]:
     """Return the lines on what is installed, what is newer, and what is insecure."""
     there = {name: version for name, version in told["versions"].items() if version}
     debian = {name: there.pop(name) for name in DEBIAN if name in there}
-    rows = [("deps", listed(debian))] if debian else []
+    rows = [("deps", with_versions(debian, debian))] if debian else []
     if not there:
         return [*rows, ("jupyter", f"not installed: {where} full")]
-    rows.append(("jupyter", listed(there)))
+    rows.append(("jupyter", with_versions(there, there)))
     found = newer(there, told["newest"])
     if asked and None in told["newest"].values():
         rows.append(("newer", "unknown: the package index did not answer"))
     elif asked:
-        rows.append(("newer", listed(found) or "none"))
+        rows.append(("newer", with_versions(found, found) or "none"))
     rows += [("insecure", sentence) for sentence in told["holes"]]
     return rows
-
-
-def listed(found: dict[str, str]) -> str:
-    """Join names and their versions."""
-    return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def kernel(one: dict, now: float) -> str:
