@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import PROGRAM, all_commands, complete, told_by
+from documented import ASKS, DAY, FAB, PARTLY
 from servers import ELSEWHERE
 from terminal import converse
 
@@ -23,125 +23,14 @@ from testbed.machine import ROOT
 
 pytestmark = pytest.mark.docs
 
-FAB = "fab -H david@1.1.1.1"
 README = (ROOT / "README.md").read_text()
-ASKS = f"{FAB} password"  # types a password
 LASTING = {f"{FAB} logs --follow": "", f"{FAB} open --tunnel": "until Ctrl-C"}  # -> what it says
-PARTLY = "fab fleet full --on a,b,c"  # c is not there yet
-
-# What is typed, in this order; a command that leaves what the next ones need stands before them.
-DAY = [
-    f".venv/bin/{FAB} full",
-    ". .venv/bin/activate",
-    'eval "$(fab --print-completion-script bash)"',
-    "fab --list",
-    "fab --help upgrade",
-    "fab --dry -H david@1.1.1.1 full",
-    f"{FAB} full",
-    f"{FAB} script",
-    *(f"{FAB} {step}" for step in (
-        "deps", "jupyter", "systemd", "tls", "nginx", "fail2ban", "schedule", "kernels",
-        "kernels --list", "hosts", "doctor", "verify", "status", "status --json", "status --drift",
-        "audit", "open", "token",
-    )),
-    f"{FAB} open --tunnel",
-    "LAB_PASSWORD='correct horse' fab -H david@1.1.1.1 full",
-    ASKS,
-    "LAB_PASSWORD='battery staple' fab -H david@1.1.1.1 password",
-    f"{FAB} token --rotate",
-    "FABRIC_LAB_USER=david fab -H root@1.1.1.1 full",
-    "FABRIC_LAB_DOMAIN=lab.example.org fab --dry -H david@1.1.1.1 full",
-    "FABRIC_LAB_TLS=self-signed fab -H david@1.1.1.1 full",
-    "FABRIC_LAB_TLS=self-signed fab -H david@1.1.1.1 tls --status",
-    "FABRIC_LAB_TLS=self-signed fab -H david@1.1.1.1 tls --new-ca",
-    f"{FAB} tls --status",
-    f"{FAB} stop",
-    f"{FAB} start",
-    f"{FAB} restart",
-    PARTLY,
-    "fab fleet full --retry-failed",
-    "fab fleet status --on a,b,c --drift",
-    f"{FAB} packages --add numpy",
-    f'{FAB} packages --add "numpy pandas>=2"',
-    "fab fleet 'packages --add numpy' --on 'web*'",
-    f"{FAB} packages --remove pandas",
-    f"{FAB} packages --list",
-    f"{FAB} upgrade --lock",
-    f"{FAB} upgrade",
-    "fab fleet upgrade --on a,b,c",
-    f"{FAB} rollback",
-    f"{FAB} jupyter --anew",
-    f"{FAB} logs",
-    f"{FAB} logs --since '1 hour ago'",
-    f"{FAB} logs --jupyter",
-    f"{FAB} logs --follow",
-    f"{FAB} backup",
-    'tar --zstd -xf "$(ls -t backups/1.1.1.1/*.tar.zst | head -n 1)" project lock.txt',
-    f"{FAB} backup --there",
-    f"{FAB} backup --list",
-    f"{FAB} restore latest",
-    "fab --dry -H david@1.1.1.1 uninstall",
-    f"{FAB} uninstall",
-]  # fmt: skip
-
-# What is typed nowhere here, and where it is run instead.
-RUN_ELSEWHERE = {
-    **dict.fromkeys(
-        [
-            f"{FAB} cluster",
-            *(
-                f"{FAB} cluster {option}"
-                for option in (
-                    "--workers david@w1,david@w2",
-                    "--add david@w3",
-                    "--status",
-                    "--remove david@w3",
-                )
-            ),
-        ],
-        "it takes four hosts: test_cluster.py",
-    ),
-    "./bootstrap": "how every run of this suite begins (.ci/run)",
-    "./bootstrap test": "a part of this very suite (.ci/run)",
-    "./bootstrap test --all": "this very suite",
-    "./bootstrap test --matrix": "half an hour: eight of its points are in test_interrupted.py",
-    "./bootstrap demo": "test_the_demo_shows_a_server_and_takes_it_away, below",
-    "./bootstrap demo --down": "the same",
-    **dict.fromkeys(
-        (
-            "fab -H anna@1.1.1.1 full",
-            "fab -H anna@1.1.1.1 status",
-            "fab fleet full --on class",
-            "fab fleet token --on class",
-            "fab fleet status --on class",
-            "fab fleet restart --on ben/root@1.1.1.1",
-            "fab fleet full --on class --limit carl",
-        ),
-        "by several people on one server: test_several.py",
-    ),
-    "invoke docs": "what it writes is in tests/unit/test_reference.py",
-    "sudo .venv/bin/invoke bench": "half an hour: its parts are in tests/unit/test_bench.py",
-    "sudo .venv/bin/invoke bench --pages": "ten minutes, on a machine with nothing else to do",
-    "sudo .venv/bin/invoke bench --sizing": "as long, on such a one",
-    "sudo .venv/bin/invoke bench --cluster": "the same; answers, not seconds: test_cluster.py",
-    "for n in 1 2 3 4 5 6 7 8 9; do": "a measurement: test_idle.py wakes one that sleeps",
-}
 BEFORE = {  # what the documents suppose
     f"{FAB} tls --status": lambda desk: desk.sets("tls: self-signed"),
     "fab fleet full --retry-failed": lambda desk: desk.leads(c=desk.host.address),
     f"{FAB} upgrade --lock": lambda desk: desk.host.exec(OUTDATED),  # or nothing would be newer
 }
 OUTDATED = "su david -c '~/project/venv/bin/pip install -q --no-deps idna==3.6'"
-
-
-def test_every_command_of_the_documents_is_run():
-    whole = [c for c in all_commands() if not PROGRAM.match(c) or complete(c)]
-    assert sorted({*DAY, *RUN_ELSEWHERE}) == sorted(whole)
-
-
-def test_every_mention_of_a_task_is_of_one_that_is_run():
-    mentions = [c for c in all_commands() if c not in DAY and c not in RUN_ELSEWHERE]
-    assert [mention for mention in mentions if not told_by(mention, [*DAY, *RUN_ELSEWHERE])] == []
 
 
 class Desk:

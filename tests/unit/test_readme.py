@@ -4,7 +4,8 @@ import inspect
 import re
 
 import pytest
-from commands import PAGES, PROGRAM, all_commands, parts
+from commands import PAGES, PROGRAM, all_commands, complete, parts, told_by
+from documented import DAY, RUN_ELSEWHERE
 from invoke import Collection
 
 import tasks
@@ -23,6 +24,16 @@ def test_a_command_of_the_documents_is_there(command):
     names = inspect.signature(COLLECTIONS[program][task].body).parameters
     known = {f"--{no}{name.replace('_', '-')}" for name in names for no in ("", "no-")}
     assert {option.partition("=")[0] for option in options} <= known
+
+
+def test_every_command_of_the_documents_is_run():
+    whole = [c for c in all_commands() if not PROGRAM.match(c) or complete(c)]
+    assert sorted({*DAY, *RUN_ELSEWHERE}) == sorted(whole)
+
+
+def test_every_mention_of_a_task_is_of_one_that_is_run():
+    mentions = [c for c in all_commands() if c not in DAY and c not in RUN_ELSEWHERE]
+    assert [mention for mention in mentions if not told_by(mention, [*DAY, *RUN_ELSEWHERE])] == []
 
 
 def test_every_task_is_in_the_readme():
