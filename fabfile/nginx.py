@@ -36,8 +36,8 @@ HELP = (
 def policy(settings: Settings, host: str, secure: bool) -> str:
     """Return the Content-Security-Policy (W3C CSP3) under which all of JupyterLab works.
 
-    Its templates and widgets need inline scripts and eval; its viewers need blob: and data:, the
-    one for PDF files as an object; its help needs frames.
+    Its templates and widgets need inline scripts, eval and scripts from blob:; its viewers need
+    blob: and data:, the one for PDF files as an object; its help needs frames.
 
     :param host: the name as a browser sends it.
     :param secure: whether the site has HTTPS.
@@ -46,7 +46,7 @@ def policy(settings: Settings, host: str, secure: bool) -> str:
     wire = f"{'wss' if secure else 'ws'}://{host}"
     directives = {
         "default-src": "'self'",
-        "script-src": f"'self' 'unsafe-inline' 'unsafe-eval'{more}",
+        "script-src": f"'self' 'unsafe-inline' 'unsafe-eval' blob:{more}",
         "style-src": f"'self' 'unsafe-inline'{more}",
         "img-src": f"'self' data: blob:{more}",
         "font-src": f"'self' data:{more}",

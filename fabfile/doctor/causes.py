@@ -95,7 +95,7 @@ CAUSES = (
             "{fab} nginx", check_nginx.nginx_down, ((LAB, "curl: (7)"),), SILENT),
     Cause("no-site", "another page, or an empty answer",
             "JupyterLab's site is not enabled in Nginx", "{fab} nginx", check_nginx.no_site,
-            ((LAB, "curl: (52)"), (LAB, "curl: (35)")), SILENT),
+            ((LAB, "curl: (52)"), (LAB, "curl: (35)")), ("body", "body-chosen", *SILENT)),
     Cause("theirs", "`http:` redirects to `https:`", "the site that serves JupyterLab has HTTPS",
             "set lab.tls: theirs, then {fab} full", None, ((LAB, "301 https"),)),
     Cause("two-sites", "another page", "another site on this server answers for the name",

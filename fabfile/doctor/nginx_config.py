@@ -118,10 +118,11 @@ def of(block: list[Directive], name: str) -> list[list[str]]:
 
 
 def named(server: list[Directive], domain: str) -> bool:
-    """Check whether a server block has this name; of patterns only `*.` is considered."""
+    """Check whether a server block has this name; of patterns only `*.` and our own count."""
     given = {word.lower() for words in of(server, "server_name") for word in words}
-    above = domain.lower().partition(".")[2]
-    return not {domain.lower(), f"*.{above}", f".{above}", f".{domain.lower()}"}.isdisjoint(given)
+    name, above = domain.lower(), domain.lower().partition(".")[2]
+    ours = f"~^{re.escape(name)}$"
+    return not {name, f"*.{above}", f".{above}", f".{name}", ours}.isdisjoint(given)
 
 
 def listens(server: list[Directive], port: int) -> bool:

@@ -36,7 +36,11 @@ REMEDIES = (
         r"Cannot assign requested address",
         "that is not an address of this host: correct lab.cluster_address, then run again",
     ),
-    (r"does not answer; the last lines", "fix what the journal says, then run again"),
+    (
+        r"does not answer; the last lines",
+        "fix what the journal says, or give a slow server more time by lab.start_timeout; then run "
+        "again",
+    ),
     (r"systemd rejected the unit", "fix what systemd says, then run again"),
     (
         r"Could not get lock .*|Unable to lock .*",
@@ -101,4 +105,4 @@ def explain(say: str, words: list[str], where: str, show=lambda lines: None) -> 
             show(words if re.search("journal|Nginx|systemd|above", remedy) else [])
             return f"{where}: could not {say}: {found[0]}: {remedy}"
     show(words)
-    return f"{where}: could not {say}: see the lines above, then run again to continue"
+    return f"{where}: could not {say}: fix what the lines above say, then run again to continue"

@@ -18,15 +18,18 @@ CLUSTER = "dask[dataframe,diagnostics,distributed]", "jupyter-server-proxy"
 # jsonschema checks addresses with it. Without it, jsonschema builds a parser at every start of
 # JupyterLab, which takes more than half of that start.
 QUICK = "rfc3987"
+SERVERS = {"jupyter", "jupyterlab"}  # either brings JupyterLab
 TOOLS = {"pip", "setuptools"}  # they install the others; nobody asks for them
 ANEW = "create it again with fab -H david@1.1.1.1 upgrade --lock"
 
 
 def wanted(settings: Settings, host: Host) -> tuple[str, ...]:
-    """Return every pip requirement once, with those for a safe server and a fast start."""
+    """Return every pip requirement once, with JupyterLab, a safe server and a fast start."""
     server, _ = minimum_versions.floors()[minimum_versions.SERVER]
+    asked_for = chosen(settings, host)
+    lab = () if SERVERS & set(map(name, asked_for)) else ("jupyterlab",)
     others = pins(settings) or (QUICK,)  # a lock is complete
-    return tuple(dict.fromkeys((*chosen(settings, host), *others, server)))
+    return tuple(dict.fromkeys((*lab, *asked_for, *others, server)))
 
 
 def chosen(settings: Settings, host: Host) -> tuple[str, ...]:

@@ -62,6 +62,8 @@ def load(config) -> Settings:
     if any(name.startswith("FABRIC_LAB_KERNELS") for name in os.environ):
         raise Exit("FABRIC_LAB_KERNELS: kernels cannot be set in the environment: put them into "
                    "fabric.yaml, or into a file for -f")  # fmt: skip
+    if "FABRIC_LAB_PASSWORD" in os.environ:
+        raise Exit("FABRIC_LAB_PASSWORD: the password's variable is LAB_PASSWORD: rename it")
     variables = (name for name in os.environ if name.startswith("FABRIC_LAB_"))
     refuse_unknown("FABRIC_LAB_", variables, [f"FABRIC_LAB_{name.upper()}" for name in NAMES])
     chosen = {name: given_here[name] for name in NAMES if given_here[name] is not None}

@@ -3,6 +3,7 @@
 `invoke docs` makes fabric.yaml and docs/settings.md of these descriptions (fields.py).
 """
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -18,6 +19,7 @@ ORIGIN = rf"https://(\*\.)?({LABEL}\.)*{LABEL}(:\d{{1,5}})?"
 MEMORY = r"infinity|([1-9]\d|100)%|(25[6-9]|2[6-9]\d|[3-9]\d\d|[1-9]\d{3,})M|[1-9]\d*[GT]"
 FOLDER = r"(/[A-Za-z0-9_][A-Za-z0-9_.~-]*)*"  # the path prefix of a URL
 YEAR = 31536000  # seconds
+HASHED = 46  # characters of a name that fit into Nginx's table by default (64 bytes a bucket)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -257,6 +259,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Return the host as a browser sends it: with the port, unless that is the default."""
         port, usual = (self.https_port, 443) if secure else (self.http_port, 80)
         return self.domain if port == usual else f"{self.domain}:{port}"
+
+    @property
+    def server_name(self) -> str:
+        """The domain for Nginx; a pattern if it is too long for the table of names."""
+        long = len(self.domain) > HASHED
+        return f"~^{re.escape(self.domain.lower())}$" if long else self.domain
 
     @property
     def host(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 import socket
 import time
 
@@ -16,6 +17,7 @@ from . import host_keys
 from .errors import clear_errors, nobody_yet
 
 SILENCE = 30  # seconds without an acknowledged packet until the connection counts as lost
+BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+(?:%\w+)?)\](?::(\d+))?")  # an IPv6 address, RFC 3986
 PENALTY = 5  # seconds between two refused logins: OpenSSH 9.8 blocks an address that is faster
 
 
@@ -33,6 +35,9 @@ def open_connection(c: Connection, settings: Settings) -> None:
     logging.getLogger("paramiko").addHandler(logging.NullHandler())  # no tracebacks
     if not c.host:
         raise Exit("-H has a user but no host: write both, such as -H david@1.1.1.1")
+    if bracketed := BRACKETED.fullmatch(c.host):  # Fabric leaves brackets and port where they are
+        c.host, c.port = bracketed[1], int(bracketed[2] or c.port)
+        c.original_host = f"[{c.host}]"
     if isinstance(c.gateway, Connection):
         known = "strict" if settings.host_key.startswith("SHA256:") else settings.host_key
         with clear_errors(c.gateway):  # a pinned key is that of the server only

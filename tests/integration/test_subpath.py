@@ -181,7 +181,7 @@ def test_the_shop_answers_as_before(site, included, before):
 def test_our_answers_have_our_headers_and_not_the_shops(site, included):
     page = Visitor(site, NAME, BASE).client.get("/login")
     assert page.headers["Server"] == "nginx" and "X-Shop" not in page.headers
-    assert page.headers["Referrer-Policy"] == "same-origin"
+    assert page.headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
     missing = Visitor(site, NAME, BASE).client.get("/no-page")  # no page of the shop's
     assert missing.status_code in (302, 404) and missing.text != "index\n"
 

@@ -18,7 +18,7 @@ JOURNAL = "fix what the journal says"
 UNIT = "fix what systemd says"
 PORT = "stop that program, or choose another lab.http_port or lab.port"
 OWNER = "remove it by hand"
-UNKNOWN = "see the lines above, then run again to continue"
+UNKNOWN = "fix what the lines above say, then run again to continue"
 SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
 
 

@@ -332,6 +332,16 @@ def test_until_lets_encrypt_has_answered_what_was_there_is_served(site, there, c
     assert of(servers(tree)[0], "ssl_reject_handshake") == [["on"]]
 
 
+@pytest.mark.parametrize("length", [46, 47, 253])
+def test_a_name_of_any_length_fits_into_nginxs_table(site, length):
+    domain = ".".join(["a" * 60] * 5)[: length - 2] + ".b"
+    pattern = f"~^{domain.replace('.', chr(92) + '.')}$"
+    tree = site(domain=domain)
+    assert lab(tree, domain if length == 46 else pattern)
+    names = [of(d["block"], "server_name")[0][0] for d in tree if d["directive"] == "server"]
+    assert all(len(name) <= 46 or name == pattern for name in names)
+
+
 @pytest.mark.parametrize("tls, secure", [("off", False), ("self-signed", True)])
 def test_the_headers_that_browsers_heed(site, tls, secure):
     server = lab(site(tls=tls, content_from=("https://cdn.example.org",)))
@@ -340,7 +350,8 @@ def test_the_headers_that_browsers_heed(site, tls, secure):
     assert headers["X-Content-Type-Options"] == "nosniff"
     sources = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
     assert sources["frame-ancestors"] == "'self'"
-    assert "https://cdn.example.org" in sources["script-src"]
+    assert {"https://cdn.example.org", "blob:"} <= set(sources["script-src"].split())
+    assert headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
     assert "https://cdn.example.org" not in sources["frame-ancestors"] + sources["base-uri"]
     assert of(server, "proxy_cookie_flags") == [["~", "samesite=lax", *(["secure"] * secure)]]
     assert of(server, "server_tokens") == [["off"]]

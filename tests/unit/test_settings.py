@@ -261,6 +261,12 @@ def test_an_unknown_key_is_refused(given, told):
     assert refusal(settings.load, configured(given)).startswith(told)
 
 
+def test_a_password_among_the_settings_is_refused_with_its_own_variable(monkeypatch):
+    monkeypatch.setenv("FABRIC_LAB_PASSWORD", "s3cret")
+    told = refusal(settings.load, configured())
+    assert "LAB_PASSWORD: rename it" in told and "s3cret" not in told
+
+
 @pytest.mark.parametrize(
     "chosen, told",
     [

@@ -36,6 +36,16 @@ def test_nobody_gets_a_server_with_a_hole_or_a_slow_start():
     assert requirements.wanted(Settings(), Host()) == ("jupyter", requirements.QUICK, SERVER)
 
 
+@pytest.mark.parametrize(
+    ("packages", "first"),
+    [(("numpy", "pandas"), "jupyterlab"), (("JupyterLab~=4.4",), "JupyterLab~=4.4")],
+)
+def test_jupyterlab_comes_along_with_any_list_of_packages(packages, first):
+    found = requirements.wanted(Settings(packages=packages), Host())
+    assert found[0] == first and set(packages) <= set(found)
+    assert sum(requirements.name(text) == "jupyterlab" for text in found) == 1
+
+
 def test_nothing_is_added_to_a_lock(file):
     locked = Settings(lock=file("jupyter-server==2.21.1\n"))
     assert requirements.wanted(locked, Host()) == ("jupyter", "jupyter-server==2.21.1", SERVER)
