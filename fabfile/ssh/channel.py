@@ -66,21 +66,22 @@ def converse(
 
     :param stdin: its input, which no process list shows; with `prompts`, `tty` or a source it is
         sent after the line `go`, else at once.
-    :param prompts: text without a line end -> function that returns the answer.
+    :param prompts: text in an unfinished line -> function that returns the answer.
     :param tty: run it on a terminal, for a sudo that requires one.
     :param beside: more that it exchanges.
-    :raises Exit: for a line or an answer that is too long.
+    :raises Exit: for a line or an answer that is too long, or when nothing begins.
     """
     channel = c.transport.open_session()
     if tty:
         channel.get_pty()
     channel.set_combine_stderr(True)
     channel.exec_command(command)
+    channel.settimeout(SECONDS)
     waiting = bool(prompts or tty or beside.source)
     if not waiting:
         send(channel, stdin, beside)
     buffer, begun, sink, whole = b"", False, beside.sink, 0
-    while chunk := channel.recv(65536):
+    while chunk := received(c, channel, buffer):
         if begun and sink:
             sink(chunk)
             continue
@@ -91,8 +92,9 @@ def converse(
                        "end: look at the server, then run again")  # fmt: skip
         while b"\n" in buffer and not (begun and sink):
             line, _, buffer = buffer.partition(b"\n")
-            if line.strip() == beside.ready.encode() and not begun:
+            if line.strip().endswith(beside.ready.encode()) and not begun:  # after a prompt
                 begun, line = True, b"go"
+                channel.settimeout(None)
             if waiting and begun:
                 waiting = False
                 send(channel, stdin, beside)
@@ -101,12 +103,27 @@ def converse(
             sink(buffer)
             buffer = b""
         for text, answer in (prompts or {}).items():
-            if buffer.endswith(text.encode()):
+            if text.encode() in buffer:  # sudo-rs writes it into a prompt of its own
                 buffer = b""
                 channel.sendall(answer().encode() + b"\n")
     if buffer:
         yield buffer.decode(errors="replace")
     return channel.recv_exit_status()
+
+
+def received(c: Connection, channel, before: bytes) -> bytes:
+    """Return the next bytes of the output; nothing at its end.
+
+    :param before: the beginning of that line.
+    :raises Exit: when nothing comes before the command has begun, such as from an unknown prompt.
+    """
+    try:
+        return channel.recv(65536)
+    except TimeoutError:
+        channel.close()
+        said = before.decode(errors="replace").strip() or "nothing"
+        raise Exit(f"{name_of(c)}: the command did not begin within {SECONDS} s; the server's last "
+                   f"words: {said}") from None  # fmt: skip
 
 
 def send(channel, stdin: str, beside: Beside = PLAIN) -> None:

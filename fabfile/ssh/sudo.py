@@ -39,12 +39,13 @@ def refuses(c: Connection, line: str) -> str | None:
 
     :raises Exit: for every other refusal.
     """
-    if "a password is required" in line and line.startswith("sudo: "):
+    # the second is that of sudo-rs
+    if re.match("sudo: (a password|interactive authentication) is required", line):
         return "password"
     if "you must have a tty" in line and line.startswith("sudo: "):
         return "tty"
     if re.search("sudo: (command )?not found|env: ['\u2018]sudo['\u2019]", line):
         raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
-    if "not in the sudoers file" in line or "is not allowed to execute" in line:
+    if re.search("not in the sudoers file|is not allowed to execute|sudo: I'm sorry ", line):
         raise Exit(f"{c.user} may not use sudo on {c.original_host}: add the user to group sudo")
     return None
