@@ -9,7 +9,7 @@ import socket
 from fabric import Connection
 from invoke import Exit
 
-from . import host_keys
+from . import host_keys, offers
 
 
 def name_of(c: Connection) -> str:
@@ -24,6 +24,7 @@ def clear_errors(c: Connection):
     from paramiko import (
         AuthenticationException,
         BadHostKeyException,
+        IncompatiblePeer,
         PasswordRequiredException,
         SSHException,
     )
@@ -45,6 +46,8 @@ def clear_errors(c: Connection):
         raise Exit(silent(c)) from None
     except ConnectionRefusedError:
         raise Exit(f"{c.host} refuses port {c.port}: does sshd run there, on that port?") from None
+    except IncompatiblePeer as problem:
+        raise Exit(f"{where}: {offers.unlike(c) or problem}") from None
     except (SSHException, EOFError, OSError) as problem:
         if "No authentication methods" in str(problem):
             raise Exit(refused(c)) from None
