@@ -124,8 +124,7 @@ def read(c: Connection, items: list[Item], chosen: Settings) -> Reading:
             "lab.user"
         )
     if "end" not in sections:
-        last = lines[-1] if lines else "nothing"
-        raise Exit(f"{name_of(c)} could not be read; its last line was: {last}")
+        raise Exit(hints.unanswered(lines, name_of(c), c.host))
     try:
         host = Host.parse(sections["facts"], sections["neighbours"], sections.get("added", []))
     except (KeyError, ValueError) as problem:

@@ -88,6 +88,31 @@ REMEDIES = (
 )
 
 
+UNANSWERED = (  # by the login, or the login shell, before our command
+    (r"log ?in as the user \"?([\w.-]+)", "log in as that user: fab -H {0}@{host}"),
+    (
+        r"(?i)password change required|password (has )?expired",
+        "log in once with ssh, set a new password, then run again",
+    ),
+)
+SHELL = (
+    "a start-up file of its login shell, such as ~/.bashrc, perhaps ends the shell or starts another "
+    "one: do that for interactive shells only"
+)
+
+
+def unanswered(lines: list[str], where: str, host: str) -> str:
+    """Return one line about a server that did not run our command: its own words, and a remedy.
+
+    :param lines: what it said instead; :param host: its address.
+    """
+    said = " ".join(line.strip() for line in lines[-5:] if line.strip())[:500]
+    for pattern, remedy in UNANSWERED:
+        if found := re.search(pattern, said):
+            return f"{where} says: {said}; {remedy.format(*found.groups(), host=host)}"
+    return f"{where} did not run the command; it said: {said or 'nothing'}; {SHELL}"
+
+
 def explain(say: str, words: list[str], where: str, show=lambda lines: None) -> str:
     """Return one line for the operator.
 

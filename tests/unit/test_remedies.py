@@ -2,7 +2,7 @@
 
 import pytest
 
-from fabfile.engine.hints import explain
+from fabfile.engine.hints import explain, unanswered
 from fabfile.ui.console import Report
 
 DISK = "the disk is full: make room, then run again"
@@ -70,3 +70,22 @@ def test_what_was_found_is_quoted():
     words = ["x", "port 80 is taken by apache2 (process 17)", "y"]
     told = explain("check port 80", words, "d@h", Report("d@h").words)
     assert told == f"d@h: could not check port 80: {words[1]}: {PORT}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "remedy"),
+    [
+        (
+            ['Please login as the user "debian" rather than the user "root".', ""],
+            "log in as that user: fab -H debian@h",
+        ),
+        (["WARNING: Your password has expired.", "Password change required but no TTY available."],
+         "set a new password"),
+        (["welcome home"], "~/.bashrc"),
+        ([], "it said: nothing"),
+    ],
+)  # fmt: skip
+def test_a_server_that_did_not_run_the_command_is_quoted(lines, remedy):
+    told = unanswered(lines, "root@h", "h")
+    assert told.startswith("root@h ") and remedy in told
+    assert all(line in told for line in lines)
