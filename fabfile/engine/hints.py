@@ -96,8 +96,8 @@ UNANSWERED = (  # by the login, or the login shell, before our command
     ),
 )
 SHELL = (
-    "a start-up file of its login shell, such as ~/.bashrc, perhaps ends the shell or starts another "
-    "one: do that for interactive shells only"
+    "perhaps a start-up file of its login shell, such as ~/.bashrc, ends it or starts another one: "
+    "do that for interactive shells only"
 )
 
 
