@@ -41,6 +41,8 @@ def prove(c: Connection, settings: Settings, in_fleet: bool = False) -> None:
     connection.open_connection(c, settings)
     secret = settings.password.reveal() if settings.password else ""
     lines = channel.ask(c, script(settings), secret + "\n", user=settings.user, seconds=600)
+    if "absent" in lines:
+        raise Exit(f"{name_of(c)} is not set up yet: first run fab -H {name_of(c)} full")
     rows = [row.groups() for row in map(ROW.fullmatch, lines) if row]
     if not rows:
         raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")

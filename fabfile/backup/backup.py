@@ -23,7 +23,7 @@ from ..engine import hints
 from ..engine.converge import converge, look
 from ..engine.host import Host
 from ..engine.plan import Step
-from ..items import Item, Packages
+from ..items import Item, Needs, Packages
 from ..render import file, program, shell
 from ..script import assigned, here
 from ..settings import Settings
@@ -40,6 +40,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def tools(settings: Settings, host: Host) -> list[Item]:
     """Return the packages that backups need on the server."""
     return [Packages(step="backup", names=("zstd", "python3"))]
+
+
+def source(settings: Settings, host: Host) -> list[Item]:
+    """Return what a backup needs on the server: something to back up, and those packages."""
+    return [Needs(path=host.under(jupyter.CONFIG), maker="full"), *tools(settings, host)]
 
 
 def functions() -> str:
@@ -203,11 +208,11 @@ def backup(c, settings, there, to, list):
         listing(c, settings, look(c, settings, (tools,))[0].host, folder)
         return
     if c.config.run.dry:
-        look(c, settings, (tools,))
+        look(c, settings, (source,))
         place = settings.archives if there else folder
         console.say(f"{name_of(c)}: would back up into {place}")
         return
-    host = ready(c, settings)
+    host = ready(c, settings, source)
     if there:
         store(c, settings, host)
     else:

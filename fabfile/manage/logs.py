@@ -7,6 +7,7 @@ import time
 
 from invoke import Exit
 
+from .. import systemd
 from ..engine.actions import meet
 from ..render import program
 from ..script import RemoteScript, call
@@ -36,7 +37,10 @@ def logs(c, settings, follow, since, nginx, jupyter, lines):
         raise Exit("logs: --lines cannot be negative: give a number such as 50")
     what = [n for n, chosen in (("jupyter", jupyter), ("nginx", nginx)) if chosen]
     where = name_of(c)
-    host, _ = meet(c, settings)
+    unit = systemd.needed(settings)
+    host, (there,) = meet(c, settings, [unit])
+    if there.kind == "absent":
+        raise Exit(f"{where} is not set up yet: first run fab -H {where} full")
     told = settings.instance.unit, settings.instance.log, lines, since, "follow" if follow else "no"
     asked = call("exec", "python3", "-IB", "-c", *told, *(what or ("jupyter", "nginx")))
     asked = asked.replace(" -c ", ' -c "$logs_py" ', 1)
