@@ -37,7 +37,17 @@ REMEDIES = (
         "that is not an address of this host: correct lab.cluster_address, then run again",
     ),
     (
-        r"does not answer; the last lines",
+        r"status=226/NAMESPACE",
+        "systemd may not isolate a service here, see above: in a container allow nesting (LXC: "
+        "security.nesting), then run again",
+    ),
+    (
+        r"status=217/USER",
+        "systemd does not know the user of the unit, see above: check `getent passwd`, then run "
+        "again",
+    ),
+    (
+        r"does not (answer|start); the last lines",
         "fix what the journal says, or give a slow server more time by lab.start_timeout; then run "
         "again",
     ),

@@ -7,6 +7,13 @@ enable_unit() {
     systemctl enable -q ${2:+"$2"} -- "$1"
 }
 
+# blame UNIT WHAT: say what UNIT does not do, with the last lines of its journal, and fail.
+blame() {
+    echo "$1 does not $2; the last lines of its journal:"
+    journalctl -u "$1" -n 20 --no-pager -o cat
+    return 1
+}
+
 # start_service UNIT FILE ENDPOINT SECONDS [SOCKET ITS-FILE]: check the unit, start it, wait until it
 # answers at ENDPOINT. With a SOCKET, only that is enabled, and the first request starts the unit.
 start_service() {
@@ -24,15 +31,13 @@ start_service() {
         systemctl disable -q -- "$unit"
         systemctl stop -- "$unit"
     fi
-    systemctl restart -- "${socket:-$unit}"
+    systemctl restart -- "${socket:-$unit}" || blame "$unit" start || return 1
     local user longest="$((seconds + 30))"
     user=$(systemctl show -p User --value -- "$unit") # the socket is in this user's folder
     # That user's program could give any answer: it decides nothing but the file and the venv from
     # which their own JupyterLab starts.
     if ! owner_does "${user:-root}" python3 -I "$run/wait_ready.py" "$endpoint" "$seconds" "$unit"; then
-        echo "$unit does not answer; the last lines of its journal:"
-        journalctl -u "$unit" -n 20 --no-pager -o cat
-        return 1
+        blame "$unit" answer || return 1
     fi
     accept "$file" "$@"
 }
@@ -50,14 +55,12 @@ start_member() {
     fi
     systemctl daemon-reload
     enable_unit "$unit"
-    systemctl restart -- "$unit"
+    systemctl restart -- "$unit" || blame "$unit" start || return 1
     until python3 -Ic 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' \
         "$address" "$port" 2>/dev/null; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ]; then
-            echo "$unit does not answer; the last lines of its journal:"
-            journalctl -u "$unit" -n 20 --no-pager -o cat
-            return 1
+            blame "$unit" answer || return 1
         fi
         sleep 0.2
     done
