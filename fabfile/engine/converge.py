@@ -124,7 +124,7 @@ def read(c: Connection, items: list[Item], chosen: Settings) -> Reading:
             "lab.user"
         )
     if "end" not in sections:
-        raise Exit(hints.unanswered(lines, name_of(c), c.host))
+        raise Exit(hints.unanswered(lines, name_of(c), c.user, c.host))
     try:
         host = Host.parse(sections["facts"], sections["neighbours"], sections.get("added", []))
     except (KeyError, ValueError) as problem:

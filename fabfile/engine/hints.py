@@ -104,6 +104,11 @@ UNANSWERED = (  # by the login, or the login shell, before our command
         r"(?i)password change required|password (has )?expired",
         "log in once with ssh, set a new password, then run again",
     ),
+    (
+        r"account is currently not available",
+        "its login shell ends every session: as root there, type chsh -s /bin/bash {user}",
+    ),
+    (r"service allows sftp connections only", "remove ForceCommand from the server's sshd_config"),
 )
 SHELL = (
     "perhaps a start-up file of its login shell, such as ~/.bashrc, ends it or starts another one: "
@@ -111,15 +116,15 @@ SHELL = (
 )
 
 
-def unanswered(lines: list[str], where: str, host: str) -> str:
+def unanswered(lines: list[str], where: str, user: str, host: str) -> str:
     """Return one line about a server that did not run our command: its own words, and a remedy.
 
-    :param lines: what it said instead; :param host: its address.
+    :param lines: what it said instead; :param where: user and host; :param host: its address.
     """
-    said = " ".join(line.strip() for line in lines[-5:] if line.strip())[:500]
+    said = " ".join(line.strip() for line in lines[-5:] if line.strip())[:500].rstrip(".;")
     for pattern, remedy in UNANSWERED:
         if found := re.search(pattern, said):
-            return f"{where} says: {said}; {remedy.format(*found.groups(), host=host)}"
+            return f"{where} says: {said}; {remedy.format(*found.groups(), user=user, host=host)}"
     return f"{where} did not run the command; it said: {said or 'nothing'}; {SHELL}"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from fabric import Connection
 from invoke import Exit
-from paramiko import Message
+from paramiko import ChannelException, Message
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from ..script import RemoteScript
@@ -54,6 +54,19 @@ class Beside:
 PLAIN = Beside()
 
 
+def session(c: Connection):
+    """Open a session; sshd may count one that has just ended against its MaxSessions.
+
+    :raises Exit: when sshd allows none within five seconds.
+    """
+    for _ in range(25):
+        with contextlib.suppress(ChannelException):
+            return c.transport.open_session()
+        time.sleep(0.2)
+    raise Exit(f"{name_of(c)}: sshd allows no further session: set MaxSessions 10 in the server's "
+               "/etc/ssh/sshd_config, then: systemctl reload ssh")  # fmt: skip
+
+
 def converse(
     c: Connection,
     command: str,
@@ -71,7 +84,7 @@ def converse(
     :param beside: more that it exchanges.
     :raises Exit: for a line or an answer that is too long, or when nothing begins.
     """
-    channel = c.transport.open_session()
+    channel = session(c)
     if tty:
         channel.get_pty()
     channel.set_combine_stderr(True)
@@ -166,7 +179,7 @@ def ask(
     unpack = f"echo {packed} | base64 -d | gzip -dc"  # any login shell reads this alike
     become = become_user(user, seconds) if user not in ("", c.user) else ""
     become = "cd / && " * (c.user == "root") + become
-    channel, end, answer = c.transport.open_session(), time.monotonic() + seconds, Answer()
+    channel, end, answer = session(c), time.monotonic() + seconds, Answer()
     channel.set_combine_stderr(True)
     execute(channel, f"{become}sh -c '{{ eval \"$({unpack})\"; }} 2>&1 | gzip -c1'")
     send(channel, stdin)

@@ -76,7 +76,7 @@ def refused(c: Connection) -> str:
         return f"{name_of(c)} refuses logins while it boots or shuts down: {greeting(c)}"
     return (
         f"{name_of(c)} refuses the key or password of {c.user}: name the key with -i, or add "
-        "--prompt-for-login-password"
+        "--prompt-for-login-password; if these are right, journalctl -u ssh -n 9 there says why"
     )
 
 

@@ -12,6 +12,14 @@ from paramiko import Message
 SECONDS = 10
 PACKET = 35000  # bytes: the longest packet that RFC 4253 allows
 KINDS = "KexAlgorithms", "HostKeyAlgorithms", "Ciphers", "Ciphers", "MACs", "MACs"  # in its order
+NO_ALGORITHM = "ext-info-", "kex-strict-"  # what RFC 8308 and OpenSSH announce among these
+# Every OpenSSH since 6.5 knows these, and so does Paramiko.
+ADVISED = {
+    "KexAlgorithms": "curve25519-sha256@libssh.org",
+    "HostKeyAlgorithms": "ssh-ed25519",
+    "Ciphers": "aes256-ctr",
+    "MACs": "hmac-sha2-256",
+}
 
 
 def offered(host: str, port: int) -> dict[str, list[str]]:
@@ -37,9 +45,11 @@ def unlike(c: Connection) -> str:
                      strict=True))  # fmt: skip
     with contextlib.suppress(OSError, ValueError):
         for kind, names in offered(c.host, c.port).items():
+            names = [name for name in names if not name.startswith(NO_ALGORITHM)]
             if names and not set(names) & set(known[kind]):
+                line = f"{kind} {','.join([*names, ADVISED[kind]])}"
                 return (f"sshd offers no {kind} that this side knows: it offers "
-                        f"{', '.join(names)}; this side knows {', '.join(known[kind])}: add one of "
-                        f"these in the server's /etc/ssh/sshd_config, such as "
-                        f"`{kind} +{known[kind][0]}`, then: systemctl reload ssh")  # fmt: skip
+                        f"{', '.join(names)}; this side knows {', '.join(known[kind])}: make the "
+                        f"line {kind} of the server's /etc/ssh/sshd_config (or sshd_config.d) "
+                        f"`{line}`, then: systemctl reload ssh")  # fmt: skip
     return ""

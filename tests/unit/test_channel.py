@@ -4,6 +4,8 @@ import gzip
 import subprocess
 
 import pytest
+from invoke import Exit
+from paramiko import ChannelException
 
 from fabfile.ssh import channel
 
@@ -56,3 +58,25 @@ def test_an_answer_is_not_taken_when_it_is_larger_than_any(monkeypatch):
     answer = channel.Answer()
     answer.take(gzip.compress(b"x" * 1000))
     assert answer.whole and not answer.too_long
+
+
+class Full:
+    """A connection to an sshd that refuses so many sessions, because of its MaxSessions."""
+
+    user, original_host, port = "david", "1.1.1.1", 22
+
+    def __init__(self, refusals: int):
+        self.refusals, self.transport = refusals, self
+
+    def open_session(self) -> str:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise ChannelException(2, "Connect failed")
+        return "a session"
+
+
+def test_a_session_that_has_just_ended_may_count_for_a_moment(monkeypatch):
+    monkeypatch.setattr(channel.time, "sleep", lambda seconds: None)
+    assert channel.session(Full(3)) == "a session"
+    with pytest.raises(Exit, match="MaxSessions 10"):
+        channel.session(Full(99))

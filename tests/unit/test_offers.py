@@ -11,6 +11,7 @@ from invoke import Exit
 from paramiko import Message
 
 from fabfile.ssh.errors import clear_errors
+from fabfile.ssh.offers import ADVISED
 
 COMMON = {
     "KexAlgorithms": "curve25519-sha256@libssh.org",
@@ -71,5 +72,5 @@ def test_what_it_offers_is_named_with_what_would_help(sshd, kind, there, here):
     with pytest.raises(Exit) as caught, clear_errors(c):
         c.open()
     told = caught.value.message
-    assert f"no {kind}" in told and there in told and here in told and f"`{kind} +" in told
+    assert f"no {kind}" in told and here in told and f"`{kind} {there},{ADVISED[kind]}`" in told
     assert "run again" not in told and "\n" not in told
