@@ -11,7 +11,19 @@ from pathlib import PurePath
 from .certs import selection
 from .engine.converge import converge
 from .engine.host import Host
-from .items import Absent, Directory, File, Included, Item, Link, Packages, Port, Service, Welcome
+from .items import (
+    Absent,
+    Directory,
+    File,
+    Included,
+    Item,
+    Link,
+    Needs,
+    Packages,
+    Port,
+    Service,
+    Welcome,
+)
 from .items.certificate import key_of
 from .python import requirements
 from .render import render
@@ -111,6 +123,7 @@ def own(settings: Settings, host: Host) -> list[Item]:
     pair = (given, key_of(given)) if certificate == given else ()
     changed = ours.enabled, ours.former, WELCOME, ours.site, ours.http, ours.locations, *pair
     wanted = [
+        *([Needs(path=given, maker="tls")] if pair else []),
         File(
             path=ours.site,
             content=rendered("nginx/site.conf.j2", settings, host, certificate),
