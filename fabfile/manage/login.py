@@ -58,7 +58,7 @@ def address(c: Connection, settings: Settings, site: str = "") -> str:
     (state,) = read(c, [item], settings).states
     secret = item.value(state)
     if not secret:
-        raise Exit(f"{name_of(c)} has no token yet: first run fab -H {name_of(c)} jupyter")
+        raise Exit(f"{name_of(c)} has no token yet: first run fab -H {name_of(c)} full")
     return f"{site or settings.origin}{settings.base_path}/lab?token={secret}"
 
 

@@ -39,13 +39,13 @@ def refuses(c: Connection, line: str) -> str | None:
 
     :raises Exit: for every other refusal.
     """
-    # the second is that of sudo-rs
-    if re.match("sudo: (a password|interactive authentication) is required", line):
+    # sudo-rs calls itself sudo or sudo-rs, and has words of its own
+    if re.match("sudo(-rs)?: (a password|interactive authentication) is required", line):
         return "password"
-    if "you must have a tty" in line and line.startswith("sudo: "):
+    if re.match("sudo(-rs)?: .*you must have a tty", line):
         return "tty"
     if re.search("sudo: (command )?not found|env: ['\u2018]sudo['\u2019]", line):
         raise Exit(f"{name_of(c)} has no sudo: log in as root, or install sudo there")
-    if re.search("not in the sudoers file|is not allowed to execute|sudo: I'm sorry ", line):
+    if re.search("not in the sudoers file|is not allowed to execute|sudo(-rs)?: I'm sorry ", line):
         raise Exit(f"{c.user} may not use sudo on {c.original_host}: add the user to group sudo")
     return None

@@ -83,6 +83,7 @@ C = Connection("david@1.1.1.1")
     [
         ("sudo: a password is required", "password"),
         ("sudo: interactive authentication is required", "password"),
+        ("sudo-rs: interactive authentication is required", "password"),
         ("sudo: sorry, you must have a tty to run sudo", "tty"),
         ("sudo: a terminal is required to read the password", None),
         ("The file says: a password is required", None),
@@ -104,6 +105,7 @@ def test_what_sudo_lacks_is_recognised(line, lacking):
         ("david is not in the sudoers file.  This incident will be reported.", "group sudo"),
         ("Sorry, user david is not allowed to execute '/bin/sh' as root on h.", "group sudo"),
         ("sudo: I'm sorry david. I'm afraid I can't do that", "group sudo"),
+        ("sudo-rs: I'm sorry david. I'm afraid I can't do that", "group sudo"),
     ],
 )
 def test_a_user_without_sudo_is_told_what_to_do(line, told):
