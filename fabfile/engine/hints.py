@@ -47,9 +47,13 @@ REMEDIES = (
         "again",
     ),
     (
-        r"does not (answer|start); the last lines",
-        "fix what the journal says, or give a slow server more time by lab.start_timeout; then run "
+        r"\S+ does not answer within \d+ s(?=; the last lines)",
+        "give a slow server more time by lab.start_timeout, or fix what the journal says; then run "
         "again",
+    ),
+    (
+        r"\S+ does not (answer|start)(?=; the last lines)",
+        "fix what the journal says, then run again",
     ),
     (r"systemd rejected the unit", "fix what systemd says, then run again"),
     (

@@ -1,4 +1,4 @@
-"""Wait until JupyterLab answers: exit 0 then, 1 when the time is up or the unit has failed.
+"""Wait until JupyterLab answers: exit 0 then, 1 when the unit has failed, 2 when the time is up.
 
 Usage: wait_ready.py SOCKET-OR-PORT SECONDS UNIT     (runs on the server, needs no token)
 """
@@ -38,7 +38,7 @@ def main(target: str, seconds: str, unit: str) -> int:
             time.sleep(0.05)
         if restarts(unit) > before:
             return 1
-    return 1
+    return 2
 
 
 if __name__ == "__main__":

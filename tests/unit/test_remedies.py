@@ -43,6 +43,7 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
         ([SILENT, "Traceback", "SyntaxError"], JOURNAL, True),
         ([SILENT, "ConnectionRefusedError: [Errno 111] Connection refused"], JOURNAL, True),
         ([SILENT, "TimeoutError: timed out"], JOURNAL, True),
+        ([SILENT.replace("answer", "answer within 60 s")], "give a slow server more time", True),
         ([SILENT, "OSError: [Errno 28] No space left on device"], DISK, False),
         ([SILENT.replace("answer", "start"), "x.service: Failed to set up mount namespacing: /x",
           "Main process exited, code=exited, status=226/NAMESPACE"], "allow nesting", True),

@@ -7,10 +7,11 @@ enable_unit() {
     systemctl enable -q ${2:+"$2"} -- "$1"
 }
 
-# blame UNIT WHAT: say what UNIT does not do, with the last lines of its journal, and fail.
+# blame UNIT SINCE WHAT: say what UNIT does not do, with the last lines of its journal from SINCE, in
+# seconds of the epoch, and fail. Older lines would tell of other failures.
 blame() {
-    echo "$1 does not $2; the last lines of its journal:"
-    journalctl -u "$1" -n 20 --no-pager -o cat
+    echo "$1 does not $3; the last lines of its journal:"
+    journalctl -u "$1" --since "@$2" -n 20 --no-pager -o cat
     return 1
 }
 
@@ -31,21 +32,23 @@ start_service() {
         systemctl disable -q -- "$unit"
         systemctl stop -- "$unit"
     fi
-    systemctl restart -- "${socket:-$unit}" || blame "$unit" start || return 1
-    local user longest="$((seconds + 30))"
+    local user what=answer longest="$((seconds + 30))" since
+    since=$(date +%s)
+    systemctl restart -- "${socket:-$unit}" || blame "$unit" "$since" start || return 1
     user=$(systemctl show -p User --value -- "$unit") # the socket is in this user's folder
     # That user's program could give any answer: it decides nothing but the file and the venv from
     # which their own JupyterLab starts.
-    if ! owner_does "${user:-root}" python3 -I "$run/wait_ready.py" "$endpoint" "$seconds" "$unit"; then
-        blame "$unit" answer || return 1
-    fi
+    owner_does "${user:-root}" python3 -I "$run/wait_ready.py" "$endpoint" "$seconds" "$unit" || {
+        [ $? = 1 ] || what="answer within $seconds s"
+        blame "$unit" "$since" "$what" || return 1
+    }
     accept "$file" "$@"
 }
 
 # start_member UNIT FILE ADDRESS PORT SECONDS TREE...: check the unit, start it, and wait until it
 # listens; it creates each TREE itself.
 start_member() {
-    local unit="$1" file="$2" address="$3" port="$4" tries="$(($5 * 5))" own
+    local unit="$1" file="$2" address="$3" port="$4" tries="$(($5 * 5))" seconds="$5" own since
     shift 5
     for own; do intend tree "$own"; done
     if ! systemd-analyze verify -- "$file"; then
@@ -55,12 +58,13 @@ start_member() {
     fi
     systemctl daemon-reload
     enable_unit "$unit"
-    systemctl restart -- "$unit" || blame "$unit" start || return 1
+    since=$(date +%s)
+    systemctl restart -- "$unit" || blame "$unit" "$since" start || return 1
     until python3 -Ic 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' \
         "$address" "$port" 2>/dev/null; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ]; then
-            blame "$unit" answer || return 1
+            blame "$unit" "$since" "answer within $seconds s" || return 1
         fi
         sleep 0.2
     done
