@@ -9,7 +9,7 @@ from fabfile.engine.task import fabric_task as task
 from testbed import browser, engine, image
 from testbed import demo as demonstration
 from testbed.areas import AREAS
-from testbed.machine import ROOT, has, install, may_install
+from testbed.machine import ROOT, add_tools, has, install, may_install
 
 WORKERS = "4"  # more than processors, as a test waits for its server half of the time
 
@@ -73,6 +73,7 @@ def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
         chosen += ["-m", "core or not integration"]
     if k:
         chosen += ["-k", k]
+    add_tools()
     if not has("shellcheck") and may_install():
         install("shellcheck")
     if not unit:
@@ -97,6 +98,7 @@ def lint(c, fix=False):
 
     :param fix: fix what can be fixed.
     """
+    add_tools()
     raise Exit(code=style(fix))
 
 
@@ -123,6 +125,7 @@ def bench(c, runs=5, peers=True, only="", pages=False, sizing=False, cluster=Fal
     :param sizing: instead, measure what JupyterLab, a kernel and a tab need, and waking up.
     :param cluster: instead, measure one to three workers: waiting tasks, latency, cost of TLS.
     """
+    add_tools()
     if pages:
         from bench.pages import main as measure
 

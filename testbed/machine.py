@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -59,6 +60,18 @@ def install(*packages: str) -> None:
     if "docker.io" in packages and known("docker-cli"):
         packages += ("docker-cli",)  # since Debian 13 the client is a separate package
     run(["apt-get", "install", "-y", "--no-install-recommends", *packages], quiet)
+
+
+def add_tools() -> None:
+    """Install what the tests need into our virtual environment, unless it is there."""
+    file, stamp = ROOT / "requirements.txt", Path(sys.prefix) / "tools"
+    wanted = file.read_text()
+    if sys.prefix == sys.base_prefix or (stamp.exists() and stamp.read_text() == wanted):
+        return
+    say("installing the tools of the tests into the virtual environment")
+    quiet = "-qq", "--disable-pip-version-check"
+    run([sys.executable, "-m", "pip", "install", *quiet, "-r", str(file)])
+    stamp.write_text(wanted)
 
 
 def known(package: str) -> bool:
