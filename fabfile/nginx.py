@@ -11,6 +11,7 @@ from pathlib import PurePath
 from .certs import selection
 from .engine.converge import converge
 from .engine.host import Host
+from .engine.listening import addresses, unfit
 from .items import (
     Absent,
     Directory,
@@ -22,6 +23,7 @@ from .items import (
     Packages,
     Port,
     Service,
+    Unshared,
     Welcome,
 )
 from .items.certificate import key_of
@@ -93,6 +95,8 @@ def rendered(template: str, settings: Settings, host: Host, certificate: str | N
         jl=settings.instance.variable,
         host=name,
         secure=secure,
+        http=addresses(host.listens, settings.http_port, host.ipv6),
+        https=addresses(host.listens, settings.https_port, host.ipv6),
         certificate=certificate,
         key=key_of(certificate or ""),
         webroot=settings.instance.webroot,
@@ -122,8 +126,13 @@ def own(settings: Settings, host: Host) -> list[Item]:
     given = selection.own(settings)
     pair = (given, key_of(given)) if certificate == given else ()
     changed = ours.enabled, ours.former, WELCOME, ours.site, ours.http, ours.locations, *pair
+    others = host.listens
+    why = unfit(others, settings.http_port, False)
+    if settings.secure:
+        why = why or unfit(others, settings.https_port, True)
     wanted = [
         *([Needs(path=given, maker="tls")] if pair else []),
+        Unshared(why=why),
         File(
             path=ours.site,
             content=rendered("nginx/site.conf.j2", settings, host, certificate),

@@ -126,7 +126,8 @@ def read(c: Connection, items: list[Item], chosen: Settings) -> Reading:
     if "end" not in sections:
         raise Exit(hints.unanswered(lines, name_of(c), c.user, c.host))
     try:
-        host = Host.parse(sections["facts"], sections["neighbours"], sections.get("added", []))
+        others, sites = sections["neighbours"], sections["listens"]
+        host = Host.parse(sections["facts"], others, sections.get("added", []), sites)
     except (KeyError, ValueError) as problem:
         raise Exit(f"{name_of(c)} sent incomplete facts ({problem})") from None
     if user not in ("", c.user) and not host.root:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from invoke import Exit
 
+from .listening import Listen, listens
 from .other_instances import Neighbour, neighbours
 
 ADDED = "~/.jupyter/packages.txt"  # the pip requirements that `fab packages` added
@@ -14,7 +15,7 @@ NAME = re.compile(r"[^\x00-\x20\x7f/:-][^\x00-\x20\x7f/:]*")  # of a user or a g
 PATH = re.compile(r"/[^\x00-\x1f\x7f:]*")
 OTHERS = "instance", "uid", "root", "system", "like", "version", "name", "systemd", "free", "turn"
 FACTS = {"user": NAME, "group": NAME, "home": PATH} | dict.fromkeys(
-    (*OTHERS, "certificates", "restoring", "cluster")
+    (*OTHERS, "certificates", "restoring", "cluster", "ipv6")
 )
 OLDEST = {"debian": 12, "ubuntu": 24}
 
@@ -43,6 +44,8 @@ class Host:
     cluster: tuple[str, ...] = ()  # `HOST NAME` of each worker of the cluster
     restoring: bool = False  # whether a restore was interrupted
     neighbours: tuple[Neighbour, ...] = ()  # all JupyterLabs of this server
+    ipv6: bool = True  # whether programs can have sockets of IPv6
+    listens: tuple[Listen, ...] = ()  # of the sites of others in Nginx
     turn: str = ""  # who changed it last, since when, `, done` at its end; empty after a boot
     anew: str = ""  # not a fact but a request: see Request
 
@@ -53,10 +56,13 @@ class Host:
         return self.restoring or not ended
 
     @classmethod
-    def parse(cls, lines: list[str], others: list[str], added: list[str]) -> Host:
+    def parse(
+        cls, lines: list[str], others: list[str], added: list[str], sites: list[str] | None = None
+    ) -> Host:
         """Parse the `key=value` lines that `facts` printed, and the lines of `neighbours`.
 
         :param added: the pip requirements in the user's file.
+        :param sites: the lines of `show_listens`.
         :raises ValueError: when a fact is malformed.
         """
         told = dict(line.split("=", 1) for line in lines if "=" in line)
@@ -71,6 +77,8 @@ class Host:
                 "systemd": values["systemd"] == "yes",
                 "root": values["root"] == "yes",
                 "restoring": values["restoring"] == "yes",
+                "ipv6": values["ipv6"] == "yes",
+                "listens": listens(sites or []),
                 "free": int(values["free"] or -1),
                 "added": tuple(filter(None, added)),
                 "neighbours": neighbours(others),

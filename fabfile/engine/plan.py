@@ -84,7 +84,8 @@ def reading_script(items: list[Item], chosen: Settings, root: bool = False) -> R
         if root
         else MORE + look_script(dict(enumerate(items)))
     )
-    facts = "answer\nsection facts\nfacts\nsection neighbours\nneighbours\n"
+    calls = {"facts": "facts", "neighbours": "neighbours", "listens": "show_listens"}
+    facts = "answer\n" + "".join(f"section {name}\n{each}\n" for name, each in calls.items())
     return replace(reader, calls=f"{facts}{look}section end\n")
 
 

@@ -46,3 +46,18 @@ class Included(Item):
 def expression(text: str) -> str:
     """Return a regular expression of grep that matches only this name or path."""
     return text.replace(".", r"\.").replace("*", r"\*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unshared(Item):
+    """A port that the sites of others leave to ours. :param why: why they do not, if so."""
+
+    why: str
+
+    def read(self) -> str:
+        return "true"
+
+    def compare(self, state, touched):
+        if self.why:
+            raise Exit(f"nothing was changed: {self.why}: change that line, or choose another "
+                       "lab.http_port or lab.https_port, then run again")  # fmt: skip

@@ -133,7 +133,14 @@ def test_an_answer_keeps_its_sections_and_facts(read, tmp_path, seed):
     filled(tmp_path / "home", random.Random(seed))
     wanted = items(tmp_path / "home")
     found = read()
-    assert list(found) == ["facts", "neighbours", "added", *map(str, range(len(wanted))), "end"]
+    assert list(found) == [
+        "facts",
+        "neighbours",
+        "listens",
+        "added",
+        *map(str, range(len(wanted))),
+        "end",
+    ]
     facts = [[line for line in one["facts"] if "free=" not in line] for one in (plain, found)]
     assert facts[0] == facts[1]
     for number, item in enumerate(wanted):

@@ -98,6 +98,6 @@ def test_items_are_read_at_once_and_sorted_out_again(tmp_path, path):
     path.write_text("x")
     items = [ITEMS["file"](path), ITEMS["link"](tmp_path / "none")]
     found = sorted_out(said(str(reading_script(items, Settings()))))
-    assert list(found) == ["facts", "neighbours", "added", "0", "1", "end"]
+    assert list(found) == ["facts", "neighbours", "listens", "added", "0", "1", "end"]
     assert found["0"][0] == f"regular file|{ME}|{GROUP}|644"
     assert found["1"] == ["absent"]

@@ -59,7 +59,7 @@ theirs() {
 # facts: print the user, the system and the state that earlier runs left.
 facts() {
     local uid="${entry#*:*:}" root='' systemd='' turn='' free='' certificates='' restoring='' cluster='' \
-        certificate line blocks
+        ipv6='' certificate line blocks
     # shellcheck source=/dev/null # the system's own file
     . /etc/os-release
     [ "$me" != 0 ] || root=yes
@@ -72,11 +72,61 @@ facts() {
     [ ! -f "/var/lib/$instance-fab/cluster" ] || while read -r line; do
         case $line in '#'*) ;; *) cluster=$cluster$line$tab ;; esac
     done <"/var/lib/$instance-fab/cluster"
+    can_ipv6 && ipv6=yes
     blocks=$(stat -f -c '%a %S' -- "$home" 2>/dev/null) && free=$((${blocks% *} * ${blocks#* } / 1048576))
     printf '%s\n' "instance=$instance" "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
-        "certificates=$certificates" "restoring=$restoring" "cluster=$cluster"
+        "certificates=$certificates" "restoring=$restoring" "cluster=$cluster" "ipv6=$ipv6"
+}
+
+# can_ipv6: check whether programs can have sockets of IPv6; without that, a kernel or a sandbox
+# answers 97 (EAFNOSUPPORT).
+can_ipv6() {
+    [ -e /proc/net/if_inet6 ] || return 1
+    perl -e 'socket(S, 10, 1, 0) or exit $!' 2>/dev/null # Debian always has perl
+    [ "$?" != 97 ]
+}
+
+# show_listens: print what the sites of others listen at, as FILE:WORDS. It follows each `include`
+# from nginx.conf, as Nginx does; our own sites are left out.
+show_listens() {
+    local files=/etc/nginx/nginx.conf depth=0 file told
+    while [ -n "$files" ] && [ "$depth" -lt 9 ]; do
+        set --
+        for file in $files; do # these may be patterns
+            case $file in */zz-jupyterlab* | */sites-enabled/"$instance") continue ;; esac
+            [ ! -f "$file" ] || [ ! -r "$file" ] || set -- "$@" "$file"
+        done
+        [ "$#" -gt 0 ] || return 0
+        told=$(awk '
+            FNR == 1 { text = "" }
+            {
+                if (match($0, /(^|[ \t;{}])#/)) { $0 = substr($0, 1, RSTART + RLENGTH - 2) }
+                text = text " " $0
+                n = split(text, parts, /[;{}]/)
+                text = parts[n]
+                for (i = 1; i < n; i++) {
+                    gsub(/[ \t]+/, " ", parts[i])
+                    if (sub(/^ ?listen /, "", parts[i])) {
+                        print FILENAME ":" parts[i]
+                    } else if (sub(/^ ?include ["\047]?/, "", parts[i])) {
+                        sub(/["\047]? ?$/, "", parts[i])
+                        print "include " (parts[i] ~ /^\// ? "" : "/etc/nginx/") parts[i]
+                    }
+                }
+            }' "$@")
+        files=
+        while read -r told; do
+            case $told in
+                'include '*) files="$files ${told#include }" ;;
+                ?*) printf '%s\n' "$told" ;;
+            esac
+        done <<END
+$told
+END
+        depth=$((depth + 1))
+    done
 }
 
 # neighbours: print the user and the address of each JupyterLab on this server, as FILE:LINE.

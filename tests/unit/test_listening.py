@@ -1,0 +1,160 @@
+"""Where our site listens beside the sites of others, from their `listen` lines."""
+
+import pytest
+from dash import reading, said
+from invoke import Exit
+
+from fabfile import nginx
+from fabfile.engine.host import Host
+from fabfile.engine.listening import addresses, listens, unfit
+from fabfile.items import File, Unshared
+from fabfile.settings import Settings
+
+OURS = ["80", "[::]:80"]
+BOTH = ["[::]:80"]
+
+
+def beside(*words: str) -> tuple:
+    return listens([f"/etc/nginx/conf.d/shop.conf:{one}" for one in words])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        # the same addresses, another port, and what is no TCP
+        ("80", OURS),
+        ("*:80 default_server", OURS),
+        ("0.0.0.0:80", OURS),
+        ("80 reuseport", OURS),
+        ("80 backlog=1024 so_keepalive=on", OURS),
+        ("[::]:80 ipv6only=on", OURS),
+        ("[::0]:80", OURS),
+        ("192.0.2.1:8080", OURS),
+        ("8000-8080", OURS),
+        ("unix:/run/nginx.sock", OURS),
+        ("unix:/run/80", OURS),
+        ("192.0.2.1:80 quic reuseport", OURS),
+        # IPv4 as well at the socket of IPv6
+        ("[::]:80 default_server ipv6only=off", BOTH),
+        ("[::]:80 ipv6only=off", BOTH),
+        ("[::] ipv6only=off", BOTH),
+        ("[::]:443 ssl ipv6only=off", OURS),
+        # one address: Nginx considers only the sites that name it
+        ("192.0.2.1:80", [*OURS, "192.0.2.1:80"]),
+        ("192.0.2.1", [*OURS, "192.0.2.1:80"]),
+        ("192.0.2.1:80 default_server", [*OURS, "192.0.2.1:80"]),
+        ("192.0.2.1:79-81", [*OURS, "192.0.2.1:80"]),
+        ("[2001:db8::1]:80", [*OURS, "[2001:db8::1]:80"]),
+        ("localhost:80", [*OURS, "localhost:80"]),
+        ("localhost", [*OURS, "localhost:80"]),
+        ("my-host-1:80", [*OURS, "my-host-1:80"]),
+        # one address that Nginx binds by itself: then it cannot bind all of them
+        ("192.0.2.1:80 reuseport", ["127.0.0.1:80", "[::]:80", "192.0.2.1:80"]),
+        ("192.0.2.1:80 backlog=512", ["127.0.0.1:80", "[::]:80", "192.0.2.1:80"]),
+        ("127.0.0.1:80 bind", ["127.0.0.1:80", "[::]:80"]),
+        ("[2001:db8::1]:80 so_keepalive=on", ["80", "[2001:db8::1]:80"]),
+    ],
+)
+def test_our_site_listens_where_others_leave_room(theirs, ours):
+    assert addresses(beside(theirs), 80) == ours
+
+
+def test_several_sites_count_once():
+    sites = beside("80 reuseport", "192.0.2.2:80 bind", "192.0.2.1:80", "192.0.2.1:80 ssl", "81")
+    assert addresses(sites, 80) == [*OURS, "192.0.2.1:80", "192.0.2.2:80"]
+    assert addresses((), 8080) == ["8080", "[::]:8080"]
+
+
+def test_without_ipv6_there_is_no_such_line():
+    assert addresses(beside("192.0.2.1:80"), 80, ipv6=False) == ["80", "192.0.2.1:80"]
+    text = site(Host(ipv6=False))
+    assert "listen 80;" in text and "listen [" not in text
+
+
+def site(host: Host, **chosen) -> str:
+    """Our site on a host."""
+    found = nginx.items(Settings(**chosen), host)
+    return next(one.content for one in found if isinstance(one, File))
+
+
+def test_each_server_block_of_our_site_listens_there():
+    host = Host(listens=beside("192.0.2.1:80", "[::]:443 ssl ipv6only=off"))
+    text = site(host, tls="self-signed")
+    assert text.count("    listen 192.0.2.1:80;\n") == text.count("    listen 80;\n") == 2
+    assert text.count("    listen [::]:443 ssl;\n") == 2 and "listen 443 ssl;" not in text
+
+
+@pytest.mark.parametrize(
+    ("theirs", "secure", "why"),
+    [
+        ("80 proxy_protocol", False, "proxy_protocol"),
+        ("192.0.2.1:80 ssl", False, "ssl"),
+        ("80 proxy_protocol", True, ""),
+        ("443 ssl http2", True, ""),
+        ("443 ssl proxy_protocol", True, "proxy_protocol"),
+        ("80 default_server", False, ""),
+    ],
+)
+def test_an_option_that_would_apply_to_our_site_is_refused(theirs, secure, why):
+    found = unfit(beside(theirs), 443 if secure else 80, secure)
+    assert found == (why and f"/etc/nginx/conf.d/shop.conf has `listen {theirs}`, and {why} "
+                     "would apply to our site there, too")  # fmt: skip
+
+
+@pytest.mark.parametrize("tls", ["off", "self-signed"])
+def test_such_a_port_is_refused_before_anything_is_changed(tls):
+    port = "80" if tls == "off" else "443 ssl"
+    host = Host(listens=beside(f"{port} proxy_protocol"))
+    item = next(i for i in nginx.items(Settings(tls=tls), host) if isinstance(i, Unshared))
+    with pytest.raises(
+        Exit, match=f"nothing was changed: .*`listen {port} proxy_protocol`.*lab.http"
+    ):
+        item.compare(item.parse([]), set())
+
+
+# --- what the shell reads ----------------------------------------------------------------------
+
+FILES = {
+    "nginx.conf": "user www-data;\nhttp {\n  include mime.types;\n"
+    "  include ETC/conf.d/*.conf; # include ETC/never/*;\n  include 'sites-enabled/*';\n"
+    "  # server { listen 1; }\n}\n",
+    "mime.types": "types { text/html html; }\n",
+    "conf.d/shop.conf": "server { listen 80 default_server; listen [::]:80 ipv6only=off; }\n"
+    "server {\n\tlisten\t192.0.2.1:443  ssl\n\t\thttp2; # listen 2;\n"
+    "  return 200 'a#b';include snippets/more.conf;\n}\n",
+    "conf.d/old.conf.bak": "server { listen 3; }\n",
+    "snippets/more.conf": "listen 81;#listen 4;\n#listen 5;\nlisten 82;\n",
+    "sites-available/off": "server { listen 6; }\n",
+    "sites-enabled/zz-jupyterlab-anna": "server { listen 7; }\n",
+    "sites-enabled/jupyterlab": "server { listen 8; }\n",
+    "sites-enabled/listener": "server { server_name listen.example.org; }\n",
+    "never/x": "server { listen 9; }\n",
+}
+
+
+def shown(etc) -> list[str]:
+    script = reading().replace("/etc/nginx", str(etc))
+    return said(f"instance=jupyterlab\n{script}show_listens\n")
+
+
+def test_the_lines_of_all_files_that_nginx_reads_are_shown(tmp_path):
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text.replace("ETC", str(tmp_path)))
+    shop, more = tmp_path / "conf.d/shop.conf", tmp_path / "snippets/more.conf"
+    assert shown(tmp_path) == [
+        f"{shop}:80 default_server",
+        f"{shop}:[::]:80 ipv6only=off",
+        f"{shop}:192.0.2.1:443 ssl http2",
+        f"{more}:81",
+        f"{more}:82",
+    ]
+    found = listens(shown(tmp_path))
+    assert [one.written for one in found] == ["80", "[::]:80", "192.0.2.1:443", "81", "82"]
+
+
+def test_no_nginx_and_files_that_include_each_other_end(tmp_path):
+    assert shown(tmp_path) == []
+    (tmp_path / "nginx.conf").write_text("include nginx.conf;")
+    assert shown(tmp_path) == []
