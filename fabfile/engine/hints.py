@@ -92,6 +92,15 @@ REMEDIES = (
         "stop that program, or choose another lab.http_port or lab.port",
     ),
     (
+        r"\S+ may not read \S+, which says where a site listens",
+        "our site must know that: allow it by chmod a+r, then run again",
+    ),
+    (
+        r"bind\(\) to \S+ failed .*",
+        "the site of somebody else listens there in a way that leaves Nginx no room for ours, see "
+        "above: change that `listen`, or choose another lab.http_port; then run again",
+    ),
+    (
         r"\[emerg\] .*",
         "fix the file that Nginx names (or the setting it came from), then run again",
     ),

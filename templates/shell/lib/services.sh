@@ -97,20 +97,91 @@ stop_units() {
     done
 }
 
-# reload_nginx PATH...: reload Nginx if it accepts the new files; else put the former ones back.
+# reload_nginx PATH...: have Nginx serve with the new files; if it cannot, put the former ones back.
 reload_nginx() {
-    local master old
     if ! nginx -t; then
         put_back "$@"
         return 1
     fi
     enable_unit nginx.service
-    master=$(systemctl show -p MainPID --value nginx)
-    old=$(cat "/proc/$master/task/$master/children" 2>/dev/null) || old=
-    systemctl reload-or-restart nginx
+    if ! serve_anew; then
+        put_back "$@"
+        systemctl is-active -q nginx || systemctl restart nginx || true # after a restart that failed
+        return 1
+    fi
     accept "$@"
-    # shellcheck disable=SC2086 # a word for each worker
-    wait_retired $old
+}
+
+# serve_anew: have Nginx read its files again, and fail unless it serves with them. It cannot bind
+# an address that overlaps one that it has, such as 0.0.0.0:80 and 127.0.0.1:80, unless it restarts.
+serve_anew() {
+    local port
+    if ! systemctl is-active -q nginx; then
+        systemctl restart nginx || blame nginx start || return 1
+        return 0
+    fi
+    ! reload_well || return 0
+    port=$(sed -n 's/.*bind() to [^ ]*:\([0-9]*\) failed (98.*/\1/p' "$run/own/emerg" | tail -n 1)
+    if [ -n "$port" ] && refuse_port "$port" nginx.service && refuse_hidden_sites; then
+        if systemctl restart nginx; then
+            note "Nginx was restarted, because a reload cannot change the addresses of port $port"
+            return 0
+        fi
+        show_listens | grep ":$port\b" || true
+    fi
+    echo 'Nginx does not serve with the new files:'
+    cat -- "$run/own/emerg"
+    return 1
+}
+
+# refuse_hidden_sites: fail if the login user could not read where a site listens, so that our site
+# is written without it.
+refuse_hidden_sites() {
+    local file reader="${SUDO_USER:-root}"
+    show_listens | sed 's/:.*//' | sort -u >"$run/own/sites"
+    while read -r file; do
+        owner_does "$reader" test -r "$file" </dev/null && continue
+        echo "$reader may not read $file, which says where a site listens"
+        return 1
+    done <"$run/own/sites"
+}
+
+# reload_well: reload Nginx, and wait until new workers serve and the former ones take no requests:
+# systemctl returns before that, and returns 0 also when Nginx fails. Otherwise write why to emerg.
+reload_well() {
+    local master log size old='' now='' tries=1500
+    : >"$run/own/emerg"
+    master=$(systemctl show -p MainPID --value nginx)
+    log=$(sed -n '/^[[:space:]]*http/q; s/^[[:space:]]*error_log[[:space:]]*\([^ ;]*\).*/\1/p' /etc/nginx/nginx.conf)
+    log=${log:-/var/log/nginx/error.log}
+    size=$(stat -L -c %s -- "$log" 2>/dev/null) || size=0
+    read -r old <"/proc/$master/task/$master/children" || true # the line has no end
+    systemctl reload nginx || return 1
+    while [ "$tries" -gt 0 ]; do
+        read -r now <"/proc/$master/task/$master/children" || true
+        # shellcheck disable=SC2086 # a word for each worker
+        if [ "$now" != "$old" ] && retired $old; then
+            return 0
+        fi
+        if [ "$((tries % 10))" = 0 ]; then # it tries to bind five times, then gives up
+            tail -c "+$((size + 1))" -- "$log" 2>/dev/null | grep -F "[emerg] $master#" >"$run/own/emerg" || true
+            ! grep -qv 'bind() to' "$run/own/emerg" || break
+        fi
+        sleep 0.02
+        tries=$((tries - 1))
+    done
+    [ -s "$run/own/emerg" ] || journalctl -u nginx -n 10 --no-pager -o cat >"$run/own/emerg"
+    return 1
+}
+
+# retired PID...: check that these workers of Nginx take no requests.
+retired() {
+    local worker words
+    for worker; do
+        words=
+        { read -r words <"/proc/$worker/cmdline"; } 2>/dev/null || true # the line has no end
+        case $words in '' | *'shutting down'*) ;; *) return 1 ;; esac
+    done
 }
 
 # obtain_certificate DOMAIN EMAIL SERVER WEBROOT HOOK: obtain a certificate from an ACME server,
@@ -170,33 +241,21 @@ start_timer() {
     systemctl restart -- "$1"
 }
 
-# wait_retired PID...: wait until Nginx's former workers take no requests: a reload returns earlier.
-wait_retired() {
-    local worker tries
-    for worker; do
-        tries=100
-        while [ "$tries" -gt 0 ] && [ -e "/proc/$worker" ] \
-            && ! grep -q 'shutting down' "/proc/$worker/cmdline"; do
-            tries=$((tries - 1))
-            sleep 0.02
-        done
-    done
-}
-
 # refuse_port PORT UNIT: name the program that listens there and fail, unless it is the unit's own.
 refuse_port() {
     local inode fd pid
-    inode=$(awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print $10; exit }' \
-        /proc/net/tcp /proc/net/tcp6)
-    [ -n "$inode" ] || return 0 # free meanwhile
-    fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null) || true
-    pid=${fd#/proc/}
-    pid=${pid%%/*}
-    if grep -q "/$2\$" "/proc/$pid/cgroup" 2>/dev/null; then
-        return 0
-    elif [ -z "$pid" ] && systemctl is-active -q -- "$2"; then
-        return 0 # in a container root may not see which program it is
-    fi
-    echo "port $1 is taken by $(cat "/proc/$pid/comm" 2>/dev/null || echo 'another program') (process ${pid:-unknown})"
-    return 1
+    # shellcheck disable=SC2013 # a number on each line
+    for inode in $(awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port && $4 == "0A" { print $10 }' \
+        /proc/net/tcp /proc/net/tcp6 2>/dev/null); do
+        fd=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null) || true
+        pid=${fd#/proc/}
+        pid=${pid%%/*}
+        if grep -q "/$2\$" "/proc/$pid/cgroup" 2>/dev/null; then
+            continue
+        elif [ -z "$pid" ] && systemctl is-active -q -- "$2"; then
+            continue # in a container root may not see which program it is
+        fi
+        echo "port $1 is taken by $(cat "/proc/$pid/comm" 2>/dev/null || echo 'another program') (process ${pid:-unknown})"
+        return 1
+    done
 }

@@ -90,7 +90,7 @@ reload_others() {
             note "Debian's welcome page stays out of sites-enabled, where it would conflict with other sites"
         fi
         nginx -t
-        systemctl reload nginx
+        serve_anew
     fi
 }
 
