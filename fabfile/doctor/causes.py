@@ -59,6 +59,9 @@ CAUSES = (
     # --- JupyterLab
     Cause("masked", "502", "JupyterLab's unit is masked", "{fab} systemd", check_jupyter.masked,
             hides=("proof",)),
+    Cause("other-python", "500 or 502 after an upgrade of Debian",
+            "the venv was made with another Python", "{fab} full", check_jupyter.other_python,
+            hides=("no-venv", "stopped", "crash", "proof")),
     Cause("no-venv", "502", "the venv is damaged or missing",
             "{fab} jupyter --anew, then {fab} start", check_jupyter.no_program,
             hides=("crash", "proof")),

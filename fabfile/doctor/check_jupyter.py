@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePosixPath
+
 from rich.filesize import decimal
 
 from ..status.display import ago
@@ -69,6 +72,17 @@ def ends(e: Evidence) -> str:
     often = silent and e.jupyter("NRestarts") not in ("", "0")  # seen between two restarts
     again = often or e.jupyter("SubState") == "auto-restart"
     return "failed" if state(e) == "failed" else "keeps exiting and is restarted" if again else ""
+
+
+def other_python(e: Evidence) -> str:
+    paths = [PurePosixPath(line) for line in e.lines("venv")]
+    made = [path.parts[-3] for path in paths if "site-packages" in path.parts]
+    runs = next((path.name for path in paths if "site-packages" not in path.parts), "")
+    if not made or runs in made or (runs and not re.fullmatch(r"(python|pypy)3\.\d+\w*", runs)):
+        return ""
+    return (
+        f"its packages are of {made[0]}{f'; the server has {runs}' if runs else ', which is gone'}"
+    )
 
 
 def no_program(e: Evidence) -> str:

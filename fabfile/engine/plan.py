@@ -24,12 +24,12 @@ SHELL = tuple(
         "upgrade", "restore",
     )
 )  # fmt: skip
-# A tool on the server -> a word that the shell of a change contains if it needs that tool.
+# A tool on the server -> a word that the shell of a change contains if it needs that tool, or two.
 TOOLS = {
     "read.sh": "fill_",
     "install.py": "fill_venv",
     "archive_rules.py": "check_backup",
-    "dependencies.py": "drop_packages",
+    "dependencies.py": "drop_packages|fill_venv",
     "compress_assets.py": "fill_assets",
     "wait_ready.py": "start_service",
     "check_venv.py": "check_venv",
@@ -193,7 +193,7 @@ def apply_script(
         call("take_turn", operator, host.turn),
     ]
     for tool, user in TOOLS.items():
-        if user in called:
+        if any(word in called for word in user.split("|")):
             text = shell("lib/read") if tool == "read.sh" else program(tool.removesuffix(".py"))
             lines.append(f'cat >"$run/{tool}" {here(text)}')
     for n, c in enumerate(changes):  # a comment must be one line, whatever a name in it contains

@@ -97,6 +97,9 @@ class OwnVenv(Python):
         if state == "absent":
             raise Exit(f"{self.setting}: there is no venv at {self.path}: make it there first "
                        f"(python3 -m venv {self.path}), or correct that setting")  # fmt: skip
+        if state == "former":
+            raise Exit(f"{self.setting}: {self.path} was made with a Python that is gone: make it "
+                       f"again there (python3 -m venv --clear {self.path})")  # fmt: skip
         if state == "lacking":
             raise Exit(f"{self.setting}: {self.path} has no ipykernel: on the server, run "
                        f"{self.path}/bin/python -m pip install ipykernel first")  # fmt: skip

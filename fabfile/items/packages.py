@@ -14,6 +14,7 @@ from ..settings.fields import parsed_requirement
 from .base import Change, Item, unpacked
 
 FILLED = re.compile(r"\+[A-Za-z0-9._-]+")  # the name of a package that we installed
+FORMER = re.compile(r"former [A-Za-z0-9._-]+")
 DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+-[A-Za-z0-9._+!]+")  # as in NAME-VERSION.dist-info
 
 
@@ -65,11 +66,13 @@ class VenvState:
     :param exists: whether there is one.
     :param record: what the last run recorded in it.
     :param versions: canonical names of its distributions -> versions.
+    :param former: the Python that made it, if that is gone: its packages do not count.
     """
 
     exists: bool
     record: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    former: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,8 @@ class Venv(Item):
             return VenvState(False)
         pairs = (row.rsplit("-", 1) for row in lines[1:] if DISTRIBUTION.fullmatch(row))
         versions = {canonical(name): version for name, version in pairs}
-        return VenvState(True, unpacked(lines[0]), versions)
+        former = next((row[7:] for row in lines[1:] if FORMER.fullmatch(row)), "")
+        return VenvState(True, unpacked(lines[0]), versions, former)
 
     def lacking(self, there: dict[str, str], kept: list[str]) -> list[str]:
         """Return the requirements and the minimum versions that the distributions do not meet."""
@@ -115,10 +119,11 @@ class Venv(Item):
         kept = [row for row in record if not row.startswith(("# ", "+"))]
         filled = [row[1:] for row in record if FILLED.fullmatch(row)]
         short = self.lacking(state.versions, kept)
-        short += [name for name in map(canonical, filled) if name not in state.versions]
-        broken = {"filling": "anew", "changing": "again"}.get(state.record.strip(), "")
+        broken = {"filling": "moved", "changing": "again"}.get("\n".join(kept), "")
+        if not state.former and broken != "moved":
+            short += [name for name in map(canonical, filled) if name not in state.versions]
         other = self.anew and f"# {self.anew}" not in record
-        repair = "anew" if other else broken
+        repair = "anew" if other else "moved" if state.former else broken
         if not repair and set(self.requirements) <= set(kept) and not short:
             return None
         stamp = [f"# {self.anew}"] if self.anew else []
@@ -126,6 +131,8 @@ class Venv(Item):
         fix = self.filled(self.path, repair or "no", stamp, coming)
         why = ", from scratch" if repair == "anew" and state.exists else ""
         why = ", after an interrupted run" if broken else why
+        if repair == "moved" and state.former:
+            why = f", with what was installed by hand: {state.former}, which made it, is gone"
         what = f"{few(short or self.requirements)} into {self.path}"
         new_core = repair or any(text.startswith("jupyter") for text in short)
         return Change(

@@ -58,6 +58,9 @@ def packages(c, settings, add, remove, list):
     venv, there = jupyter.venv(settings, host), seen.versions
     if not seen.exists:
         raise Exit(f"{venv.path} is missing: first run fab -H {name_of(c)} full")
+    if seen.former and not more:
+        raise Exit(f"{venv.path} was made with {seen.former}, which is gone: first run "
+                   f"fab -H {name_of(c)} full")  # fmt: skip
     if more:
         request = Request(added=with_more(host.added, more))
         converge(c, settings, jupyter.items, request=request)

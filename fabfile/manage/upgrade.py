@@ -15,10 +15,10 @@ from invoke import Exit
 
 from .. import jupyter, systemd
 from ..engine import actions
-from ..engine.converge import ask_user, read
+from ..engine.converge import ask_user, converge, read
 from ..engine.host import Host
 from ..items import Change, Venv
-from ..items.packages import canonical, few, with_versions
+from ..items.packages import VenvState, canonical, few, with_versions
 from ..python import minimum_versions, requirements
 from ..render import program
 from ..script import call, here, quote
@@ -43,7 +43,12 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
     file = settings.lock or LOCK
     if lock:
         settings = msgspec.structs.replace(settings, lock="")
-    venv, host, there, kernels = meet(c, settings)
+    venv, host, seen, kernels = meet(c, settings)
+    there = seen.versions
+    if seen.former:
+        there = renew(c, settings, venv, seen.former, kernels, yes)
+        if c.config.run.dry:
+            return
     by_name, elsewhere = roots(c, settings)
     by_hand = sorted(by_name - set(map(requirements.name, venv.requirements)) - requirements.TOOLS)
     venv = replace(venv, requirements=(*venv.requirements, *by_hand))
@@ -81,9 +86,22 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
             "read it before others install it")  # fmt: skip
 
 
+def renew(c, settings: Settings, venv: Venv, former: str, kernels, yes) -> dict[str, str]:
+    """Create again the venv whose Python is gone, in place, and return the packages in it."""
+    say(f"{name_of(c)}: {former}, which made the venv, is gone: it is created again, with what "
+        "was installed by hand")  # fmt: skip
+    agree(c, kernels, yes)
+    converge(c, settings, jupyter.items, systemd.items)
+    return now(c, settings, venv)
+
+
 def rollback(c, settings, anyway, yes):
-    venv, host, there, kernels = meet(c, settings)
-    before = now(c, settings, replace(venv, path=host.under(jupyter.previous(settings))))
+    venv, host, seen, kernels = meet(c, settings)
+    previous = replace(venv, path=host.under(jupyter.previous(settings)))
+    (state,) = read(c, [previous], settings).states
+    if state.former:
+        raise Exit(f"rollback refused: {state.former}, which made the previous venv, is gone")
+    before = state.versions
     if not before:
         raise Exit(
             f"there is no previous venv: {jupyter.previous(settings)} is made by "
@@ -91,7 +109,7 @@ def rollback(c, settings, anyway, yes):
         )
     for why in () if anyway else minimum_versions.holes(before):
         raise Exit(f"rollback refused: {why}; to use that version all the same: --anyway")
-    say(f"{name_of(c)}: {arrow('jupyterlab', there, before)}")
+    say(f"{name_of(c)}: {arrow('jupyterlab', seen.versions, before)}")
     agree(c, kernels, yes)
     back = call("roll_back", host.user, host.under(settings.project))
     change = Change("serve from the previous venv", f"{back} {systemd.start(settings)}")
@@ -104,8 +122,8 @@ def agree(c, kernels: list[dict], yes: bool) -> None:
         service.consent(kernels, yes)
 
 
-def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str], list[dict]]:
-    """Read the host, its venv, the packages in that, and the running kernels.
+def meet(c, settings: Settings) -> tuple[Venv, Host, VenvState, list[dict]]:
+    """Read the host, its venv, the state of that, and the running kernels.
 
     :raises Exit: when there is no venv yet, or no service that uses it.
     """
@@ -113,7 +131,7 @@ def meet(c, settings: Settings) -> tuple[Venv, Host, dict[str, str], list[dict]]
     host, (seen, unit, running) = actions.meet(c, settings, symbols)
     if not seen.exists or unit.kind == "absent":
         raise Exit(f"the server does not match your settings: first run fab -H {name_of(c)} full")
-    return jupyter.venv(settings, host), host, seen.versions, running.get("kernels") or []
+    return jupyter.venv(settings, host), host, seen, running.get("kernels") or []
 
 
 def now(c, settings: Settings, venv: Venv) -> dict[str, str]:

@@ -92,7 +92,8 @@ def whole(where: str, settings: Settings, seen: Reading, changes: list[Change]) 
     """
     host, venv = seen.host, seen.host.under(settings.venv)
     debian = {name: text for _, there in seen.of(Packages) for name, text in there.items()}
-    python = next(state.versions for item, state in seen.of(Venv) if item.path == venv)
+    state = next(state for item, state in seen.of(Venv) if item.path == venv)
+    python = state.versions
     ((_, told),) = seen.of(Live)
     pending = tls.pending(seen)
     differs = [change.say for change in changes] + ([pending] if pending else [])
@@ -104,6 +105,7 @@ def whole(where: str, settings: Settings, seen: Reading, changes: list[Change]) 
         "url": f"{settings.url}/lab",
         "versions": {name: debian.get(name) for name in DEBIAN}
         | {name: python.get(name) for name in jupyter.SHOW},
+        "former_python": state.former or None,
         "newest": {name: newest.get(name) for name in ASKED},
         "holes": holes(python),
         "service": unit(settings.instance.unit, seen) | told.get("service", nothing),

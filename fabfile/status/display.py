@@ -65,6 +65,9 @@ def versions(told: dict, where: str, asked: bool) -> list[tuple[str, str]]:
     there = {name: version for name, version in told["versions"].items() if version}
     debian = {name: there.pop(name) for name in DEBIAN if name in there}
     rows = [("deps", with_versions(debian, debian))] if debian else []
+    if told["former_python"]:
+        text = f"the venv was made with {told['former_python']}, which is gone: {where} full"
+        return [*rows, ("jupyter", text)]
     if not there:
         return [*rows, ("jupyter", f"not installed: {where} full")]
     rows.append(("jupyter", with_versions(there, there)))

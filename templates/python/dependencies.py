@@ -1,16 +1,17 @@
 """Find out which packages of a venv need which, and uninstall packages.
 
-Usage: dependencies.py roots
+Usage: dependencies.py roots [FOLDER]
            print `root NAME` for each that was installed by name and that no other needs,
-           `elsewhere NAME` for each that is of no index
+           `elsewhere NAME` for each that is of no index; of FOLDER, if the venv's Python is gone
        dependencies.py remove NAME...     uninstall, or print what else needs a package
 (runs on the server, as the user, with the python of the venv; exit 3 says that nothing was changed)
 """
 
+import contextlib
 import re
 import subprocess
 import sys
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 NAME = re.compile(r"\+?\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
@@ -22,15 +23,15 @@ def canonical(text: str) -> str:
     return re.sub("[-_.]+", "-", found[1]).lower() if found else ""
 
 
-def needs() -> set[tuple[str, str]]:
-    """Return pairs of names: the first needs the second here, also for an extra that is in use."""
-    from pip._vendor.packaging.requirements import Requirement
+def needs(there: list[Distribution]) -> set[tuple[str, str]]:
+    """Return pairs of names: the first needs the second, also for an extra that is in use."""
+    from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 
-    pairs = [
-        (canonical(one.metadata["Name"]), Requirement(text))
-        for one in distributions()
-        for text in one.requires or ()
-    ]
+    pairs = []
+    for one in there:
+        for text in one.requires or ():
+            with contextlib.suppress(InvalidRequirement):
+                pairs.append((canonical(one.metadata["Name"]), Requirement(text)))
     asked: dict[str, set[str]] = {}  # name -> its extras that are in use here
     while True:
         held = [
@@ -47,10 +48,14 @@ def needs() -> set[tuple[str, str]]:
             return {(one, canonical(wanted.name)) for one, wanted in held}
 
 
-def roots() -> int:
+def roots(*folder: str) -> int:
     """Print packages installed by name (REQUESTED, PEP 376) and from elsewhere (PEP 610)."""
-    needed = {name for one, name in needs() if one != name}
-    for one in distributions():
+    found = distributions(path=folder) if folder else distributions()
+    there = [
+        one for one in found if one.metadata and one.metadata["Name"]
+    ]  # the others are damaged
+    needed = {name for one, name in needs(there) if one != name}
+    for one in there:
         name = canonical(one.metadata["Name"])
         if one.read_text("direct_url.json") is not None:
             print("elsewhere", name)
@@ -62,7 +67,8 @@ def roots() -> int:
 def remove(*names: str) -> int:
     """Uninstall packages that no other needs, and remove them from the record of the last run."""
     going = set(map(canonical, names))
-    who = sorted((one, name) for one, name in needs() if name in going and one not in going)
+    pairs = needs(list(distributions()))
+    who = sorted((one, name) for one, name in pairs if name in going and one not in going)
     if who:
         print("\n".join(f"{one} needs {name}" for one, name in who))
         return 3

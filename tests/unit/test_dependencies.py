@@ -23,8 +23,7 @@ def needs(monkeypatch):
             self.metadata["Name"] = name
 
     def of(**there: list[str]) -> set[tuple[str, str]]:
-        monkeypatch.setattr(module, "distributions", lambda: [Installed(*x) for x in there.items()])
-        return module.needs()
+        return module.needs([Installed(*x) for x in there.items()])
 
     return of
 

@@ -15,6 +15,7 @@ SHARED = {
     "before", "unfinished", "written", "dated", "run", "beside",  # a run
     "part", "archive", "well", "at_home", "builder", "place",  # what a trap needs
     "way_hand", "way_shared", "way_planted", "way_true", "way_gone",  # the results of walk
+    "own", "former",  # the results of find_python
     "project", "by", "code",  # of find_place and attempt
     "work", "summing", "deadline",  # a backup
 }  # fmt: skip

@@ -85,22 +85,32 @@ remember_venv() {
 
 # fill_venv DIR USER HOME PYTHON REPAIR INSTALLER MINIMUMS RECORD REQUIREMENT...: create the venv if
 # needed, and install into it. .converged says how far the last run came: a venv that was never
-# finished is created again; one that a failed installer did not change keeps its record.
+# finished is created again; one that a failed installer did not change keeps its record. With
+# REPAIR `anew` it is created again; with `moved`, too, with the packages installed by hand.
 fill_venv() {
     local venv="$1" account="$2" home="$3" python="$4" repair="$5" installer="$6" minimums="$7" record="$8" \
-        former now
+        former now again=''
     shift 8
     refuse_planted "$venv" "$account"
     remember_venv "$venv" "$home"
-    if [ "$repair" = anew ]; then
-        slowly as_user "$account" "$home" rm -rf -- "$venv"
+    if [ "$repair" = moved ]; then
+        again=$(looked "$account" by_hand "$venv" "$run/dependencies.py")
+    fi
+    if [ "$repair" = anew ] || [ "$repair" = moved ]; then
+        slowly as_user "$account" "$home" sh -c '
+            [ ! -L "$1" ] || rm -f -- "$1"
+            mkdir -p -- "$1"
+            printf "filling\n%s" "$2" >"$1/.converged"
+            find "$1" -mindepth 1 -maxdepth 1 ! -name .converged -exec rm -rf -- {} +' \
+            sh "$venv" "$(printf '%s\n' "$again" | sed -n 's/^root /+/p')"
+    elif [ ! -x "$venv/bin/python" ]; then
+        as_user "$account" "$home" sh -c 'mkdir -p -- "$1" && echo filling >"$1/.converged"' sh "$venv"
     fi
     if [ -x "$venv/bin/python" ]; then
         as_user "$account" "$home" sh -c '
             cp -f -- "$1" "$1.former" 2>/dev/null || : >"$1.former"
             echo changing >"$1"' sh "$venv/.converged"
     else
-        as_user "$account" "$home" sh -c 'mkdir -p -- "$1" && echo filling >"$1/.converged"' sh "$venv"
         slowly as_user "$account" "$home" "$python" -m venv --without-pip -- "$venv"
     fi
     former=$(looked "$account" distributions "$venv")
@@ -112,11 +122,31 @@ fill_venv() {
         fi
         return 1
     fi
+    fill_again "$again" "$@"
     now=$(looked "$account" distributions "$venv")
     [ -n "$now" ] || { echo "$venv has no packages that $account may read"; return 1; }
     { printf '%s\n' "$record"; printf '%s\n' "$now" | sed 's/^/+/; s/-[^-]*$//'; } >"$run/own/record"
     as_user "$account" "$home" sh -c 'cat >"$1.new" && mv -f "$1.new" "$1" && rm -f "$1.former"' \
         sh "$venv/.converged" <"$run/own/record"
+}
+
+# fill_again NAMED REQUIREMENT...: install what by_hand printed beside REQUIREMENTs, all at once, else
+# one by one: what does not fit this Python is left out. Uses the variables of fill_venv.
+fill_again() {
+    local again="$1" name names missing
+    shift
+    names=$(printf '%s\n' "$again" | sed -n 's/^root \([A-Za-z0-9][A-Za-z0-9._-]*\)$/\1/p')
+    missing=$(printf '%s\n' "$again" | sed -n 's/^elsewhere \([A-Za-z0-9][A-Za-z0-9._-]*\)$/ \1/p' | tr -d '\n')
+    [ -z "$missing" ] || note "from no package index, install again by hand:$missing"
+    [ -n "$names" ] || return 0
+    missing=
+    # shellcheck disable=SC2086 # a word for each name
+    slowly as_user "$account" "$home" python3 -I "$run/install.py" "$venv" "$installer" no "$minimums" "$@" $names \
+        || for name in $names; do
+            slowly as_user "$account" "$home" python3 -I "$run/install.py" \
+                "$venv" "$installer" no "$minimums" "$@" "$name" || missing="$missing $name"
+        done
+    [ -z "$missing" ] || note "was installed by hand, but cannot be with this Python:$missing"
 }
 
 # fill_assets FOLDER VENV PREVIOUS USER HOME: compress the pages of VENV into FOLDER/assets, as

@@ -264,22 +264,63 @@ show_packages() {
     printf '%s\n' "$packages"
 }
 
-# show_venv DIR: print what the last run recorded in it, in base64, and every distribution in it.
+# show_venv DIR: print what the last run recorded in it, in base64, and every distribution in it. If
+# another Python made it, print which instead.
 show_venv() {
-    [ -x "$1/bin/python" ] || { echo absent; return; }
+    local own='' former=''
+    find_python "$1"
+    [ -n "$former" ] || [ -x "$1/bin/python" ] || { echo absent; return; }
     if [ -f "$1/.converged" ]; then
         head -c "$largest" -- "$1/.converged" 2>/dev/null | base64 -w0
         echo
     else
         echo Zm9yZWlnbgo= # foreign
     fi
-    distributions "$1"
+    if [ -n "$former" ]; then
+        one_line "former $former"
+    else
+        distributions "$1" "$own"
+    fi
 }
 
-# distributions DIR: print NAME-VERSION of each distribution in a venv, if it has that form.
-distributions() {
+# find_python DIR: set `own` to the name of a venv's Python, such as python3.13, which its folder in
+# lib has, too, and `former` to the one that made the venv, if that is gone: after an upgrade of
+# Debian a venv runs the new Python, which does not read the packages of the old one.
+find_python() {
     local info
+    own=$(readlink -f -- "$1/bin/python") former=''
+    own=${own##*/}
+    case $own in
+        python3.[0-9]* | pypy3.[0-9]*) ;;
+        *) for info in "$1"/lib/py*3*; do own=${info##*/}; done ;; # its program has another name
+    esac
+    if [ -x "$1/bin/python" ]; then
+        for info in "$1/lib/$own/site-packages"/*.dist-info; do
+            [ ! -e "$info" ] || return 0
+        done
+    fi
     for info in "$1"/lib/py*3*/site-packages/*.dist-info; do
+        [ -e "$info" ] || continue
+        former=${info%/site-packages/*}
+        former=${former##*/}
+    done
+}
+
+# by_hand DIR DEPENDENCIES.PY: print `root NAME` for each package of a venv's former Python that was
+# installed by name, also those that an interrupted run noted; `elsewhere NAME` for one of no index.
+by_hand() {
+    local own former
+    [ ! -f "$1/.converged" ] || sed -n '1{/^filling$/!q};s/^+/root /p' "$1/.converged"
+    find_python "$1"
+    [ -z "$former" ] || python3 -I "$2" roots "$1/lib/$former/site-packages"
+}
+
+# distributions DIR [PYTHON]: print NAME-VERSION of each distribution that a venv's Python finds in
+# it, if it has that form.
+distributions() {
+    local info own="${2:-}" former
+    [ -n "$own" ] || find_python "$1"
+    for info in "$1/lib/$own/site-packages"/*.dist-info; do
         info=${info##*/}
         info=${info%.dist-info}
         case $info in *[!A-Za-z0-9._+!-]*) ;; *) printf '%s\n' "$info" ;; esac
@@ -319,9 +360,11 @@ show_interpreter() {
 
 # show_ipykernel VENV: print whether this is a venv in which kernels can run.
 show_ipykernel() {
+    local own former
     [ -x "$1/bin/python" ] || { echo absent; return; }
-    set -- "$1" "$1"/lib/py*3*/site-packages/ipykernel
-    [ ! -d "$2" ] || { echo there; return; }
+    find_python "$1"
+    [ -z "$former" ] || { echo former; return; }
+    [ ! -d "$1/lib/$own/site-packages/ipykernel" ] || { echo there; return; }
     [ -f "$1/pyvenv.cfg" ] || { echo lacking; return; }
     case $(head -c 65536 -- "$1/pyvenv.cfg" 2>/dev/null) in
         *'include-system-site-packages = true'*)

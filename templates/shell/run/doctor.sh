@@ -53,6 +53,12 @@ if printf '%s\n' "$disks" | awk '$2 * 20 < $1 || $4 * 20 < $3 { tight = 1 } END 
     done | sort -rn
 fi
 
+# Print the Python that the venv runs, and the folder of the Python that it was made with.
+section venv
+as_owner sh -c '
+    [ ! -x "$1/bin/python" ] || readlink -f -- "$1/bin/python"
+    ls -d -- "$1"/lib/py*3*/site-packages/jupyter_server 2>/dev/null' sh "$venv" </dev/null
+
 # Check as a user would; this wakes a sleeping JupyterLab.
 section proof
 if systemctl cat "$unit" >/dev/null 2>&1; then
