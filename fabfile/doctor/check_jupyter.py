@@ -98,7 +98,19 @@ def no_memory(e: Evidence) -> str:
 
 
 def crashing(e: Evidence) -> str:
-    return f"{e.jupyters} {ends(e)}: {e.last_words or e.jupyter('Result')}" if ends(e) else ""
+    told = f"{e.jupyters} {ends(e)}: {e.last_words or e.jupyter('Result')}"
+    more = f" (it also reads {others(e)})" if others(e) else ""
+    return told + more if ends(e) else ""
+
+
+def others(e: Evidence) -> str:
+    """Return the paths of configuration files that are not ours."""
+    return ", ".join(e.lines("configuration"))
+
+
+def overruled(e: Evidence) -> str:
+    settings = "".join(e.lines("overruled"))
+    return f"{settings} of {others(e)}" if settings and others(e) else ""
 
 
 def killed_lately(e: Evidence) -> str:

@@ -47,6 +47,10 @@ REMEDIES = (
         "again",
     ),
     (
+        r"Bad config encountered during initialization: .*",
+        "correct that setting in the files above that JupyterLab reads, too; then run again",
+    ),
+    (
         r"\S+ does not answer within \d+ s(?=; the last lines)",
         "give a slow server more time by lab.start_timeout, or fix what the journal says; then run "
         "again",

@@ -180,6 +180,41 @@ def test_a_service_that_ends_again_and_again(patient):
         patient.ill("JupyterLab exits with an error", "no such option", "is restarted")
 
 
+OTHERS = {
+    "/home/david/.jupyter/jupyter_server_config.py": """
+c.ServerApp.port = 9999
+c.ServerApp.ip = "0.0.0.0"
+c.ServerApp.certfile = c.ServerApp.keyfile = "/gone.pem"
+c.ServerApp.root_dir = "/gone"
+c.ServerApp.base_url = "/elsewhere"
+c.ServerApp.token = ""
+""",
+    "/home/david/.jupyter/jupyter_notebook_config.py": """
+c.NotebookApp.port = 9998
+c.NotebookApp.token = ""
+c.NotebookApp.notebook_dir = "/gone"
+""",
+    "/home/david/.jupyter/jupyter_lab_config.json": '{"ServerApp": {"sock": "/tmp/sock"}}',
+    "/etc/jupyter/jupyter_config.py": "c.ServerApp.ssl_options = {'certfile': '/gone.pem'}",
+}
+
+
+def test_other_configuration_files_are_overruled_and_a_bad_one_is_named(patient):
+    how = "mkdir -p /etc/jupyter\n"
+    for path, text in OTHERS.items():
+        how += f"cat >{path} <<'END'\n{text}\nEND\n"
+    mend = f"rm -f {' '.join(OTHERS)}; {START}"
+    with broken(patient.host, how + START, mend):
+        well(patient.fab("verify"))
+        patient.healthy("ServerApp.certfile")
+        own = next(iter(OTHERS))
+        patient.host.exec(f"echo 'c.ServerApp.port = \"odd\"' >>{own}")
+        refused = patient.fab("restart")
+        assert f"JupyterLab reads this file, too: {own}" in refused.stdout
+        assert "correct that setting in the files above" in refused.stderr
+        patient.ill("JupyterLab exits with an error", own)
+
+
 def test_a_venv_that_is_gone(patient):
     how = f"mv {VENV} {VENV}.away; systemctl restart jupyterlab || true; sleep 0.5"
     with broken(patient.host, how, f"mv {VENV}.away {VENV}; {START}"):

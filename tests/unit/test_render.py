@@ -1,9 +1,12 @@
 """What lands on the server is read here as its readers read it: Nginx, systemd, Python."""
 
 import configparser
+import copy
 import re
 import subprocess
+import sys
 from types import SimpleNamespace
+from unittest import mock
 
 import crossplane
 import pytest
@@ -375,7 +378,9 @@ def test_the_unit_runs_as_the_user_and_always_again():
     service = parser["Service"]
     assert (service["User"], service["Group"]) == ("david", "david")
     assert service["WorkingDirectory"] == "/home/david/project"
-    assert service["ExecStart"] == '"/home/david/project/venv/bin/jupyter" lab'
+    assert service["ExecStart"] == (
+        '"/home/david/project/venv/bin/jupyter" lab "--ServerApp.root_dir=/home/david/project"'
+    )
     assert service["Restart"] == "always"
     assert parser["Install"]["WantedBy"] == "multi-user.target"
     assert 'Environment="JUPYTER_TOKEN_FILE=/home/david/.jupyter/jupyterlab_token"' in lines
@@ -501,27 +506,58 @@ def test_the_limits_are_the_chosen_ones(sandbox, options, limits):
 # --- Jupyter -----------------------------------------------------------------------------------
 
 
-def executed(**options) -> SimpleNamespace:
-    """What the configuration sets, by running it as Jupyter does."""
+class Section(SimpleNamespace):
+    """A section of a configuration, with what Jupyter's own has: `in`, [], and get."""
+
+    def __contains__(self, name):
+        return name in vars(self)
+
+    def __getitem__(self, name):
+        return vars(self)[name]
+
+    def get(self, name):
+        return vars(self).get(name)
+
+
+def configured(server=None, **options) -> Section:
+    """What the configuration sets, by running it as Jupyter does.
+
+    :param server: the running server that reads it.
+    """
     text = rendered(jupyter, "jupyter_lab_config.py", **options)
-    app = SimpleNamespace()
-    app.kernels = SimpleNamespace()
-    config = SimpleNamespace(
-        ServerApp=app,
-        LabApp=SimpleNamespace(),
-        JupyterNotebookApp=SimpleNamespace(),
-        KernelManager=SimpleNamespace(),
-        MappingKernelManager=app.kernels,
-    )
-    exec(compile(text, "config", "exec"), {"get_config": lambda: config})
+    config = Section(**{name: Section() for name in SECTIONS})
+    app = SimpleNamespace(initialized=lambda: server is not None, instance=lambda: server)
+    modules = {"jupyter_server.serverapp": SimpleNamespace(ServerApp=app)}
+    known = {"get_config": lambda: config, "__file__": "jupyter_lab_config.py"}
+    with mock.patch.dict(sys.modules, modules):
+        exec(compile(text, "config", "exec"), known)
+    return config
+
+
+def executed(**options) -> SimpleNamespace:
+    """What it sets of the server, and of kernels."""
+    config = configured(**options)
     assert vars(config.KernelManager) == {"transport": "ipc"}
+    app = config.ServerApp
     logged = vars(app).pop("logging_config")
     assert vars(config.LabApp) == vars(config.JupyterNotebookApp) == {"logging_config": logged}
     assert list(logged["formatters"]["console"]) == ["()"]
+    app.kernels = config.MappingKernelManager
     return app
 
 
+SECTIONS = (
+    "ServerApp", "LabApp", "JupyterNotebookApp", "KernelManager", "MappingKernelManager",
+    "PasswordIdentityProvider",
+)  # fmt: skip
 COMMON = {
+    "ip": "127.0.0.1",
+    "certfile": "",
+    "keyfile": "",
+    "client_ca": "",
+    "ssl_options": {},
+    "base_url": "/",
+    "file_to_run": "",
     "open_browser": False,
     "allow_remote_access": True,
     "trust_xheaders": True,
@@ -532,8 +568,8 @@ COMMON = {
 @pytest.mark.parametrize(
     "port, where",
     [
-        (None, {"sock": OURS.socket, "sock_mode": "0660"}),
-        (8899, {"ip": "127.0.0.1", "port": 8899, "port_retries": 0}),
+        (None, {"sock": OURS.socket, "sock_mode": "0660", "port": 8888}),
+        (8899, {"sock": "", "port": 8899, "port_retries": 0}),
     ],
 )
 def test_jupyter_listens_only_where_nginx_asks(port, where):
@@ -541,6 +577,48 @@ def test_jupyter_listens_only_where_nginx_asks(port, where):
     assert vars(set_there.pop("kernels")) == {}
     set_there.pop("terminado_settings", None)  # by the shell of who runs this
     assert set_there == {**COMMON, **where, "root_dir": "/home/david/project"}
+
+
+def test_what_other_configuration_files_say_against_it_is_overruled(monkeypatch, tmp_path):
+    (tmp_path / "token").write_text("ours")
+    monkeypatch.setenv("JUPYTER_TOKEN_FILE", str(tmp_path / "token"))
+    theirs = Section(
+        ServerApp=Section(port=9999, certfile="/mine.pem", base_url="/", terminado_settings={}),
+        PasswordIdentityProvider=Section(token="", hashed_password="of the .py"),
+        IdentityProvider=Section(hashed_password="of the .json"),
+    )
+    typed = Section(ServerApp=Section(root_dir="/typed"))
+    updated, warned = [], []
+
+    def collisions(c):
+        return {
+            section: {name: "" for name in vars(theirs[section])
+                      if name in vars(c)[section] and theirs[section][name] != c[section][name]}
+            for section in ("ServerApp", "PasswordIdentityProvider")
+        }  # fmt: skip
+
+    theirs.collisions = collisions
+    server = SimpleNamespace(
+        config=theirs,
+        cli_config=typed,
+        log=SimpleNamespace(warning=lambda text, *more: warned.append(text % more)),
+        update_config=lambda config: updated.append(copy.deepcopy(config)),
+    )
+    configured(server)
+    first, last = updated
+    assert last == typed
+    assert (first.ServerApp.sock, first.ServerApp.port) == (OURS.socket, 8888)
+    assert (first.ServerApp.certfile, first.ServerApp.ssl_options) == ("", {})
+    assert first.KernelManager.transport == "ipc"
+    assert vars(first.PasswordIdentityProvider) == {
+        "token": "ours",
+        "hashed_password": "of the .json",
+    }
+    assert not hasattr(first.ServerApp, "terminado_settings")  # anybody may choose another shell
+    assert warned == [
+        "overruled by jupyter_lab_config.py: ServerApp.port, ServerApp.certfile, "
+        "PasswordIdentityProvider.token, PasswordIdentityProvider.hashed_password"
+    ]
 
 
 def test_jupyter_that_may_sleep_has_a_socket_of_its_own_and_ends_when_idle():

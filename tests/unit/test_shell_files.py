@@ -40,6 +40,25 @@ def well(done) -> str:
     return done.stdout.decode()
 
 
+# --- other_configuration ----------------------------------------------------------------------
+
+
+def test_other_files_of_settings_are_told_and_ours_are_not(tmp_path):
+    own = tmp_path / ".jupyter"
+    own.mkdir()
+    for name in ("lab_config.py", "server_config.json", "lab_config.json", "notebook_config.py"):
+        (own / f"jupyter_{name}").touch()
+    (tmp_path / "venv/etc/jupyter").mkdir(parents=True)
+    (tmp_path / "venv/etc/jupyter/jupyter_config.py").touch()
+    values = f"home='{tmp_path}' venv='{tmp_path}/venv'\n"
+    found = said(reading() + values + "other_configuration")
+    assert [line for line in found if line.startswith(str(tmp_path))] == [
+        f"{own}/jupyter_lab_config.json",
+        f"{own}/jupyter_notebook_config.py",
+        f"{tmp_path}/venv/etc/jupyter/jupyter_config.py",
+    ]
+
+
 # --- show_path ---------------------------------------------------------------------------------
 
 

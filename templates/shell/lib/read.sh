@@ -401,6 +401,22 @@ show_service() {
     QUOTING_STYLE=escape stat -L -c 'written=%.6Y %N' -- "$@" 2>/dev/null || true
 }
 
+# other_configuration: print the files, besides ours, in which JupyterLab looks for settings.
+other_configuration() {
+    local folder name kind file
+    for folder in "$home/.jupyter" ${venv:+"$venv/etc/jupyter"} /usr/local/etc/jupyter /etc/jupyter; do
+        for name in config server_config lab_config notebook_config; do
+            for kind in py json; do
+                file=$folder/jupyter_$name.$kind
+                case $file in
+                    "$home"/.jupyter/jupyter_lab_config.py | "$home"/.jupyter/jupyter_server_config.json) ;;
+                    *) [ ! -f "$file" ] || printf '%s\n' "$file" ;;
+                esac
+            done
+        done
+    done
+}
+
 # show_calendar EXPRESSION: print whether systemd accepts it as a time.
 show_calendar() {
     systemd-analyze calendar -- "$1" >/dev/null 2>&1 && echo fits || echo refused

@@ -40,7 +40,9 @@ start_service() {
     # which their own JupyterLab starts.
     owner_does "${user:-root}" python3 -I "$run/wait_ready.py" "$endpoint" "$seconds" "$unit" || {
         [ $? = 1 ] || what="answer within $seconds s"
-        blame "$unit" "$since" "$what" || return 1
+        blame "$unit" "$since" "$what" || true
+        other_configuration | sed 's/^/JupyterLab reads this file, too: /'
+        return 1
     }
     accept "$file" "$@"
 }

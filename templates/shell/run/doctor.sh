@@ -73,6 +73,12 @@ for name in "$unit" "$instance.socket" nginx.service; do
 done
 section journal
 journalctl -q -u "$unit" -n 20 -o cat --no-pager 2>/dev/null
+section overruled
+since=$(systemctl show -p ExecMainStartTimestamp --value -- "$unit")
+journalctl -q -u "$unit" --since "${since% *}" -o cat --no-pager 2>/dev/null \
+    | sed -n 's/.* overruled by .*jupyter_lab_config.py: //p' | tail -n 1
+section configuration
+other_configuration
 section memory
 journalctl -q -u "$unit" --since -1day -o short-iso --no-pager 2>/dev/null \
     | grep -i 'OOM killer\|oom-kill' | tail -n 1
