@@ -18,6 +18,8 @@ USUAL = "~/.local/share/jupyter/runtime"
 TOKEN = "~/.jupyter/jupyterlab_token"
 CONFIG = "~/.jupyter/jupyter_lab_config.py"
 LOGIN = "~/.jupyter/jupyter_server_config.json"  # Jupyter keeps the password's hash here
+# A kernel whose command contains one of these works over unix sockets; others need TCP.
+OVER_SOCKETS = ("ipykernel", "bash_kernel", "octave_kernel", "sage.repl", "sos_kernel")
 SHOW = ("jupyterlab", "jupyter-server", "notebook", "ipykernel", "ipython", "jupyter-core")
 
 
@@ -99,6 +101,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
         project=project,
         enter=enter(host.under(settings.venv)),
         cookie_secret=kept,
+        over_sockets=OVER_SOCKETS,
         dashboard=settings.instance.dashboard if host.cluster else "",
     )
     added = host.added

@@ -9,6 +9,7 @@ import json
 import msgspec
 from invoke import Exit
 
+from . import jupyter
 from .engine.actions import meet
 from .engine.converge import converge
 from .engine.host import Host
@@ -111,7 +112,8 @@ def show(c, settings: Settings) -> None:
     """
     host, _ = meet(c, settings)
     python = f"{host.under(settings.venv)}/bin/python"
-    asked = call("env", f"HOME={host.home}", python, "-", text=program("list_kernels"))
+    how = f"HOME={host.home}", python, "-", *jupyter.OVER_SOCKETS
+    asked = call("env", *how, text=program("list_kernels"))
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=600)
     rows = list(filter(None, map(offered, told)))
     if not rows:

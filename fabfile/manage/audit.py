@@ -67,6 +67,11 @@ THREATS = {
     "socket": Threat("another user of the server gets past Nginx to the socket", "systemd"),
     "squat": Threat("another user takes JupyterLab's place and gets the password", "full", BY_PORT),
     "kernels": Threat("another user reads what a kernel computes", "full"),
+    "tcp": Threat(
+        "another user reads what a kernel computes that listens at TCP ports",
+        "kernels",
+        more=" --list shows kernels that need TCP; use another, or let no other user log in",
+    ),
     "files": Threat("another user reads the password hash, the token or notebooks", "full"),
     "guesses": Threat("somebody guesses the password", "nginx", BY_RATE),
     "names": Threat("JupyterLab answers to host names that are not its own", "nginx"),

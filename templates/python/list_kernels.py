@@ -1,4 +1,7 @@
-"""Print a line of JSON for every kernel that JupyterLab offers (runs in its venv, as the user)."""
+"""Print a line of JSON for every kernel that JupyterLab offers (runs in its venv, as the user).
+
+Usage: list_kernels.py NAME...     (of kernels that work over unix sockets)
+"""
 
 import json
 import subprocess
@@ -29,5 +32,7 @@ def what(spec: dict, folder: str) -> str:
 
 for name, found in sorted(KernelSpecManager().get_all_specs().items()):
     spec, folder = found["spec"], found["resource_dir"]
-    told = {"name": name, "title": spec["display_name"], "what": what(spec, folder)}
+    sockets = any(word in " ".join(spec["argv"]) for word in sys.argv[1:])
+    how = what(spec, folder) + ("" if sockets else "; over TCP")
+    told = {"name": name, "title": spec["display_name"], "what": how}
     print(json.dumps(told), flush=True)

@@ -50,7 +50,7 @@ BESIDE = {
     "ports": "systemd-run -q --uid david --unit jupyterlab-extra "
     "python3 -m http.server 3001 -b 127.0.0.1; sleep 1",
     "hole": f"cd {PACKAGES}; mv jupyter_server-*.dist-info jupyter_server-2.19.0.dist-info",
-    "kernels": f"sed -i /transport/d {CONFIG}",
+    "kernels": f"sed -i '/transport = /s/ipc/tcp/' {CONFIG}",
 }
 IN_NGINX_WITH_HTTPS = {
     "oldtls": edited(

@@ -1,6 +1,8 @@
 """Several kernels on one server, each with packages and a Python of its own, really computing."""
 
+import json
 import time
+from shlex import quote
 
 import pytest
 from notebook import Notebook
@@ -154,6 +156,38 @@ def test_the_list_shows_each_with_its_python_and_venv(lab):
     assert f"exact: {lab.version} in {VENVS}/exact, " in out
     assert f"mine: {lab.version} in /home/david/envs/mine, " in out
     assert f"Python 3 (ipykernel): {lab.version} in /home/david/project/venv, " in out
+
+
+ONLY_TCP = """
+import json, sys
+from ipykernel import kernelapp
+assert json.load(open(sys.argv[2]))["transport"] == "tcp", "unix sockets"
+kernelapp.launch_new_instance()
+"""
+SPEC = {
+    "argv": [
+        "/home/david/project/venv/bin/python",
+        "/home/david/tcp.py",
+        "-f",
+        "{connection_file}",
+    ],
+    "display_name": "Only TCP",
+    "language": "python",
+}
+
+
+def test_a_kernel_that_needs_tcp_computes_and_the_audit_names_it(lab):
+    folder = f"{SPECS}/onlytcp"
+    put = f'cd; mkdir -p {folder}; printf %s "$1" >tcp.py; printf %s "$2" >{folder}/kernel.json'
+    lab.host.exec(f"su david -c {quote(put)} sh {quote(ONLY_TCP)} {quote(json.dumps(SPEC))}")
+    with Notebook(lab.host).kernel("onlytcp") as kernel:
+        assert kernel.run("print(6*7)").strip() == "42"
+        told = lab.site.fab("audit").stdout
+        assert "a port publishes what a kernel computes: onlytcp" in told
+        assert "except kernels" in told
+    told = well(lab.fab([DATA], "kernels", "--list"))
+    assert [line.split()[0] for line in told.splitlines() if "; over TCP" in line] == ["onlytcp"]
+    lab.host.exec(f"rm -r {folder} /home/david/tcp.py")
 
 
 def test_what_leaves_the_setting_goes_and_nothing_of_the_users(lab):

@@ -519,6 +519,14 @@ class Section(SimpleNamespace):
         return vars(self).get(name)
 
 
+class Usual:
+    """The usual manager of kernels: each is what its name says."""
+
+    def pre_start_kernel(self, kernel_name, kwargs):
+        spec = SimpleNamespace(argv=kernel_name.split())
+        return SimpleNamespace(kernel_spec=spec, transport="ipc"), kernel_name, kwargs["kernel_id"]
+
+
 def configured(server=None, **options) -> Section:
     """What the configuration sets, by running it as Jupyter does.
 
@@ -527,7 +535,12 @@ def configured(server=None, **options) -> Section:
     text = rendered(jupyter, "jupyter_lab_config.py", **options)
     config = Section(**{name: Section() for name in SECTIONS})
     app = SimpleNamespace(initialized=lambda: server is not None, instance=lambda: server)
-    modules = {"jupyter_server.serverapp": SimpleNamespace(ServerApp=app)}
+    modules = {
+        "jupyter_server.serverapp": SimpleNamespace(ServerApp=app),
+        "jupyter_server.services.kernels.kernelmanager": SimpleNamespace(
+            AsyncMappingKernelManager=Usual
+        ),
+    }
     known = {"get_config": lambda: config, "__file__": "jupyter_lab_config.py"}
     with mock.patch.dict(sys.modules, modules):
         exec(compile(text, "config", "exec"), known)
@@ -543,6 +556,7 @@ def executed(**options) -> SimpleNamespace:
     assert vars(config.LabApp) == vars(config.JupyterNotebookApp) == {"logging_config": logged}
     assert list(logged["formatters"]["console"]) == ["()"]
     app.kernels = config.MappingKernelManager
+    app.managers = vars(app).pop("kernel_manager_class")
     return app
 
 
@@ -575,6 +589,7 @@ COMMON = {
 def test_jupyter_listens_only_where_nginx_asks(port, where):
     set_there = vars(executed(port=port))
     assert vars(set_there.pop("kernels")) == {}
+    assert issubclass(set_there.pop("managers"), Usual)
     set_there.pop("terminado_settings", None)  # by the shell of who runs this
     assert set_there == {**COMMON, **where, "root_dir": "/home/david/project"}
 
@@ -619,6 +634,31 @@ def test_what_other_configuration_files_say_against_it_is_overruled(monkeypatch,
         "overruled by jupyter_lab_config.py: ServerApp.port, ServerApp.certfile, "
         "PasswordIdentityProvider.token, PasswordIdentityProvider.hashed_password"
     ]
+
+
+@pytest.mark.parametrize(
+    "command, transport",
+    [
+        ("/venv/bin/python -m ipykernel_launcher -f {connection_file}", "ipc"),
+        ("python -m bash_kernel -f {connection_file}", "ipc"),
+        ("python3.11 -m xpython_launcher -f {connection_file}", "tcp"),
+        ("deno jupyter --kernel --conn {connection_file}", "tcp"),
+        ("R --slave -e IRkernel::main() --args {connection_file}", "tcp"),
+    ],
+)
+def test_a_kernel_uses_tcp_unless_it_works_over_unix_sockets(command, transport):
+    manager, name, number = executed().managers().pre_start_kernel(command, {"kernel_id": "7"})
+    assert (manager.transport, name, number) == (transport, command, "7")
+
+
+def test_a_gateway_keeps_its_own_manager_of_kernels():
+    server = SimpleNamespace(
+        config=Section(GatewayClient=Section(), IdentityProvider=Section()),
+        cli_config=None,
+        update_config=lambda config: None,
+    )
+    server.config.collisions = lambda c: {}
+    assert not hasattr(configured(server).ServerApp, "kernel_manager_class")
 
 
 def test_jupyter_that_may_sleep_has_a_socket_of_its_own_and_ends_when_idle():

@@ -30,7 +30,7 @@ MAY = {
     # the steps
     "deps": CORE,
     "jupyter": CORE,
-    "kernels": CORE,
+    "kernels": CORE | {"jupyter"},
     "hosts": CORE,
     "fail2ban": CORE,
     "nginx": CORE,

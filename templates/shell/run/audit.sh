@@ -66,6 +66,21 @@ listening() {
 }
 shown_most=20
 
+# tcp_kernels: print the ports of kernels that listen at TCP ports, each with its kernel's name.
+tcp_kernels() {
+    as_owner sh -c 'for file in "$1"/kernel-*.json; do head -c 4096 -- "$file" | tr -d "\n"; echo; done' sh \
+        "$runtime" 2>/dev/null | awk '/"transport": *"tcp"/ {
+            name = match($0, /"kernel_name": *"[A-Za-z0-9._-]+"/) ? substr($0, RSTART, RLENGTH) : "unknown"
+            gsub(/"kernel_name": *|"/, "", name)
+            while (match($0, /_port": *[0-9]+/)) {
+                port = substr($0, RSTART, RLENGTH)
+                sub(/.* |.*:/, "", port)
+                print port, name
+                $0 = substr($0, RSTART + RLENGTH)
+            }
+        }'
+}
+
 # program INODE: print the command line of the process that has this socket.
 program() {
     local file
@@ -103,10 +118,12 @@ fi
 # Programs of JupyterLab's user that listen, such as an extension's server, may ask for no login.
 # Kernels are safe: they accept only messages signed with their secret.
 found='' all=0 kernels=0
+tcp_kernels >"$work/kernels"
 while read -r number inode; do
     [ -n "$number" ] || continue
     all=$((all + 1))
     [ "$all" -le "$shown_most" ] || continue
+    ! grep -q "^$number " "$work/kernels" || { kernels=$((kernels + 1)); continue; }
     by=$(program "$inode")
     case $by in
         *ipykernel_launcher*) kernels=$((kernels + 1)) ;;
@@ -162,10 +179,16 @@ if [ "$(ask -H "@$work/token" -X POST "$site/api/kernels")" = 201 ]; then
         sleep 1
     done
     # shellcheck disable=SC2046 # a word for each port
-    found=$(other python3 -Ic "$find_publishers_py" $(listening))
+    publishers=$(other python3 -Ic "$find_publishers_py" $(listening))
+    found='' names=''
+    for number in $publishers; do
+        name=$(sed -n "s/^$number //p" "$work/kernels")
+        if [ -n "$name" ]; then names="$names $name"; else found="$found $number"; fi
+    done
     ask -H "@$work/token" -X DELETE "$site/api/kernels/$kernel" >/dev/null
-    judged kernels "${found:+as user nobody: a kernel publishes what it computes at port $found}" \
-        "as user nobody: no port of $account publishes what a kernel computes"
+    judged kernels "${found:+as user nobody: a kernel publishes what it computes at port$found}" \
+        "as user nobody: the port of no such kernel of $account publishes what it computes"
+    [ -z "$names" ] || told tcp open "as user nobody: a port publishes what a kernel computes:$names"
 else
     told kernels open "no kernel could be started for this check"
 fi
