@@ -64,7 +64,7 @@ sockets() {
 listening() {
     sockets | cut -d' ' -f1 | sort -un | head -n "$shown_most"
 }
-shown_most=20
+shown_most=60
 
 # tcp_kernels: print the ports of kernels that listen at TCP ports, each with its kernel's name.
 tcp_kernels() {
@@ -79,6 +79,12 @@ tcp_kernels() {
                 $0 = substr($0, RSTART + RLENGTH)
             }
         }'
+}
+
+# answering: print those of these ports at which ZeroMQ answers user nobody, each with its kind.
+answering() {
+    # shellcheck disable=SC2046 # a word for each port
+    other python3 -Ic "$find_publishers_py" $(listening)
 }
 
 # program INODE: print the command line of the process that has this socket.
@@ -116,17 +122,20 @@ fi
 # --- another user of this server -------------------------------------------------------------
 
 # Programs of JupyterLab's user that listen, such as an extension's server, may ask for no login.
-# Kernels are safe: they accept only messages signed with their secret.
+# The ZeroMQ of kernels is safe: they accept only messages signed with their secret. What a notebook
+# starts in its kernel may not be.
 found='' all=0 kernels=0
 tcp_kernels >"$work/kernels"
+answering >"$work/zeromq"
 while read -r number inode; do
     [ -n "$number" ] || continue
     all=$((all + 1))
     [ "$all" -le "$shown_most" ] || continue
-    ! grep -q "^$number " "$work/kernels" || { kernels=$((kernels + 1)); continue; }
     by=$(program "$inode")
-    case $by in
-        *ipykernel_launcher*) kernels=$((kernels + 1)) ;;
+    speaks=$(sed -n "s/^$number .*/zeromq/p" "$work/zeromq")
+    named=$(sed -n "s/^$number .*/ipykernel_launcher/p" "$work/kernels")
+    case $speaks:$named$by in
+        zeromq:*ipykernel_launcher*) kernels=$((kernels + 1)) ;;
         *) [ "$number" = "$endpoint" ] || found="$found $number (${by:-unknown}),"
     esac
 done <<END
@@ -134,7 +143,7 @@ $(sockets | sed '/^$/d')
 END
 found=${found%,}
 [ "$all" -le "$shown_most" ] || found=" $((all - shown_most)) more than the $shown_most that are checked${found:+;$found}"
-judged ports "${found# }" "no program of $account listens at a TCP port, except kernels (by their names): $kernels"
+judged ports "${found# }" "no program of $account listens at a TCP port, except kernels: $kernels ports"
 
 for number in $(listening); do # in parallel: each may take long
     { ! other curl -s --max-time 5 "http://127.0.0.1:$number$base/login" | head -c 65536 | grep -qi jupyter || echo "$number"; } &
@@ -178,10 +187,8 @@ if [ "$(ask -H "@$work/token" -X POST "$site/api/kernels")" = 201 ]; then
         tries=$((tries - 1))
         sleep 1
     done
-    # shellcheck disable=SC2046 # a word for each port
-    publishers=$(other python3 -Ic "$find_publishers_py" $(listening))
     found='' names=''
-    for number in $publishers; do
+    for number in $(answering | sed -n 's/ publisher$//p'); do
         name=$(sed -n "s/^$number //p" "$work/kernels")
         if [ -n "$name" ]; then names="$names $name"; else found="$found $number"; fi
     done
