@@ -4,12 +4,13 @@ from .engine.task import local_task, task
 
 
 @task("full")
-def full(c, verify=True):
+def full(c, verify=True, yes=False):
     """Turn a bare server into JupyterLab behind Nginx, and test it.
 
     It changes only what differs from the desired state, so it may be run at any time.
 
     :param verify: test the result as a user would; `--no-verify` skips that.
+    :param yes: do not ask before kernels end.
     """
 
 
@@ -37,24 +38,31 @@ def kernels(c, list=False):
 
 
 @task("systemd")
-def systemd(c):
-    """Run JupyterLab as a service that survives reboots."""
+def systemd(c, yes=False):
+    """Run JupyterLab as a service that survives reboots.
+
+    :param yes: do not ask before kernels end.
+    """
 
 
 @task("tls")
-def tls(c, status=False, preflight=True, new_ca=False):
+def tls(c, status=False, preflight=True, new_ca=False, yes=False):
     """Serve by HTTPS, with the certificate that lab.tls chooses.
 
     :param status: only show the issuer, the names and the days left of the certificate.
     :param new_ca: first make another private CA, for lab.ca_names; your other servers get
         certificates from it in their next `full`.
     :param preflight: `--no-preflight` asks Let's Encrypt without checking first if it can succeed.
+    :param yes: do not ask before the site loses its name or HTTPS.
     """
 
 
 @task("nginx")
-def nginx(c):
-    """Serve JupyterLab through Nginx under its own name."""
+def nginx(c, yes=False):
+    """Serve JupyterLab through Nginx under its own name.
+
+    :param yes: do not ask before the site loses its name or HTTPS.
+    """
 
 
 @task("fail2ban")
@@ -112,8 +120,8 @@ def logs(c, follow=False, since="", nginx=False, jupyter=False, lines=50):
 def restart(c, yes=False):
     """Restart JupyterLab, and wait until it answers.
 
-    Kernels end, notebooks stay. The task names the running kernels; on a terminal it asks first
-    when one of them is busy.
+    Kernels end, notebooks stay. The task names the running kernels, and asks on a terminal;
+    elsewhere it needs --yes where one of them is busy.
 
     :param yes: do not ask.
     """
@@ -123,8 +131,7 @@ def restart(c, yes=False):
 def stop(c, yes=False):
     """Stop JupyterLab until `start` or `full`, even after a reboot.
 
-    Kernels end, notebooks stay. The task names the running kernels; on a terminal it asks first
-    when one of them is busy.
+    Kernels end, notebooks stay. It asks as `restart` does.
 
     :param yes: do not ask.
     """
@@ -150,7 +157,7 @@ def upgrade(c, lock=False, yes=False):
     """Upgrade to the newest versions: build, test, then swap in.
 
     If a step fails, the old versions keep serving. JupyterLab restarts with the new ones; the task
-    names the kernels that end, and asks when one is busy.
+    names the kernels that end, and asks as `restart` does.
 
     :param lock: ignore lab.lock, and write the exact versions there, for a fleet to install.
     :param yes: do not ask.
@@ -181,7 +188,7 @@ def backup(c, there=False, to="backups", list=False):
 
 
 @task("backup.restore", full="full.full")
-def restore(c, file, there=False, to="backups"):
+def restore(c, file, there=False, to="backups", yes=False):
     """Restore a backup, onto the same host or a bare one.
 
     Afterwards notebooks, packages, password, token and sessions are those of the backup; the former
@@ -190,6 +197,7 @@ def restore(c, file, there=False, to="backups"):
     :param file: a backup on this machine, or `latest`: the newest of this host in backups/HOST.
     :param there: the file is on the server, in lab.backup_folder: give its name, or `latest`.
     :param to: the folder on this machine that has the backups.
+    :param yes: do not ask before kernels end.
     """
 
 
@@ -224,7 +232,7 @@ def uninstall(c, purge=False, yes=False):
     Notebooks, backups, logs and the packages that others need stay. If it is cut off, run it again.
 
     :param purge: remove the notebooks and backups, too; asks for the host's name first.
-    :param yes: with --purge: do not ask.
+    :param yes: do not ask; without a terminal needed with --purge, and where a kernel is busy.
     """
 
 
@@ -256,8 +264,11 @@ def open(c, tunnel=False, port=0):
 
 
 @task("manage.login")
-def password(c):
-    """Set the login password: from LAB_PASSWORD, or ask for it."""
+def password(c, yes=False):
+    """Set the login password: from LAB_PASSWORD, or ask for it.
+
+    :param yes: do not ask before kernels end.
+    """
 
 
 @task("cluster.cluster")

@@ -7,6 +7,7 @@ from invoke import Exit
 
 from . import tls
 from .engine.converge import look
+from .engine.host import Request
 from .engine.plan import apply_script
 from .hosts import add
 from .manage.login import tell
@@ -14,8 +15,8 @@ from .ssh.errors import name_of
 from .steps import STEPS
 
 
-def full(c, settings, verify, in_fleet=False):
-    seen = tls.serve(c, settings, *STEPS)
+def full(c, settings, verify, yes, in_fleet=False):
+    seen = tls.serve(c, settings, *STEPS, request=Request(yes=yes))
     if not in_fleet and settings.tls != "letsencrypt":  # its name is in the DNS
         add(c, settings)
     if c.config.run.dry:

@@ -9,7 +9,7 @@ from shlex import quote
 
 from .engine.converge import converge
 from .engine.host import ADDED, Host, Request
-from .items import Assets, Directory, File, Item, Needs, Password, Token, Venv
+from .items import Assets, Directory, File, Item, Live, Needs, Password, Token, Venv
 from .python import minimum_versions, requirements
 from .render import render
 from .settings import Settings
@@ -87,6 +87,17 @@ def assets(settings: Settings, host: Host) -> Assets:
         owner=host.user,
         home=host.home,
         core=core(settings, host),
+    )
+
+
+def kernels_of(settings: Settings) -> Live:
+    """Return the item that reads which kernels run."""
+    return Live(
+        endpoint=settings.endpoint,
+        unit=settings.instance.unit,
+        token=TOKEN,
+        project=settings.project,
+        venv=settings.venv,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from .certs import selection
 from .engine.converge import converge
-from .engine.host import Host
+from .engine.host import Host, Request
 from .engine.listening import addresses, unfit
 from .items import (
     Absent,
@@ -182,5 +182,5 @@ def running(reads: tuple[str, ...], changed: tuple[str, ...]) -> Service:
     )
 
 
-def nginx(c, settings):
-    converge(c, settings, items)
+def nginx(c, settings, yes):
+    converge(c, settings, items, request=Request(yes=yes))

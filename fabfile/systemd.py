@@ -6,7 +6,7 @@ lab.sleep_after also jupyterlab.socket, which starts at boot and wakes the servi
 
 from . import jupyter
 from .engine.converge import converge
-from .engine.host import Host
+from .engine.host import Host, Request
 from .items import Absent, Directory, File, Item, Needs, PathItem, Port, Service, Sleeper
 from .render import render
 from .script import call
@@ -81,7 +81,8 @@ def socket_unit(settings: Settings, host: Host) -> Item:
 
 def service(settings: Settings, reads: tuple[str, ...]) -> Service:
     """Return the running service; with lab.sleep_after its socket is enough."""
-    ours, how = settings.instance, {"verb": "restart", "fix": start(settings)}
+    ours, kernels = settings.instance, jupyter.kernels_of(settings)
+    how = {"verb": "restart", "fix": start(settings), "kernels": kernels}
     if not settings.sleep_after:
         return Service(unit=ours.unit, reads=reads, **how)
     wakes = Service(
@@ -90,5 +91,5 @@ def service(settings: Settings, reads: tuple[str, ...]) -> Service:
     return Sleeper(step="systemd", unit=ours.unit, reads=reads, socket=wakes, **how)
 
 
-def systemd(c, settings):
-    converge(c, settings, items)
+def systemd(c, settings, yes):
+    converge(c, settings, items, request=Request(yes=yes))

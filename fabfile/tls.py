@@ -12,8 +12,8 @@ from invoke import Exit
 
 from . import nginx
 from .certs import selection
-from .engine.converge import Reading, converge, look
-from .engine.host import Host
+from .engine.converge import NOTHING, Reading, converge, look
+from .engine.host import Host, Request
 from .items import Directory, File, Given, Issued, Item, Packages, Service
 from .items.base import unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
@@ -107,12 +107,15 @@ def ask_now(settings: Settings, host: Host) -> list[Item]:
     return [issued(settings, now=True)]
 
 
-def serve(c, settings: Settings, *steps, checked: bool = True) -> Reading:
+def serve(
+    c, settings: Settings, *steps, checked: bool = True, request: Request = NOTHING
+) -> Reading:
     """Converge the steps; then, if an ACME server's certificate is due, obtain and serve it.
 
     Until then the site answers by HTTP, or with the former certificate.
 
     :param checked: first check whether the ACME server can reach the name.
+    :param request: what is asked for beyond the settings.
     """
     dry = c.config.run.dry
     if settings.tls == "self-signed" and not dry:
@@ -126,7 +129,7 @@ def serve(c, settings: Settings, *steps, checked: bool = True) -> Reading:
             say(f"  note     your private CA in {ca.folder} may sign for any name, so its key "
                 f"could fake every site: fab -H {name_of(c)} tls --new-ca makes one for {names}, "
                 "which browsers must import")  # fmt: skip
-    seen = converge(c, settings, *steps)
+    seen = converge(c, settings, *steps, request=request)
     if settings.tls != "letsencrypt":
         return seen
     ((item, state),) = seen.of(Issued)
@@ -139,8 +142,8 @@ def serve(c, settings: Settings, *steps, checked: bool = True) -> Reading:
             from .certs import acme_preflight
 
             acme_preflight.check(c, settings, seen.host.root)
-        converge(c, settings, ask_now)
-        converge(c, settings, nginx.items)
+        converge(c, settings, ask_now, request=request)
+        converge(c, settings, nginx.items, request=request)
     return seen
 
 
@@ -184,13 +187,13 @@ def pending(seen: Reading) -> str:
     return ""
 
 
-def tls(c, settings, status, preflight, new_ca):
+def tls(c, settings, status, preflight, new_ca, yes):
     if status:
         show(c, settings)
     else:
         if new_ca:
             begin_anew(c, settings)
-        serve(c, settings, items, nginx.items, checked=preflight)
+        serve(c, settings, items, nginx.items, checked=preflight, request=Request(yes=yes))
 
 
 def show(c, settings: Settings) -> None:

@@ -17,10 +17,10 @@ from invoke import Exit
 from rich.filesize import decimal
 
 from .. import deps, jupyter
-from ..engine import hints
-from ..engine.actions import carry_out
+from ..engine import consent, hints
+from ..engine.actions import carry_out, meet
 from ..engine.converge import converge, look
-from ..engine.host import Host
+from ..engine.host import Host, Request
 from ..items import Change, Item, Packages, Venv
 from ..items.packages import below, canonical
 from ..python import minimum_versions, requirements
@@ -155,7 +155,7 @@ def steps(chosen: Backup, path: str, settings: Settings, host: Host) -> list[Cha
     ]
 
 
-def restore(c, settings, file, there, to, full, in_fleet=False):
+def restore(c, settings, file, there, to, yes, full, in_fleet=False):
     folder = archives.folder_of(to, c.original_host, c.port, settings.instance)
     chosen = None if there else chosen_here(file, folder, settings)
     dry = c.config.run.dry
@@ -163,6 +163,8 @@ def restore(c, settings, file, there, to, full, in_fleet=False):
     chosen = chosen or chosen_there(c, settings, host, file)
     with_lock, odd = pinned(settings, chosen.lock)
     tell(c, chosen, settings, host, odd)
+    _, (running,) = meet(c, settings, [jupyter.kernels_of(settings)])
+    consent.agree(c, yes, running.get("kernels"))
     if dry or there:
         path = str(chosen.path)
     else:
@@ -171,8 +173,8 @@ def restore(c, settings, file, there, to, full, in_fleet=False):
         console.say(f"  sent          {decimal(chosen.path.stat().st_size)}", routine=True)
     carry_out(c, host, *steps(chosen, path, settings, host), whenever=True)
     try:
-        converge(c, with_lock, deps.items, jupyter.items)
+        converge(c, with_lock, deps.items, jupyter.items, request=Request(yes=True))
     except Exit as problem:  # another Python, or the index lacks a version
         console.say(f"  note          its exact versions cannot be installed: {problem.message}")
         console.say("  note          the newest versions that fit are installed instead")
-    full(c, settings, verify=True, in_fleet=in_fleet)
+    full(c, settings, verify=True, yes=True, in_fleet=in_fleet)

@@ -20,7 +20,7 @@ from ..engine.host import Host, Request
 from ..fleet import parallel
 from ..items import PathItem, Seat, Venv
 from ..items.cluster import SAID
-from ..manage import service, upgrade
+from ..manage import upgrade
 from ..python import requirements
 from ..settings import Settings
 from ..settings.groups import listed
@@ -46,7 +46,7 @@ def cluster(c, settings, workers, add, remove, status, yes):
         dask.show(c, settings, host)
         return
     if remove:
-        leave.take_out(c, settings, host, tuple(parallel.named(c, listed(remove))))
+        leave.take_out(c, settings, host, tuple(parallel.named(c, listed(remove))), yes)
         return
     mine = [*listed(workers or add), *settings.workers]
     members.refuse_unvouched(c, settings, host, mine)
@@ -77,15 +77,13 @@ def bring_about(c, settings: Settings, host: Host, others: dict[str, Connection]
     """Bring main and all workers to the desired state; inspect all before any is changed."""
     made, seen = looked_at(c, settings, host, others)
     if not c.config.run.dry:
-        if not host.cluster:  # JupyterLab restarts to get the dashboard
-            service.consent(service.seen(c, settings)[2], yes)
         members.vouch(c, settings, made.called, members.targets(made.members))
         if made.ca.save():
             say(f"  cluster  new private CA: {made.ca.folder}")
         if made.members != host.cluster:
             # asks for its passphrase once, before the threads of the hosts start
             _ = made.ca.key
-    request = Request(cluster=made.members)
+    request = Request(cluster=made.members, yes=yes)
     main = converge(c, settings, *leave.STEPS, scheduler.step(made), request=request)
     ((_, venv),) = main.of(Venv)
     _, elsewhere = upgrade.roots(c, settings)

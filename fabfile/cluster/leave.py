@@ -8,6 +8,7 @@ from fabric import Connection
 from invoke import Exit
 
 from .. import jupyter, nginx, systemd
+from ..engine import consent
 from ..engine.actions import carry_out, meet
 from ..engine.converge import converge
 from ..engine.host import Host, Request
@@ -25,7 +26,7 @@ STEPS = jupyter.items, systemd.items, nginx.items  # the steps of JupyterLab tha
 OTHERS = re.compile(r"/etc/systemd/system/jupyterlab(-[a-z0-9-]+)?\.service")
 
 
-def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
+def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...], yes: bool) -> None:
     """Remove workers, and with the last one the scheduler.
 
     :raises Exit: for a host that is not in the cluster, or that lab.workers lists.
@@ -37,7 +38,10 @@ def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
         if target in wanted:
             raise Exit(f"lab.workers lists {target}: remove it from that setting first")
     staying = tuple(m for m in host.cluster if m.partition(" ")[0] not in gone)
-    if staying and not c.config.run.dry:
+    if not staying:  # JupyterLab restarts without the dashboard
+        _, (told,) = meet(c, settings, [jupyter.kernels_of(settings)])
+        consent.agree(c, yes, told.get("kernels"))
+    elif not c.config.run.dry:
         leaving = set(host.cluster) - set(staying)
         drain(c, settings, host, members.names(tuple(leaving)))
     dismiss(c, settings, gone, gone)
@@ -47,7 +51,7 @@ def take_out(c, settings: Settings, host: Host, gone: tuple[str, ...]) -> None:
         carry_out(c, host, Change(f"write {settings.instance.members}", note))
         return
     carry_out(c, host, scheduler.dissolved(settings, host))
-    converge(c, settings, *STEPS, request=Request(cluster=()))
+    converge(c, settings, *STEPS, request=Request(cluster=(), yes=True))
 
 
 def drain(c, settings: Settings, host: Host, names: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ from ..settings import Settings
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
 from ..ui import console
-from . import hints
+from . import consent, hints
 from .host import Host, Request
 from .other_instances import refuse_taken
 from .plan import (
@@ -71,9 +71,11 @@ def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = N
     began = time.monotonic()
     seen, changes = look(c, chosen, steps, request)
     done = rounds = 0
+    agreed = request.yes
     while changes or seen.host.unsettled:
         if c.config.run.dry:
             report.plan(seen.host, changes, len(seen.items), versions(c, changes, chosen))
+            consent.agree(c, True, *consent.losses(c, chosen, changes, read))
             return seen
         if changes and rounds == ROUNDS:
             raise Exit(f"'{changes[0].say}' is still not applied after two rounds: check the "
@@ -81,6 +83,9 @@ def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = N
         if changes and not rounds:
             report.begin_host(seen.host, changes, len(seen.items))
             refuse_full_disk(seen.host, changes)
+        so_far = f"{console.count(done)} made, the rest was not" if done else consent.UNCHANGED
+        gone = consent.losses(c, chosen, changes, read)
+        agreed = consent.agree(c, agreed, *gone, so_far=so_far)
         after = apply(c, seen.host, seen.items, changes, report)
         if after is None:  # another run had the lock
             seen, changes = look(c, chosen, steps, request)

@@ -113,11 +113,13 @@ class Request:
     :param anew: a stamp: create the venv again, unless that was done under this stamp.
     :param added: the pip requirements of `fab packages`.
     :param cluster: `HOST NAME` of each worker.
+    :param yes: do not ask before kernels end, or something else goes.
     """
 
     anew: str = ""
     added: tuple[str, ...] | None = None
     cluster: tuple[str, ...] | None = None
+    yes: bool = False
 
     def upon(self, host: Host) -> Host:
         """Return the facts of a host as they should be after this request."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from invoke import Exit
+
+if TYPE_CHECKING:
+    from .runtime import Live
 
 SYSTEM = "/etc/", "/usr/", "/run/"  # where only root can write
 
@@ -32,6 +35,8 @@ class Change:
     :param before, after: a file's text, for the diff; None when it must not be shown.
     :param needs: the packages that must be installed first.
     :param would: a call for a dry run that prints `name version` of what would be installed.
+    :param ends: reads the kernels that it ends; the operator is asked first.
+    :param loses: what else people would miss after it, a line each; the same.
     """
 
     say: str
@@ -44,6 +49,8 @@ class Change:
     room: int = 0  # MB of disk space that it needs
     would: str = ""
     check: bool = False  # it changes nothing but may refuse, so it runs first
+    ends: Live | None = None
+    loses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

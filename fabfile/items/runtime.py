@@ -69,7 +69,8 @@ class Live(Item):
 
     :param endpoint: where it listens.
     :param token: the file with the token for JupyterLab's API.
-    :param newest: also ask the package index for the newest versions.
+    :param what: `kernels` alone; `use`, also what they and the server use, which takes half a
+        second; or `newest`, also the newest versions in the package index.
     """
 
     endpoint: Endpoint
@@ -77,13 +78,12 @@ class Live(Item):
     token: str
     project: str
     venv: str
-    newest: bool = True
+    what: str = "kernels"
     theirs = True
 
     def read(self) -> str:
         told = str(self.endpoint), self.unit, self.token, self.venv
-        newest = "newest" if self.newest else "no"
-        asked = f"{look('show_live', *told, newest)} {here(program('status'))}"
+        asked = f"{look('show_live', *told, self.what)} {here(program('status'))}"
         return f"{look('show_disk', self.project)}\n{asked}"
 
     def parse(self, lines) -> dict:

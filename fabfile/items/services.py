@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from ..script import call, look
 from .base import Change, Item
+from .runtime import Live
 
 RUNNING = ("running", "waiting", "listening")  # a timer waits, a socket listens
 WRITTEN = re.compile(r"written=(-?[0-9]+\.[0-9]+) (.+)")
@@ -39,6 +40,7 @@ class Service(Item):
     :param reads: paths (`*` allowed): when one is newer than the process, `fix` is run.
     :param fix: the shell that checks and (re)starts or reloads it.
     :param since: the systemd property that says when it last read its files.
+    :param kernels: reads the kernels that end with it, if it has any.
     """
 
     unit: str
@@ -46,6 +48,7 @@ class Service(Item):
     fix: str
     verb: str = "start"
     since: str = "ExecMainStartTimestamp"
+    kernels: Live | None = None
 
     @property
     def places(self):
@@ -81,7 +84,8 @@ class Service(Item):
             say = f"{self.verb} {self.unit}: its unit file has changed"
         else:
             return None
-        return Change(say, self.fix, (self.unit,), needs=self.needs)
+        ends = self.kernels if running else None
+        return Change(say, self.fix, (self.unit,), needs=self.needs, ends=ends)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +111,8 @@ class Sleeper(Service):
     def compare(self, state, touched):
         mended = self.socket.compare(state.socket, touched)
         if mended:
-            return replace(mended, touches=(self.unit, self.socket.unit))
+            ends = None if state.rests or mended.shell != self.fix else self.kernels
+            return replace(mended, touches=(self.unit, self.socket.unit), ends=ends)
         told = state.properties
         new = touched & {self.unit, *self.reads} or told.get("NeedDaemonReload") == "yes"
         if told.get("UnitFileState") == "enabled" and not new:  # it would start at every boot

@@ -7,8 +7,10 @@ from fabric import Connection
 from invoke import Exit
 
 from .. import jupyter, systemd
+from ..engine import consent
 from ..engine.actions import carry_out
 from ..engine.converge import Reading, converge, read
+from ..engine.host import Request
 from ..items import Change, Password, Token
 from ..script import call
 from ..settings import Settings
@@ -69,8 +71,7 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
     service; `full` then restarts that.
     """
     host, state, kernels = service.seen(c, settings)
-    if not c.config.run.dry:
-        service.consent(kernels, yes)
+    consent.agree(c, yes, kernels)
     secret, path = host.under(jupyter.cookie_secret(settings, host)), host.under(jupyter.TOKEN)
     changes = [
         Change("end all sessions", call("owner_does", host.user, "rm", "-f", "--", secret)),
@@ -83,7 +84,7 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
     carry_out(c, host, *changes, whenever=True)
 
 
-def password(c, settings):
+def password(c, settings, yes):
     if settings.password is None:
         settings = msgspec.structs.replace(settings, password=ask())
-    converge(c, settings, jupyter.items, systemd.items)
+    converge(c, settings, jupyter.items, systemd.items, request=Request(yes=yes))

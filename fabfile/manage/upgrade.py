@@ -14,9 +14,9 @@ import msgspec
 from invoke import Exit
 
 from .. import jupyter, systemd
-from ..engine import actions
+from ..engine import actions, consent
 from ..engine.converge import ask_user, converge, read
-from ..engine.host import Host
+from ..engine.host import Host, Request
 from ..items import Change, Venv
 from ..items.packages import VenvState, canonical, few, with_versions
 from ..python import minimum_versions, requirements
@@ -24,10 +24,8 @@ from ..render import program
 from ..script import call, here, quote
 from ..settings import Settings
 from ..ssh.errors import name_of
-from ..status.collect import live
 from ..ui import console
 from ..ui.console import say
-from . import service
 
 LOCK = "jupyterlab.lock"
 
@@ -46,7 +44,7 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
     venv, host, seen, kernels = meet(c, settings)
     there = seen.versions
     if seen.former:
-        there = renew(c, settings, venv, seen.former, kernels, yes)
+        there = renew(c, settings, venv, seen.former, yes)
         if c.config.run.dry:
             return
     by_name, elsewhere = roots(c, settings)
@@ -66,7 +64,7 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
             say(f"  installed by hand, and kept: {few(by_hand)}")
         if elsewhere:
             say(f"  from no package index; install again by hand: {few(sorted(elsewhere))}")
-        agree(c, kernels, yes)
+        consent.agree(c, yes, kernels)
         actions.carry_out(c, host, *steps(settings, host, venv))
         if c.config.run.dry:
             return
@@ -86,12 +84,11 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
             "read it before others install it")  # fmt: skip
 
 
-def renew(c, settings: Settings, venv: Venv, former: str, kernels, yes) -> dict[str, str]:
+def renew(c, settings: Settings, venv: Venv, former: str, yes: bool) -> dict[str, str]:
     """Create again the venv whose Python is gone, in place, and return the packages in it."""
     say(f"{name_of(c)}: {former}, which made the venv, is gone: it is created again, with what "
         "was installed by hand")  # fmt: skip
-    agree(c, kernels, yes)
-    converge(c, settings, jupyter.items, systemd.items)
+    converge(c, settings, jupyter.items, systemd.items, request=Request(yes=yes))
     return now(c, settings, venv)
 
 
@@ -110,28 +107,23 @@ def rollback(c, settings, anyway, yes):
     for why in () if anyway else minimum_versions.holes(before):
         raise Exit(f"rollback refused: {why}; to use that version all the same: --anyway")
     say(f"{name_of(c)}: {arrow('jupyterlab', seen.versions, before)}")
-    agree(c, kernels, yes)
+    consent.agree(c, yes, kernels)
     back = call("roll_back", host.user, host.under(settings.project))
     change = Change("serve from the previous venv", f"{back} {systemd.start(settings)}")
     actions.carry_out(c, host, change, jupyter.assets(settings, host).change())
 
 
-def agree(c, kernels: list[dict], yes: bool) -> None:
-    """Print which kernels end, and ask if one is busy."""
-    if not c.config.run.dry:
-        service.consent(kernels, yes)
-
-
-def meet(c, settings: Settings) -> tuple[Venv, Host, VenvState, list[dict]]:
+def meet(c, settings: Settings) -> tuple[Venv, Host, VenvState, list[dict] | None]:
     """Read the host, its venv, the state of that, and the running kernels.
 
     :raises Exit: when there is no venv yet, or no service that uses it.
     """
-    symbols = [jupyter.venv(settings, Host()), systemd.needed(settings), live(settings, False)]
+    symbols = [jupyter.venv(settings, Host()), systemd.needed(settings)]
+    symbols.append(jupyter.kernels_of(settings))
     host, (seen, unit, running) = actions.meet(c, settings, symbols)
     if not seen.exists or unit.kind == "absent":
         raise Exit(f"the server does not match your settings: first run fab -H {name_of(c)} full")
-    return jupyter.venv(settings, host), host, seen, running.get("kernels") or []
+    return jupyter.venv(settings, host), host, seen, running.get("kernels")
 
 
 def now(c, settings: Settings, venv: Venv) -> dict[str, str]:

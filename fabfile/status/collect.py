@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from .. import jupyter, tls
 from ..engine.converge import Reading
@@ -17,19 +18,12 @@ ASKED = ("jupyterlab", "jupyter-server")  # packages whose newest versions are l
 DEBIAN = ("python3", "python3-pip", "nodejs")  # packages that Debian provides
 
 
-def live(settings: Settings, newest: bool = True) -> Live:
+def live(settings: Settings, newest: bool) -> Live:
     """Return the item that reads what is running.
 
     :param newest: ask the package index for the newest versions.
     """
-    return Live(
-        endpoint=settings.endpoint,
-        unit=settings.instance.unit,
-        token=jupyter.TOKEN,
-        project=settings.project,
-        venv=settings.venv,
-        newest=newest,
-    )
+    return replace(jupyter.kernels_of(settings), what="newest" if newest else "use")
 
 
 def newer(there: dict[str, str], newest: dict[str, str | None]) -> dict[str, str]:

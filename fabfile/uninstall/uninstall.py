@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from invoke import Exit
 
-from .. import hosts
+from .. import hosts, jupyter
+from ..engine import consent
 from ..engine.actions import carry_out, meet
 from ..engine.host import Host
 from ..items import Change
@@ -34,7 +35,8 @@ def leave(c, settings: Settings, purge=False, sure=True, dismiss=None) -> None:
 
     :param sure: do not ask.
     """
-    host, (found,) = meet(c, settings, [Seen(project=settings.project)])
+    symbols = [Seen(project=settings.project), jupyter.kernels_of(settings)]
+    host, (found, told) = meet(c, settings, symbols)
     if not found.ledger:
         say(f"{console.report(name_of(c)).where}nothing of this project is there")
     else:
@@ -42,8 +44,11 @@ def leave(c, settings: Settings, purge=False, sure=True, dismiss=None) -> None:
         tell(c, settings, host, found, leaving, purge)
         if not settings.archives.startswith(f"{settings.instance.backups}/"):
             say(f"  stays  {settings.archives}: backups, if any, with the login in them")
+        asked = consent.agree(c, sure, told.get("kernels"))
         if purge and not sure:
             confirm(c)
+        elif not asked and console.may_ask():
+            consent.ask()
         if host.cluster and dismiss:
             dismiss(c, settings, host.cluster)
         carry_out(c, host, *changes(found, leaving, settings, host, purge))

@@ -1,6 +1,7 @@
 """Print the present state of JupyterLab as a line of JSON; change nothing, and need no root.
 
-Usage: status.py SOCKET-OR-PORT UNIT TOKEN-FILE VENV newest|no     (runs on the server, as the user)
+Usage: status.py SOCKET-OR-PORT UNIT TOKEN-FILE VENV kernels|use|newest
+(runs on the server, as the user)
 """
 
 import contextlib
@@ -160,11 +161,15 @@ def told(running: dict, deadline: float) -> dict[str, str | None]:
     return newest
 
 
-def main(target: str, unit: str, token_file: str, venv: str, newest: str) -> None:
-    """Ask the index, JupyterLab, systemd and /proc, and print the answers."""
+def main(target: str, unit: str, token_file: str, venv: str, what: str) -> None:
+    """Ask the index, JupyterLab, systemd and /proc, and print the answers.
+
+    With `kernels` only JupyterLab is asked, for those; there are none where its unit does not run.
+    """
     signal.alarm(SECONDS)
     began = time.monotonic()
-    running = asking(venv) if newest == "newest" else {}
+    running = asking(venv) if what == "newest" else {}
+    measured = processes if what != "kernels" else lambda unit: {}
     state = shown(unit)
     server = int(state.get("MainPID") or 0)
     token = ""
@@ -172,14 +177,17 @@ def main(target: str, unit: str, token_file: str, venv: str, newest: str) -> Non
         token = text_of(Path(token_file)).strip()
     api = f"{base_of(server, unit)}/api"
     kernels = ask(target, token, f"{api}/kernels") if server else None
+    if what == "kernels" and not server:
+        kernels = []
     sessions = ask(target, token, f"{api}/sessions") or [] if kernels else []
-    terminals = ask(target, token, f"{api}/terminals") if server else None
+    counted = server and what != "kernels"
+    terminals = ask(target, token, f"{api}/terminals") if counted else None
     paths = {s["kernel"]["id"]: s["path"] for s in sessions if s.get("kernel")}
-    sampled, before = time.monotonic(), processes(unit)
+    sampled, before = time.monotonic(), measured(unit)
     versions = told(running, began + PATIENCE)
     if before:
         time.sleep(max(sampled + SAMPLE - time.monotonic(), 0))
-    seconds, after = time.monotonic() - sampled, processes(unit)
+    seconds, after = max(time.monotonic() - sampled, 0.001), measured(unit)
 
     def kernel(one: dict) -> dict:
         roots = [p.pid for p in after.values() if f"kernel-{one['id']}.json" in p.command]

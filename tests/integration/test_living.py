@@ -218,7 +218,12 @@ def test_restart_asks_on_a_terminal_when_a_kernel_computes(ready):
         assert done.returncode == 1 and "1 kernel busy" in done.stderr
         assert "nothing was changed" in done.stderr
         assert ready.infra.service("jupyterlab").systemd_properties["MainPID"] == pid
-        out = well(ready.fab("restart"))  # in a pipe nobody is asked
+        changed = {"LAB_PASSWORD": "a longer one"}
+        for done in (ready.fab("restart"), ready.fab("full", env=changed)):  # nobody to ask
+            assert done.returncode == 1 and "add --yes" in done.stderr
+            assert "Long.ipynb (busy)" in done.stdout
+        assert ready.infra.service("jupyterlab").systemd_properties["MainPID"] == pid
+        out = well(ready.fab("restart", "--yes"))
     assert "1 kernel ends with it: Long.ipynb (busy)" in out
     assert ready.infra.service("jupyterlab").systemd_properties["MainPID"] != pid
     assert Notebook(ready.host).cell("6*7") == "42\ntext/plain"

@@ -14,6 +14,7 @@ from states import compared
 
 from fabfile import script
 from fabfile.engine import plan
+from fabfile.engine.consent import ends
 from fabfile.items import (
     Directory,
     File,
@@ -27,7 +28,6 @@ from fabfile.items import (
     Venv,
 )
 from fabfile.kernels import offered
-from fabfile.manage.service import ends
 from fabfile.python import minimum_versions
 from fabfile.settings import Settings
 from fabfile.settings.credentials import Secret

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from fabfile.engine import consent
 from fabfile.items import Live, Service, Sleeper
-from fabfile.manage import logs, service
+from fabfile.manage import logs
 from fabfile.render import TEMPLATES
 from fabfile.settings.names import Endpoint
 from fabfile.status import collect, display
@@ -98,9 +99,9 @@ def test_a_logs_line(told, text):
 
 
 def test_what_ends_with_a_service():
-    assert service.ends([]) == ""
+    assert consent.ends([]) == ""
     kernels = [{"notebook": "a.ipynb", "state": "busy"}, {"notebook": None, "name": "ir"}]
-    told = service.ends([kernels[0], kernels[1] | {"state": None}])
+    told = consent.ends([kernels[0], kernels[1] | {"state": None}])
     assert told == "2 kernels end with it: a.ipynb (busy), ir (unknown)"
 
 

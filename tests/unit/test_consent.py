@@ -1,0 +1,101 @@
+"""What ends or goes is said, and asked for: by one function, of every task."""
+
+from types import SimpleNamespace
+
+import pytest
+from answers_to import typing
+from invoke import Exit
+
+from fabfile.engine import consent
+from fabfile.items import Change, Service, Sleeper
+from fabfile.jupyter import kernels_of
+from fabfile.settings import Settings
+from fabfile.systemd import service
+
+BUSY = {"notebook": "a.ipynb", "name": "python3", "state": "busy"}
+IDLE = {"notebook": None, "name": "ir", "state": "idle"}
+NAME = "the name goes"
+
+
+@pytest.fixture
+def c():
+    run = SimpleNamespace(dry=False)
+    return SimpleNamespace(
+        user="david", original_host="1.1.1.1", port=22, config=SimpleNamespace(run=run)
+    )
+
+
+@pytest.mark.parametrize(
+    "kernels, lost, yes, agreed",
+    [
+        ([], (), False, False),  # nothing to agree to: a second round asks
+        ([IDLE], (), False, True),
+        (None, (), False, True),
+        ([BUSY], (), True, True),
+        ([], (NAME,), True, True),
+    ],
+)
+def test_without_a_terminal_it_goes_on(c, capsys, kernels, lost, yes, agreed):
+    assert consent.agree(c, yes, kernels, lost) == agreed
+    said = capsys.readouterr().out
+    assert (consent.ends(kernels) in said) and all(line in said for line in lost)
+
+
+@pytest.mark.parametrize(
+    "kernels, lost, why", [([IDLE, BUSY], (), "1 kernel busy"), ([], (NAME,), NAME)]
+)
+def test_without_a_terminal_it_needs_a_word(c, kernels, lost, why):
+    with pytest.raises(Exit, match=f"david@1.1.1.1: nothing was changed: {why}.*add --yes"):
+        consent.agree(c, False, kernels, lost)
+    c.config.run.dry = True
+    consent.agree(c, False, kernels, lost)
+
+
+@pytest.mark.parametrize("kernels, lost", [([IDLE], ()), ([BUSY], ()), (None, ()), ([], (NAME,))])
+def test_on_a_terminal_it_asks(c, monkeypatch, kernels, lost):
+    typing(monkeypatch, "y")
+    assert consent.agree(c, False, kernels, lost)
+    for answer in ("n", "", "what?", None):
+        typing(monkeypatch, answer)
+        with pytest.raises(Exit, match="3 changes made"):
+            consent.agree(c, False, kernels, lost, so_far="3 changes made")
+    typing(monkeypatch)
+    assert consent.agree(c, True, kernels, lost)
+
+
+def test_the_server_is_asked_for_kernels_only_when_some_would_end(c):
+    def read(c, items, settings):
+        (reader,) = items
+        assert reader == kernels_of(settings)
+        return SimpleNamespace(states=[{"disk": None, "kernels": [IDLE]}])
+
+    chosen = Settings()
+    plain, restart = Change("x", "x", loses=(NAME,)), Change("y", "y", ends=kernels_of(chosen))
+    assert consent.losses(c, chosen, [plain], None) == ([], (NAME,))
+    assert consent.losses(c, chosen, [plain, restart], read) == ([IDLE], (NAME,))
+
+
+UNIT = ["LoadState=loaded", "UnitFileState=enabled"]
+RUNS = [*UNIT, "ActiveState=active", "SubState=running"]
+RESTS = [*UNIT, "ActiveState=inactive", "SubState=dead"]
+LISTENS = ["socket", *UNIT, "ActiveState=active", "SubState=listening"]
+BOOT = "UnitFileState=disabled"
+
+
+@pytest.mark.parametrize(
+    "sleep, lines, say, asks",
+    [
+        (0, RUNS, "restart jupyterlab.service", True),
+        (0, RESTS, "start jupyterlab.service", False),
+        (60, [*RUNS, BOOT, *LISTENS], "restart jupyterlab.service", True),
+        (60, [*RUNS, BOOT, "socket", *RESTS], "start jupyterlab.socket", True),
+        (60, [*RESTS, "socket", *RESTS], "start jupyterlab.socket", False),
+    ],
+)
+def test_a_restart_of_what_runs_ends_kernels(sleep, lines, say, asks):
+    chosen = Settings(sleep_after=sleep)
+    item = service(chosen, ("/f",))
+    assert isinstance(item, Sleeper if sleep else Service)
+    change = item.compare(item.parse(lines), {"/f"})
+    assert change.say.startswith(say)
+    assert (change.ends == kernels_of(chosen)) is asks
