@@ -10,7 +10,7 @@ def full(c, verify=True, yes=False):
     It changes only what differs from the desired state, so it may be run at any time.
 
     :param verify: test the result as a user would; `--no-verify` skips that.
-    :param yes: do not ask before kernels end.
+    :param yes: do not ask before kernels end, or the site loses its name or HTTPS.
     """
 
 

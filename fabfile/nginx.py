@@ -120,6 +120,25 @@ def beside(settings: Settings) -> str:
     return f"{BESIDE}/{settings.domain.lower()}.conf"
 
 
+def lost(settings: Settings, host: Host) -> tuple[str, ...]:
+    """Return what the server has and these settings take away: its address, its HTTPS.
+
+    The default name is one that everybody has; nobody misses it.
+    """
+    ours = settings.instance.called
+    there = next((one for one in host.neighbours if one.called == ours and one.domain), None)
+    if not there:
+        return ()
+    address, wanted = there.domain + there.path, settings.domain.lower() + settings.base_path
+    gone = []
+    if address != wanted and address != Settings().domain:
+        gone.append(f"{address} would lead here no more: your settings (lab.domain, lab.base_path) "
+                    f"say {wanted}")  # fmt: skip
+    if there.secure and not settings.secure:
+        gone.append(f"HTTPS would be gone from {address}: your settings say lab.tls: off")
+    return tuple(gone)
+
+
 def own(settings: Settings, host: Host) -> list[Item]:
     """Return a site with its own server block."""
     ours, certificate = settings.instance, selection.served(settings, host)
@@ -136,6 +155,7 @@ def own(settings: Settings, host: Host) -> list[Item]:
         File(
             path=ours.site,
             content=rendered("nginx/site.conf.j2", settings, host, certificate),
+            loses=lost(settings, host),
             **NEEDS,
         ),
         Link(path=ours.enabled, target=ours.site, **NEEDS),
@@ -159,7 +179,10 @@ def included(settings: Settings, host: Host) -> list[Item]:
         Directory(path=ours.beside, **NEEDS),
         File(path=ours.http, content=rendered("nginx/http.conf.j2", settings, host), **NEEDS),
         File(
-            path=ours.locations, content=rendered("nginx/included.conf.j2", settings, host), **NEEDS
+            path=ours.locations,
+            content=rendered("nginx/included.conf.j2", settings, host),
+            loses=lost(settings, host),
+            **NEEDS,
         ),
         Link(path=f"{ours.beside}/{name}", target=ours.locations, **NEEDS),
         *(Absent(path=path, **GONE) for path in former),

@@ -16,7 +16,7 @@ from fabric import Connection
 from invoke import Exit
 from rich.filesize import decimal
 
-from .. import deps, jupyter
+from .. import deps, jupyter, nginx
 from ..engine import consent, hints
 from ..engine.actions import carry_out, meet
 from ..engine.converge import converge, look
@@ -164,7 +164,7 @@ def restore(c, settings, file, there, to, yes, full, in_fleet=False):
     with_lock, odd = pinned(settings, chosen.lock)
     tell(c, chosen, settings, host, odd)
     _, (running,) = meet(c, settings, [jupyter.kernels_of(settings)])
-    consent.agree(c, yes, running.get("kernels"))
+    consent.agree(c, yes, running.get("kernels"), nginx.lost(settings, host))
     if dry or there:
         path = str(chosen.path)
     else:

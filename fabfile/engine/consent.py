@@ -72,8 +72,9 @@ def agree(
     if may_ask():
         ask(f"{computes}. " if busy else "", so_far)
     elif busy or lost:
-        why = computes if busy else lost[0]
-        raise Exit(f"{name_of(c)}: {so_far}: {why}; to go on all the same, add --yes")
+        why = "; ".join([*lost, *[computes] * bool(busy)])
+        first = "correct the settings, or " if lost else ""
+        raise Exit(f"{name_of(c)}: {so_far}: {why}; {first}to go on all the same, add --yes")
     return True
 
 

@@ -15,18 +15,23 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .host import Host
 
+SECURE = re.compile(r"\s*ssl_certificate\s.*")
 PLACE = re.compile(r"# JupyterLab of (\S+) at ([^\s/]+)(/\S*?)?(, in a site that is there)?")
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A JupyterLab of the server, perhaps our own. :param shared: it is in another's site."""
+    """A JupyterLab of the server, perhaps our own.
+
+    :param shared: it is in another's site; :param secure: its own site has a certificate.
+    """
 
     called: str
     user: str = ""
     domain: str = ""
     path: str = ""
     shared: bool = False
+    secure: bool = False
 
 
 def neighbours(lines: list[str]) -> tuple[Neighbour, ...]:
@@ -42,6 +47,8 @@ def neighbours(lines: list[str]) -> tuple[Neighbour, ...]:
             user, domain, path, shared = place.groups()
             told = {"user": user, "domain": domain.lower(), "path": path or ""}
             found.setdefault(called, {}).update(told, shared=bool(shared))
+        elif SECURE.fullmatch(text):
+            found.setdefault(called, {})["secure"] = True
         elif text.startswith("User="):
             user = text.removeprefix("User=").replace("%%", "%")
             found.setdefault(called, {}).setdefault("user", user)

@@ -114,11 +114,13 @@ class File(PathItem):
 
     :param secret: its text is never shown.
     :param spare: it may be absent.
+    :param loses: what people would miss after another content; the operator is asked first.
     """
 
     content: str
     secret: bool = False
     spare: bool = False
+    loses: tuple[str, ...] = ()
 
     def __post_init__(self):
         super().__post_init__()
@@ -136,7 +138,8 @@ class File(PathItem):
         verb = "write" if there is None else "replace"
         fix = call("put_file", self.path, *self.rights, text=self.content)
         eyes = ("", "") if self.secret else (there or "", self.content)
-        return Change(f"{verb} {self.path}", fix, (self.path,), *eyes, needs=self.needs)
+        more = {"needs": self.needs, "loses": self.loses}
+        return Change(f"{verb} {self.path}", fix, (self.path,), *eyes, **more)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ class Named:
     def bring(self, tls: str) -> None:
         """Have the server as `full` makes it with this kind of HTTPS, unless it is so already."""
         if self.kind != tls:
-            well(self.fab(tls, "full", "--no-verify"))
+            well(self.fab(tls, "full", "--no-verify", "--yes"))
 
     def served(self, name: str = DOMAIN) -> x509.Certificate:
         """The certificate that Nginx shows to who asks for a name.

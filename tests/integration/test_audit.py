@@ -142,7 +142,7 @@ def test_a_port_is_open_as_chosen(site, strict):
     well(site.fab("full", "--no-verify", env=port))
     out = well(site.fab("audit", env=port))
     assert out.count("allowed by lab.port: 8899") == 2
-    well(site.fab("full", "--no-verify"))
+    well(site.fab("full", "--no-verify", "--yes"))
 
 
 def test_who_may_not_use_sudo_is_told(server):

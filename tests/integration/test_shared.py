@@ -165,7 +165,7 @@ def test_another_site_keeps_the_names_of_nobody_by_https(site, before, done, tmp
     site.host.exec(f"rm {there}; systemctl restart nginx")
     assert secure(site, "other.example.org") == ""
     assert secure(site, DOMAIN) != ""
-    well(site.fab("full", "--no-verify"))
+    well(site.fab("full", "--no-verify", "--yes"))
 
 
 def test_a_site_that_is_first_without_saying_so_stays_first(site, before, done):

@@ -161,7 +161,7 @@ def included(site, own):
     """The line is there, and then full; gives the shop's files as they were in between."""
     write(site, SITE.replace("#LINE", LINE))  # of which Nginx thinks nothing while we are not there
     files = theirs(site)
-    assert "6*7 over the websocket is 42" in well(site.fab("full", env=SECRET))
+    assert "6*7 over the websocket is 42" in well(site.fab("full", "--yes", env=SECRET))
     return files
 
 
@@ -234,7 +234,7 @@ def test_a_shop_with_https(site, included):
 
 
 def test_back_to_our_own_name_without_a_path(site, included, before):
-    assert "6*7 over the websocket is 42" in well(site.fab("full"))
+    assert "6*7 over the websocket is 42" in well(site.fab("full", "--yes"))
     nothing_to_change(site.fab("full", "--no-verify"))
     assert Visitor(site).client.get("/lab").headers["Location"].startswith("/login?next=")
     assert Visitor(site, NAME, BASE).client.get("/login").status_code == 418  # the shop's own again

@@ -6,7 +6,10 @@ import pytest
 from answers_to import typing
 from invoke import Exit
 
+from fabfile import nginx
 from fabfile.engine import consent
+from fabfile.engine.host import Host
+from fabfile.engine.other_instances import Neighbour
 from fabfile.items import Change, Service, Sleeper
 from fabfile.jupyter import kernels_of
 from fabfile.settings import Settings
@@ -99,3 +102,31 @@ def test_a_restart_of_what_runs_ends_kernels(sleep, lines, say, asks):
     change = item.compare(item.parse(lines), {"/f"})
     assert change.say.startswith(say)
     assert (change.ends == kernels_of(chosen)) is asks
+
+
+DEFAULT = Settings().domain
+
+
+@pytest.mark.parametrize(
+    "there, chosen, gone",
+    [
+        (None, {}, []),
+        (("lab.example.org", "", True), {"domain": "Lab.example.org", "tls": "self-signed"}, []),
+        (("lab.example.org", "", True), {}, ["lead here no more", "HTTPS"]),
+        (("lab.example.org", "/jupyter", False), {"domain": "lab.example.org"}, ["no more"]),
+        ((DEFAULT, "", False), {"domain": "lab.example.org"}, []),
+        ((DEFAULT, "", True), {"domain": "lab.example.org"}, ["HTTPS"]),
+    ],
+)
+def test_settings_that_take_the_name_or_https_away(there, chosen, gone):
+    settings = Settings(**chosen)
+    others = [Neighbour("jupyterlab-eve", "eve", "eve.example.org", secure=True)]
+    if there:
+        domain, path, secure = there
+        others.append(Neighbour("jupyterlab", "david", domain, path, secure=secure))
+    host = Host(user="david", group="david", home="/home/david", neighbours=tuple(others))
+    (site,) = [item for item in nginx.items(settings, host) if getattr(item, "loses", ())] or [None]
+    lines = site.compare(site.parse(["absent"]), set()).loses if site else ()
+    assert len(lines) == len(gone) and all(
+        word in line for word, line in zip(gone, lines, strict=True)
+    )

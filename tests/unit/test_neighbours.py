@@ -1,6 +1,7 @@
 """Several people on one server: their names, whose is what, and what groups say of them."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from fabric import Connection
@@ -57,10 +58,11 @@ def test_what_each_has_written_down_is_read():
         "/etc/systemd/system/jupyterlab-eve.service:User=e%%ve",
         "/etc/systemd/system/jupyterlab-new.service:User=carl",
         "/etc/nginx/sites-available/jupyterlab:# JupyterLab of david at Lab.example.org",
+        "/etc/nginx/sites-available/jupyterlab:    ssl_certificate     /etc/nginx/x.pem;",
         "/etc/nginx/conf.d/00-jupyterlab-eve.conf:# JupyterLab of eve at lab.example.org/eve"
         ", in a site that is there",
     ])  # fmt: skip
-    assert found == (DAVIDS, EVES, Neighbour("jupyterlab-new", "carl"))
+    assert found == (replace(DAVIDS, secure=True), EVES, Neighbour("jupyterlab-new", "carl"))
 
 
 @pytest.mark.parametrize(

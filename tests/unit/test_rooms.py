@@ -41,7 +41,7 @@ MAY = {
     "full": CORE | {"steps", "tls", "hosts", "manage", "verify"},
     "verify": CORE | {"doctor"},
     # the features
-    "backup": CORE | {"deps", "jupyter"},
+    "backup": CORE | {"deps", "jupyter", "nginx"},
     "status": CORE | {"steps", "jupyter", "tls"},
     "doctor": CORE | {"status", "jupyter"},
     "manage": CORE | {"status", "jupyter", "systemd"},

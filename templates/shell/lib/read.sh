@@ -129,9 +129,10 @@ END
     done
 }
 
-# neighbours: print the user and the address of each JupyterLab on this server, as FILE:LINE.
+# neighbours: print the user, the address and the certificate of each JupyterLab on this server, as
+# FILE:LINE.
 neighbours() {
-    grep -s '^User=\|^# JupyterLab of ' /dev/null /etc/systemd/system/jupyterlab*.service \
+    grep -s '^User=\|^# JupyterLab of \|^ *ssl_certificate ' /dev/null /etc/systemd/system/jupyterlab*.service \
         /etc/nginx/sites-available/jupyterlab* /etc/nginx/conf.d/00-jupyterlab*.conf || true
 }
 
