@@ -5,20 +5,22 @@ from dataclasses import replace
 import msgspec
 from invoke import Exit
 
-from . import tls
+from . import hosts, tls
 from .engine.converge import look
 from .engine.host import Request
 from .engine.plan import apply_script
-from .hosts import add
 from .manage.login import tell
 from .ssh.errors import name_of
 from .steps import STEPS
 
 
 def full(c, settings, verify, yes, in_fleet=False):
+    named = not in_fleet and settings.tls != "letsencrypt"  # whose name is in the DNS
+    if named:
+        hosts.refuse_taken(c, settings)
     seen = tls.serve(c, settings, *STEPS, request=Request(yes=yes))
-    if not in_fleet and settings.tls != "letsencrypt":  # its name is in the DNS
-        add(c, settings)
+    if named:
+        hosts.add(c, settings)
     if c.config.run.dry:
         return
     if verify:

@@ -5,6 +5,7 @@ The block is at the top of the file, so that its removal restores every byte.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 import subprocess
@@ -46,6 +47,37 @@ def with_line(text: str, domain: str, address: str | None) -> str:
     return f"{first}{address}\t{domain}\n{last}{text}"
 
 
+def led_to(text: str, domain: str) -> str:
+    """Return the address to which our block of a hosts file leads a domain; "" without one."""
+    _, _, rest = text.partition(f"# >>> {domain}, by `fab hosts`\n")
+    return rest.partition("\t")[0] if "\t" in rest.partition("\n")[0] else ""
+
+
+def refuse_taken(c: fabric.Connection, settings: Settings) -> None:
+    """Refuse a name that the hosts file leads to another server of the operator.
+
+    An address of the other IP version may be one of the same server.
+
+    :raises Exit: with both addresses.
+    """
+    path = Path(settings.hosts_file).expanduser()
+    try:
+        there = ipaddress.ip_address(led_to(read(path), settings.domain))
+        here = ipaddress.ip_address(address_of(c, settings).partition("%")[0])
+    except (OSError, ValueError):  # no such file, no line, or an address that only ssh finds
+        return
+    if there.version != here.version or there == here:
+        return
+    raise Exit(f"lab.domain: {settings.domain} leads to {there} in {path}, and this server is "
+               f"{here}: choose another lab.domain for it; or, if it is the same server, set "
+               f"lab.address: {there}, or forget that line: fab hosts --remove")  # fmt: skip
+
+
+def read(path: Path) -> str:
+    """Return the text of a hosts file, whatever its bytes are."""
+    return path.read_bytes().decode(errors="surrogateescape")
+
+
 def address_of(c: fabric.Connection, settings: Settings) -> str:
     """Return the IP for the line: the setting, the SSH peer, or the host's name resolved."""
     if settings.address:
@@ -79,7 +111,7 @@ def update(settings: Settings, address: str | None, dry: bool = False) -> bool:
     path = Path(settings.hosts_file).expanduser().resolve()
     domain = settings.domain
     try:
-        text = path.read_bytes().decode(errors="surrogateescape")
+        text = read(path)
     except OSError as problem:
         raise Exit(f"lab.hosts_file: {path}: {problem.strerror}") from None
     new = with_line(text, domain, address)
@@ -107,7 +139,7 @@ def take_out(c: fabric.Connection, settings: Settings) -> None:
     """Remove the line of this host, unless the name leads to another host."""
     path = Path(settings.hosts_file).expanduser()
     line = f"{address_of(c, settings)}\t{settings.domain}\n"
-    if path.exists() and line in path.read_bytes().decode(errors="surrogateescape"):
+    if path.exists() and line in read(path):
         update(settings, None, c.config.run.dry)
 
 
@@ -119,6 +151,7 @@ def hosts(c, remove):
 
 
 def add_or_refuse(c: fabric.Connection, settings: Settings) -> None:
-    """Add the line; raise Exit when the hosts file is not writable."""
+    """Add the line; raise Exit when the name is taken, or the hosts file is not writable."""
+    refuse_taken(c, settings)
     if not add(c, settings):
         raise Exit("the hosts file is unchanged; add the line above yourself")

@@ -15,7 +15,7 @@ from testbed.machine import ROOT, say
 PROJECT = f"jupyterlab-demo-{crc32(str(ROOT).encode()):08x}"  # each copy of this folder has its own
 FOLDER = ROOT / ".demo"
 USER = "david"
-DOMAIN = "jupyterlab.vmdomain.io"
+DOMAIN = "jupyterlab-demo.vmdomain.io"  # its line in /etc/hosts is no other server's
 ENVIRONMENT = {
     "FABRIC_LAB_DOMAIN": DOMAIN,
     "FABRIC_LAB_KNOWN_HOSTS": str(FOLDER / "known_hosts"),

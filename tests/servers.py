@@ -13,6 +13,7 @@ import testinfra
 from acme import Authority
 from named import DOMAIN, Named
 from outcomes import well
+from visitor import DOMAIN as DEFAULT
 
 from testbed import demo, engine, image, shells
 from testbed.host import Host, docker, keypair
@@ -113,7 +114,9 @@ def operator(tmp_path_factory) -> Operator:
     key, public = keypair(home)
     (home / "hosts").write_text("127.0.0.1\tlocalhost\n")
     known = Path("/etc/hosts").read_text().splitlines(keepends=True)
-    (home / "known").write_text("".join(line for line in known if demo.DOMAIN not in line))
+    (home / "known").write_text(
+        "".join(line for line in known if demo.DOMAIN not in line and DEFAULT not in line)
+    )
     return Operator(home, key, public)
 
 
@@ -143,6 +146,13 @@ class Operator:
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         others = [line for line in lines if line.split()[0] != address]
         path.write_text("".join(others) + host.host_keys())
+
+    def forget_others(self, host: Host) -> None:
+        """Take the line of another server out of the hosts file: all have the default name here."""
+        path = self.home / "hosts"
+        there = path.read_bytes()
+        if f"# >>> {DEFAULT}".encode() in there and host.address.encode() not in there:
+            path.write_text("127.0.0.1\tlocalhost\n")
 
     def start(
         self,
@@ -209,10 +219,12 @@ class Server:
 
     def fab(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         """Run a task on this server, with the operator's key."""
+        self.operator.forget_others(self.host)
         return self.operator.fab(*self.reach, *arguments, **options)
 
     def start(self, *arguments: str, **options) -> subprocess.Popen[str]:
         """Start a task on this server, and leave it running."""
+        self.operator.forget_others(self.host)
         return self.operator.start(*self.reach, *arguments, **options)
 
     def own_venv(self) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from fabric import Connection
 from invoke import Exit
 
 from fabfile import hosts
@@ -75,6 +76,38 @@ def test_a_block_that_somebody_moved_down_is_found(data):
 def test_a_block_without_end_is_refused(text, address):
     with pytest.raises(Exit, match="has no end: repair the hosts file by hand"):
         hosts.with_line(text + "127.0.0.1 localhost\n", NAME, address)
+
+
+# --- another server that has the name already --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "there, here, address, taken",
+    [
+        ("10.0.0.1", "10.0.0.1", "", False),
+        ("10.0.0.1", "10.0.0.2", "", True),
+        ("10.0.0.1", "10.0.0.2", "10.0.0.1", False),
+        ("10.0.0.1", "10.0.0.1", "10.0.0.2", True),
+        ("fd00::1", "10.0.0.2", "", False),  # perhaps the same server
+        ("fd00::1", "fd00:0::2", "", True),
+        ("fd00::2", "fd00:0::2", "", False),
+        ("", "10.0.0.2", "", False),
+        ("localhost", "10.0.0.2", "", False),
+        ("10.0.0.1", "nowhere.invalid", "", False),  # connecting tells that
+    ],
+)
+def test_a_name_that_leads_to_another_server_is_refused(tmp_path, there, here, address, taken):
+    path = tmp_path / "hosts"
+    path.write_text(hosts.with_line("127.0.0.1 localhost\n", NAME, there) if there else "")
+    chosen = Settings(domain=NAME, hosts_file=str(path), address=address)
+    c = Connection(here, user="david", port=22)
+    if taken:
+        with pytest.raises(
+            Exit, match=f"{NAME} leads to {there} in {path}, .*: choose another"
+        ):
+            hosts.refuse_taken(c, chosen)
+    else:
+        hosts.refuse_taken(c, chosen)
 
 
 # --- a real file -------------------------------------------------------------------------------
