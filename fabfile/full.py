@@ -12,23 +12,28 @@ from .engine.plan import apply_script
 from .manage.login import tell
 from .ssh.errors import name_of
 from .steps import STEPS
+from .ui.console import headline, may_ask
 
 
-def full(c, settings, verify, yes, in_fleet=False):
+def full(c, settings, verbose, verify, yes, in_fleet=False):
     named = not in_fleet and settings.tls != "letsencrypt"  # whose name is in the DNS
     if named:
         hosts.refuse_taken(c, settings)
     seen = tls.serve(c, settings, *STEPS, request=Request(yes=yes))
-    if named:
-        hosts.add(c, settings)
+    waits = named and not hosts.add(c, settings, ask=False)
     if c.config.run.dry:
         return
     if verify:
         from .verify import prove  # here: a run without it starts earlier
 
-        prove(c, settings, in_fleet)
-    if not in_fleet:
-        tell(c, settings, seen)
+        prove(c, settings, by_address=in_fleet or waits, each=verbose)
+    if in_fleet:
+        return
+    address = tell(c, settings, seen)
+    headline(address)
+    if waits and may_ask():  # last: after Ctrl-C all the rest is done
+        hosts.add(c, settings)
+        headline(address)
 
 
 def script(c, settings):

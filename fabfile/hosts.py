@@ -9,7 +9,6 @@ import ipaddress
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from invoke import Exit
 from .engine.task import each_host
 from .settings import Settings, load
 from .ssh import connection
-from .ui.console import say
+from .ui.console import may_ask, say
 
+PROMPT = "sudo password of %u on this machine: "
 # Rename if possible; in a container the file is a mount, which can only be overwritten.
 REPLACE = """
 trap 'rm -f "$2.new"' EXIT
@@ -87,27 +87,38 @@ def address_of(c: fabric.Connection, settings: Settings) -> str:
     return socket.getaddrinfo(c.host, None, type=socket.SOCK_STREAM)[0][4][0]
 
 
-def write(path: Path, text: str) -> bool:
-    """Replace the file, with sudo only if needed; return whether it worked."""
+def write(path: Path, text: str, ask: bool = True) -> bool:
+    """Replace the file, with sudo only if needed; return whether it worked.
+
+    :param ask: let sudo ask for its password, on a terminal.
+    """
     data = text.encode(errors="surrogateescape")
     handle, name = tempfile.mkstemp(prefix="hosts-")
     with os.fdopen(handle, "wb") as file:
         file.write(data)
     command = ["sh", "-c", REPLACE, "sh", name, str(path)]
-    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-        ask = [] if sys.stdin.isatty() else ["-n"]
-        command = ["sudo", *ask, *command]
+    ours = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     try:
-        done = subprocess.run(command, stderr=subprocess.DEVNULL if "-n" in command else None)
+        silent = command if ours else ["sudo", "-n", *command]
+        done = subprocess.run(silent, stderr=None if ours else subprocess.DEVNULL)
+        if done.returncode and ask and not ours and may_ask():
+            say(f"  hosts    sudo on THIS machine, for its {path}; Ctrl-C leaves that as it is")
+            done = subprocess.run(["sudo", "-p", PROMPT, *command])
         return done.returncode == 0 and path.read_bytes() == data
     except FileNotFoundError:  # no sudo here
+        return False
+    except KeyboardInterrupt:
+        say()
         return False
     finally:
         os.unlink(name)
 
 
-def update(settings: Settings, address: str | None, dry: bool = False) -> bool:
-    """Add or remove the line and print the outcome; return False if it could not be added."""
+def update(settings: Settings, address: str | None, dry: bool = False, ask: bool = True) -> bool:
+    """Add or remove the line and print the outcome; return False if it could not be added.
+
+    :param ask: False leaves a file for later, without a word, when sudo would ask on a terminal.
+    """
     path = Path(settings.hosts_file).expanduser().resolve()
     domain = settings.domain
     try:
@@ -120,19 +131,24 @@ def update(settings: Settings, address: str | None, dry: bool = False) -> bool:
         say(f"  hosts    {path} already has {line if address else 'no line for ' + domain}")
     elif dry:
         say(f"  would {'write ' + line + ' to' if address else 'remove our line from'} {path}")
-    elif write(path, new):
+    elif write(path, new, ask):
         say(f"  hosts    {path} now has {line}" if address else f"  hosts    {path}: line removed")
+    elif not ask and may_ask():
+        return False
     elif address:
-        say(f"  hosts    {path} is not writable; add this line to it:\n\n{line}\n")
+        say(f"  hosts    {path} is unchanged; add this line to it:\n\n{line}\n")
         return False
     else:
         raise Exit(f"{path} is not writable: remove the block of {domain} by hand")
     return True
 
 
-def add(c: fabric.Connection, settings: Settings) -> bool:
-    """Add the line for this host."""
-    return update(settings, address_of(c, settings), c.config.run.dry)
+def add(c: fabric.Connection, settings: Settings, ask: bool = True) -> bool:
+    """Add the line for this host; return whether it is there.
+
+    :param ask: as for `update`.
+    """
+    return update(settings, address_of(c, settings), c.config.run.dry, ask)
 
 
 def take_out(c: fabric.Connection, settings: Settings) -> None:

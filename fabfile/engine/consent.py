@@ -85,7 +85,8 @@ def ask(why: str, so_far: str = UNCHANGED) -> None:
     """
     try:
         answer = input(f"{why}Go on? [y/N] ")
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
+        say()
         answer = ""
     if answer.strip().lower() not in ("y", "yes"):
         raise Exit(so_far)

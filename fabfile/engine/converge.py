@@ -161,7 +161,7 @@ def apply(c, host: Host, items, changes: list[Change], report) -> Reading | None
     talk = channel.apply(c, script, root=host.root)
     words: list[str] = []
     lines: list[str] = []
-    failed = None
+    failed, well = None, 0
     try:
         while True:
             word, _, rest = (line := next(talk)).partition(" ")
@@ -172,7 +172,7 @@ def apply(c, host: Host, items, changes: list[Change], report) -> Reading | None
             elif word == "end":
                 number, code = map(int, rest.split())
                 report.end(number, changes[number].say, code == 0)
-                failed = changes[number] if code else failed
+                failed, well = changes[number] if code else failed, well + (code == 0)
             elif word == "turn":
                 host = replace(host, turn=rest)
             elif word == "held":
@@ -186,6 +186,9 @@ def apply(c, host: Host, items, changes: list[Change], report) -> Reading | None
                 words.append(rest if word == "|" else line)
     except StopIteration as end:
         status = end.value
+    except KeyboardInterrupt:
+        raise Exit(f"\n{name_of(c)}: stopped: {well} of {console.count(len(changes))} made; run "
+                   "again to continue", 130) from None  # fmt: skip
     finally:
         report.stop()
     where = name_of(c)

@@ -83,7 +83,10 @@ def fabric_task(body):
 
 
 def cleanly(body):
-    """Return the body with printable errors: a server may have written their text."""
+    """Return the body with printable errors, also after Ctrl-C.
+
+    A server may have written their text.
+    """
 
     @functools.wraps(body)
     def in_text(*args, **kwargs):
@@ -93,6 +96,12 @@ def cleanly(body):
             from ..ui.console import printable
 
             raise Exit(problem.message and printable(problem.message), problem.code) from None
+        except KeyboardInterrupt:
+            from ..ui.console import SINK, count
+
+            changed = SINK.get().changed
+            made = f"{count(changed)} made" if changed else "nothing was changed"
+            raise Exit(f"\nstopped: {made}; run again to continue", 130) from None
 
     return in_text
 

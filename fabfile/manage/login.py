@@ -21,12 +21,16 @@ from ..ui.console import say
 from . import service
 
 
-def tell(c: Connection, settings: Settings, seen: Reading) -> None:
-    """Print the address of JupyterLab and how to log in: the last lines of `full`."""
-    say(f"\nJupyterLab is at {settings.url}/lab")
+def tell(c: Connection, settings: Settings, seen: Reading) -> str:
+    """Print how to log in, and what is not protected.
+
+    :returns: the line with the address, which logs in unless a password is set.
+    """
+    say()
     if not settings.secure:
         remedy = "set lab.tls" if settings.site == "own" else "set up HTTPS in your site"
         say(f"  warning: no HTTPS; the password is sent unencrypted: {remedy}")
+        say("           and browsers give the page no clipboard: paste by keys, not by menus")
     for other in seen.host.neighbours:
         if other.domain == settings.domain.lower() and other.called != settings.instance.called:
             say(f"  warning: {other.user} uses the same domain; code in those pages can act as you")
@@ -36,10 +40,9 @@ def tell(c: Connection, settings: Settings, seen: Reading) -> None:
     ((login, known),) = seen.of(Password)
     if login.shown(known):
         say(f"  log in with the password; with the token: fab -H {name_of(c)} token")
-    else:
-        say(f"  log in:        {settings.url}/lab?token={token.value(secret)}")
-        say(f"  or with a password of your own: set it at {settings.url}/login, with this token,")
-        say(f"  or by:         fab -H {name_of(c)} password")
+        return f"JupyterLab is at {settings.url}/lab"
+    say(f"  this address logs in; for a password of your own: fab -H {name_of(c)} password")
+    return f"JupyterLab is at {settings.url}/lab?token={token.value(secret)}"
 
 
 def token(c, settings, rotate, yes):

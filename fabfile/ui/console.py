@@ -72,6 +72,12 @@ def say(text: str = "", routine: bool = False) -> None:
     SINK.get().line(text, routine)
 
 
+def headline(text: str) -> None:
+    """Print a line that stands out: alone, and bold on a terminal."""
+    bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
+    print(f"\n{bold}{printable(text)}{plain}", flush=True)
+
+
 def may_ask() -> bool:
     """Check whether questions can be asked on the terminal."""
     return SINK.get().owns_terminal and sys.stdin.isatty()

@@ -128,7 +128,7 @@ def own(site, before):
 
 def test_full_under_a_path_of_our_own_name(site, own):
     assert "6*7 over the websocket is 42" in well(own)
-    assert f"log in:        http://{DOMAIN}{BASE}/lab?token=" in own.stdout
+    assert f"JupyterLab is at http://{DOMAIN}{BASE}/lab?token=" in own.stdout
     nothing_to_change(site.fab("full", "--no-verify", env=OWN))
     works(site, DOMAIN)
 

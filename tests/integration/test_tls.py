@@ -64,7 +64,7 @@ def test_a_dry_run_says_what_would_come(site):
 @pytest.fixture(scope="module")
 def first(site):
     """What the first run with Let's Encrypt said."""
-    return well(site.fab("letsencrypt", "full"))
+    return well(site.fab("letsencrypt", "full", "-v"))
 
 
 @pytest.fixture

@@ -102,9 +102,7 @@ def test_a_name_that_leads_to_another_server_is_refused(tmp_path, there, here, a
     chosen = Settings(domain=NAME, hosts_file=str(path), address=address)
     c = Connection(here, user="david", port=22)
     if taken:
-        with pytest.raises(
-            Exit, match=f"{NAME} leads to {there} in {path}, .*: choose another"
-        ):
+        with pytest.raises(Exit, match=f"{NAME} leads to {there} in {path}, .*: choose another"):
             hosts.refuse_taken(c, chosen)
     else:
         hosts.refuse_taken(c, chosen)
@@ -218,3 +216,68 @@ def test_on_a_full_disk_the_file_stays_whole(tmp_path, mounted, capsys):
     assert not hosts.update(settings(disk / "hosts"), "10.0.0.1")
     assert (disk / "hosts").read_bytes() == b"x" * 4096
     assert f"10.0.0.1  {NAME}" in capsys.readouterr().out
+
+
+# --- sudo on this machine ----------------------------------------------------------------------
+
+SUDO = """#!/bin/sh
+printf '%%s\\n' "$1" >>"$0.asked"
+case $1 in
+    -n) [ -e "$0.open" ] || exit 1; shift ;;
+    *) %s; echo "$2" >>"$0.asked"; shift 2 ;;
+esac
+exec "$@"
+"""
+
+
+@pytest.fixture
+def sudo(tmp_path, monkeypatch):
+    """Give a function: the file is root's, and sudo asks, which ends like this."""
+    program = tmp_path / "sudo"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+    def asks(answered: str, terminal: bool = True):
+        program.write_text(SUDO % answered)
+        program.chmod(0o755)
+        monkeypatch.setattr(hosts, "may_ask", lambda: terminal)
+        return program
+
+    return asks
+
+
+def asked(program) -> list[str]:
+    """What sudo was called with first, in order, and its prompt."""
+    return program.with_name("sudo.asked").read_text().splitlines()
+
+
+def test_the_question_of_sudo_says_whose_it_is_and_is_put_off_until_the_end(path, sudo, capsys):
+    program = sudo("true")
+    assert not hosts.update(settings(path), "10.0.0.1", ask=False)
+    assert capsys.readouterr().out == "" and asked(program) == ["-n"]
+    assert hosts.update(settings(path), "10.0.0.1")
+    assert asked(program) == ["-n", "-n", "-p", "sudo password of %u on this machine: "]
+    said = capsys.readouterr().out
+    assert "sudo on THIS machine" in said and f"{path} now has 10.0.0.1  {NAME}" in said
+
+
+def test_sudo_that_does_not_ask_is_used_at_once(path, sudo):
+    sudo("false").with_name("sudo.open").touch()
+    assert hosts.update(settings(path), "10.0.0.1", ask=False)
+    assert BLOCK.encode() in path.read_bytes()
+
+
+def test_without_a_terminal_the_line_is_told_at_once(path, sudo, capsys):
+    sudo("true", terminal=False)
+    assert not hosts.update(settings(path), "10.0.0.1", ask=False)
+    assert "add this line to it:\n\n10.0.0.1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", ["exit 1", "kill -INT $PPID; exit 1"])
+def test_a_question_that_is_not_answered_leaves_the_file_and_tells_the_line(
+    path, sudo, capsys, ending
+):
+    sudo(ending)
+    assert not hosts.update(settings(path), "10.0.0.1")
+    assert path.read_bytes() == FILES["latin-1"]
+    assert "add this line to it:\n\n10.0.0.1" in capsys.readouterr().out
