@@ -4,14 +4,16 @@ from .engine.task import local_task, task
 
 
 @task("full")
-def full(c, verbose=False, verify=True, yes=False):
+def full(c, verbose=False, verify=True, yes=False, diff=False):
     """Turn a bare server into JupyterLab behind Nginx, and test it.
 
-    It changes only what differs from the desired state, so it may be run at any time.
+    It changes only what differs from the desired state, so it may be run at any time. With `--dry`
+    before the task it only shows what would change.
 
     :param verbose: show each check of the result, not only how many passed.
     :param verify: test the result as a user would; `--no-verify` skips that.
     :param yes: do not ask before kernels end, or the site loses its name or HTTPS.
+    :param diff: with --dry: show the text of new files, too.
     """
 
 

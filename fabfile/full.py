@@ -15,11 +15,11 @@ from .steps import STEPS
 from .ui.console import headline, may_ask
 
 
-def full(c, settings, verbose, verify, yes, in_fleet=False):
+def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
     named = not in_fleet and settings.tls != "letsencrypt"  # whose name is in the DNS
     if named:
         hosts.refuse_taken(c, settings)
-    seen = tls.serve(c, settings, *STEPS, request=Request(yes=yes))
+    seen = tls.serve(c, settings, *STEPS, request=Request(yes=yes, diff=diff))
     waits = named and not hosts.add(c, settings, ask=False)
     if c.config.run.dry:
         return

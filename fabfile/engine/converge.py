@@ -74,7 +74,8 @@ def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = N
     agreed = request.yes
     while changes or seen.host.unsettled:
         if c.config.run.dry:
-            report.plan(seen.host, changes, len(seen.items), versions(c, changes, chosen))
+            coming = versions(c, changes, chosen)
+            report.plan(seen.host, changes, len(seen.items), coming, whole=request.diff)
             consent.agree(c, True, *consent.losses(c, chosen, changes, read))
             return seen
         if changes and rounds == ROUNDS:

@@ -114,12 +114,14 @@ class Request:
     :param added: the pip requirements of `fab packages`.
     :param cluster: `HOST NAME` of each worker.
     :param yes: do not ask before kernels end, or something else goes.
+    :param diff: a dry run shows the text of new files, too.
     """
 
     anew: str = ""
     added: tuple[str, ...] | None = None
     cluster: tuple[str, ...] | None = None
     yes: bool = False
+    diff: bool = False
 
     def upon(self, host: Host) -> Host:
         """Return the facts of a host as they should be after this request."""

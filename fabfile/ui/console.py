@@ -127,16 +127,20 @@ class Report:
         for line in lines[-25:]:
             self.line(f"  | {line}")
 
-    def plan(self, host, changes, items: int, versions: dict[int, list[str]]) -> None:
-        """Print what would change: files as diffs, packages with their dependencies.
+    def plan(
+        self, host, changes, items: int, versions: dict[int, list[str]], whole: bool = False
+    ) -> None:
+        """Print what would change: replaced files as diffs, packages with their dependencies.
 
         :param versions: the number of a change -> `name version` of each new package.
+        :param whole: also print the text of new files.
         """
         SINK.get().differs += len(changes)
         self.line(f"{self.where}{host.name}; {len(changes)} of {items} items would change")
         for number, change in enumerate(changes):
             self.line(f"  would {change.say}")
-            self.diff(change)
+            if change.before or whole:
+                self.diff(change)
             for package in versions.get(number, []):
                 self.line(f"    {package}")
 

@@ -63,7 +63,7 @@ def test_the_comparison_sees_a_touched_file_and_a_stopped_unit(site):
 
 def test_a_dry_run_without_an_index_names_the_packages(site):
     site.host.exec("rm -rf /var/lib/apt/lists/*")
-    out = seen(site, "--dry", "full")
+    out = seen(site, "--dry", "full", "--diff")
     assert "would install python3" in out and "nginx" in out
     assert f"would write {SITE}" in out and "+    proxy_pass" in re.sub(" +", "    ", out)
     assert "would start jupyterlab.service" in out
@@ -72,6 +72,7 @@ def test_a_dry_run_without_an_index_names_the_packages(site):
 def test_a_dry_run_with_an_index_names_versions_too(site):
     site.host.exec("apt-get update -qq")
     out = seen(site, "--dry", "full")
+    assert f"would write {SITE}" in out and "proxy_pass" not in out  # a line for a new file
     assert re.search(r"^    nginx 1\.\d\d", out, re.MULTILINE)
     assert re.search(r"^    python3-venv 3\.\d\d", out, re.MULTILINE)
     assert re.search(r"^    libnode\d+ \d", out, re.MULTILINE), "not all that comes along"

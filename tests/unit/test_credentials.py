@@ -8,6 +8,7 @@ import json
 import pprint
 import time
 import traceback
+from types import SimpleNamespace
 
 import pytest
 from invoke import Exit
@@ -195,3 +196,13 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_an_empty_one():
     item = Password(path="/login.json", stamp="/token", password=Secret(GOOD))
     with pytest.raises(Exit, match=r"/login\.json"):
         compared(item, ["regular file|root|root|600", "!"], set())
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_plan_has_a_line_for_a_new_file_and_its_text_when_asked(capsys, whole):
+    new = Change("write /new", "", before="", after="proxy_pass\n")
+    old = Change("replace /old", "", before="then\n", after="now\n")
+    console.Report("").plan(SimpleNamespace(name="Debian"), [new, old], 9, {}, whole)
+    said = capsys.readouterr().out
+    assert "would write /new" in said and "+now" in said
+    assert ("+proxy_pass" in said) == whole
