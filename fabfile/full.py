@@ -6,7 +6,7 @@ import msgspec
 from invoke import Exit
 
 from . import hosts, tls
-from .engine.converge import look
+from .engine.converge import NoUser, look
 from .engine.host import Request
 from .engine.plan import apply_script
 from .manage.login import tell
@@ -19,7 +19,18 @@ def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
     named = not in_fleet and settings.tls != "letsencrypt"  # whose name is in the DNS
     if named:
         hosts.refuse_taken(c, settings)
-    seen = tls.serve(c, settings, *STEPS, request=Request(yes=yes, diff=diff))
+    request = Request(yes=yes, diff=diff)
+    try:
+        seen = tls.serve(c, settings, *STEPS, request=request)
+    except NoUser:
+        if c.user != "root":
+            raise
+        from .manage.account import create  # here: nearly no run needs it
+
+        create(c, settings, yes)
+        if c.config.run.dry:
+            return
+        seen = tls.serve(c, settings, *STEPS, request=request)
     waits = named and not hosts.add(c, settings, ask=False)
     if c.config.run.dry:
         return

@@ -119,15 +119,19 @@ def look(
     return seen, seen.changes(steps)
 
 
+class NoUser(Exit):
+    """The settings name a user whom the server does not have; root could create them."""
+
+
 def read(c: Connection, items: list[Item], chosen: Settings) -> Reading:
     """Read the host and all items in one command, as the login user."""
     user = chosen.user
     lines = channel.ask(c, reading_script(items, chosen, root=c.user == "root"))
     sections = sorted_out(lines)
     if "user=" in sections.get("facts", []):
-        raise Exit(
-            f"there is no user {user or c.user} on {c.original_host}: create it, or correct "
-            "lab.user"
+        raise NoUser(
+            f"there is no user {user or c.user} on {c.original_host}: create it, correct lab.user, "
+            f"or log in as root: FABRIC_LAB_USER={user} fab -H root@{c.original_host} full"
         )
     if "end" not in sections:
         raise Exit(hints.unanswered(lines, name_of(c), c.user, c.host))

@@ -99,7 +99,10 @@ class Host:
         if oldest and major.isdigit() and int(major) < oldest:
             raise Exit(f"this is {self.name}: upgrade it to {self.system} {oldest} or newer first")
         if self.uid == 0:
-            raise Exit("JupyterLab does not run as root: name its user in lab.user, or with -H")
+            raise Exit(
+                "JupyterLab does not run as root: name its user, whom full creates if needed, such "
+                "as: FABRIC_LAB_USER=david fab -H root@1.1.1.1 full"
+            )
         if self.free < 0:
             raise Exit(f"{self.home}, the home of {self.user}, does not exist: create it first")
         if not self.systemd:

@@ -1,5 +1,7 @@
 """An odd user: a dot in the name, a long home under /srv, another group, a sudo that asks."""
 
+from dataclasses import replace
+
 import pytest
 from outcomes import nothing_to_change, well
 from refusals import refused, state
@@ -108,8 +110,27 @@ def test_two_different_passwords_change_nothing(site, done):
 # --- root --------------------------------------------------------------------------------------
 
 
-def test_root_is_refused_before_anything_is_written(server):
-    root = server("rooted", "root", home="/root", sudo="none")
+@pytest.fixture
+def root(server):
+    """A rented server: there is root, and nobody else."""
+    return server("rooted", "root", home="/root", sudo="none")
+
+
+def test_root_is_refused_before_anything_is_written(root):
     before = state(root)
-    refused(root.fab("full"), "root")
+    refused(root.fab("full"), "FABRIC_LAB_USER=david fab -H root@")
     assert state(root) == before
+
+
+@pytest.mark.debian
+def test_the_user_of_a_server_that_has_only_root_is_created_by_full(root):
+    for_ben, before = {"FABRIC_LAB_USER": "ben"}, state(root)
+    refused(root.fab("status", env=for_ben), "no user ben", "FABRIC_LAB_USER=ben fab -H root@")
+    refused(root.fab("full", env=for_ben), "no user ben", "--yes")
+    assert state(root) == before
+    done = well(root.fab("full", "--yes", "--no-verify", env=for_ben))
+    assert f"fab -H ben@{root.host.address}" in done
+    ben = replace(root, user="ben")  # with the key that root had
+    nothing_to_change(ben.fab("full", "--no-verify"))
+    well(ben.fab("restart"))  # which takes sudo
+    assert root.host.exec("stat -c '%a %U' ~ben ~ben/.ssh") == "700 ben\n700 ben\n"

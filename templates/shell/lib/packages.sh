@@ -16,6 +16,27 @@ damaged() {
     dpkg-query -W -f='${db:Status-Eflag} ${binary:Package}\n' | sed -n 's/^reinstreq //p'
 }
 
+# create_user USER: create an account with root's SSH keys and with sudo, which asks for no password,
+# as there is none. The account comes last, and whole: an interrupted run leaves no half of it.
+create_user() {
+    local user="$1" skeleton="$run/skeleton"
+    cp -a /etc/skel "$skeleton"
+    if [ -s /root/.ssh/authorized_keys ]; then
+        install -d -m 0700 "$skeleton/.ssh"
+        install -m 0600 /root/.ssh/authorized_keys "$skeleton/.ssh/authorized_keys"
+    else
+        note "root has no SSH keys: $user cannot log in before somebody adds one"
+    fi
+    if [ ! -x /usr/bin/sudo ]; then # not by apt_get: an uninstall would take it away
+        apt-get -q update
+        apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" --no-install-recommends install sudo
+    fi
+    echo "$user ALL=(ALL:ALL) NOPASSWD: ALL" >"$run/sudoers"
+    visudo -cqf "$run/sudoers"
+    install -m 0440 "$run/sudoers" "/etc/sudoers.d/90-$user"
+    useradd --create-home -K HOME_MODE=0700 --skel "$skeleton" --shell /bin/bash -- "$user"
+}
+
 # apt_get ARG...: run apt-get; wait while another program holds its locks, and first complete what a
 # run left unfinished that was interrupted or had no disk space.
 apt_get() {
