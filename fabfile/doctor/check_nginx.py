@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from ..items.certificate import covers, days_left, issuer, lasts, names
+from . import nginx_config
 from .evidence import Evidence
 from .nginx_config import bytes_of
 from .probe import PIECE
@@ -35,6 +36,15 @@ def no_site(e: Evidence) -> str:
     if e.site is None or e.site.files:
         return ""
     return f"no server block of Nginx has {e.settings.domain} on port {e.settings.entrance}"
+
+
+def unloaded(e: Evidence) -> str:
+    return next(iter(e.lines("reload")), "")
+
+
+def apart(e: Evidence) -> str:
+    text, ours = "\n".join(e.said.get("site", [])), e.settings.instance.enabled
+    return nginx_config.apart(text, ours, e.settings.entrance) if text.strip() else ""
 
 
 def two_sites(e: Evidence) -> str:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
+from ..engine.listening import addresses, parsed
+
 TOKEN = re.compile(
     r"""\#\ configuration\ file\ (?P<file>\S+):\n | \#[^\n]* | (?P<sign>[{};])
     | "(?P<double>(?:\\.|[^"\\])*)" | '(?P<single>(?:\\.|[^'\\])*)'
@@ -85,11 +87,7 @@ def site(text: str, domain: str, port: int, path: str) -> Site:
     :returns: a Site without files if no server block has this name.
     """
     files = parse(text)
-    main = next(iter(name for name in files if name), "")
-    whole = [one for one in lines(files, files[main]) if one.words[0] == "http"]
-    http = list(lines(files, whole[0].block)) if whole else []
-    servers = [list(lines(files, one.block)) for one in http if one.words == ["server"]]
-    places = [one.file for one in http if one.words == ["server"]]
+    http, places, servers = blocks_of(files)
     ours = [n for n, block in enumerate(servers) if named(block, domain) and listens(block, port)]
     if not ours:
         return Site()
@@ -112,6 +110,40 @@ def site(text: str, domain: str, port: int, path: str) -> Site:
     )
 
 
+def blocks_of(files) -> tuple[list[Directive], list[str], list[list[Directive]]]:
+    """Return the directives of `http`, and of each server block in it the file and directives."""
+    main = next(iter(name for name in files if name), "")
+    whole = [one for one in lines(files, files[main]) if one.words[0] == "http"]
+    http = list(lines(files, whole[0].block)) if whole else []
+    found = [one for one in http if one.words == ["server"]]
+    return http, [one.file for one in found], [list(lines(files, one.block)) for one in found]
+
+
+def apart(text: str, enabled: str, port: int) -> str:
+    """Return which `listen` of another site ours does not fit, or "".
+
+    :param text: what `nginx -T` printed; :param enabled: the file of our site.
+    """
+    _, places, servers = blocks_of(parse(text))
+    rows = [
+        (place == enabled, one)
+        for place, server in zip(places, servers, strict=True)
+        for one in (parsed(place, words) for words in of(server, "listen"))
+        if one and port in one.ports and (place == enabled or "/zz-jupyterlab" not in place)
+    ]
+    ours = {one.written for is_ours, one in rows if is_ours}
+    others = tuple(one for is_ours, one in rows if not is_ours)
+    wanted = set(addresses(others, port))
+    unlike = (wanted ^ ours) - {f"[::]:{port}"}  # the host may have no IPv6
+    odd = [one for one in others if not one.entire or "ipv6only=off" in one.options]
+    if not ours or not unlike:
+        return ""
+    why = f"{odd[0]}; " if odd else ""
+    return f"{why}our site listens at {', '.join(sorted(ours))} instead of " + ", ".join(
+        sorted(wanted)
+    )
+
+
 def of(block: list[Directive], name: str) -> list[list[str]]:
     """Return the arguments of each directive of this name."""
     return [one.words[1:] for one in block if one.words[0] == name and one.words[1:]]
@@ -127,10 +159,8 @@ def named(server: list[Directive], domain: str) -> bool:
 
 def listens(server: list[Directive], port: int) -> bool:
     """Check whether a server block listens on a port; without `listen` it is 80."""
-    given = [words[0] for words in of(server, "listen")] or ["80"]
-    there = (one for one in given if not one.startswith("unix:"))
-    found = (re.fullmatch(r"(?:\[.*\]|[^:]*[^:\d][^:]*)?(?:(?:^|:)(\d+))?", one) for one in there)
-    return any(one and int(one[1] or 80) == port for one in found)
+    given = of(server, "listen") or [["80"]]
+    return any(one and port in one.ports for one in (parsed("", words) for words in given))
 
 
 def located(files, server: list[Directive], path: str) -> list[Directive]:

@@ -182,6 +182,36 @@ def test_a_site_that_is_first_without_saying_so_stays_first(site, before, done):
     )
 
 
+def answers(site, address: str) -> list[str]:
+    """What the shop and JupyterLab answer on the server itself."""
+    found = []
+    for name, word in (("shop.example.org", "shop"), (DOMAIN, "Jupyter")):
+        text = site.host.exec(f"curl -s -H 'Host: {name}' http://{address}/login")
+        found.append(word if word in text else text)
+    return found
+
+
+@pytest.mark.parametrize("words", ["[::]:80 default_server ipv6only=off", "ADDRESS:80"])
+def test_another_site_that_listens_in_its_own_way(site, before, done, words):
+    """Ours adapts, both answer, and Nginx starts with both."""
+    listen = words.replace("ADDRESS", site.host.address)
+    site.host.exec(
+        "cd /etc/nginx/sites-enabled; rm -f zz-jupyterlab front shop; cat >shop <<'END'\n"
+        f'server {{ listen {listen}; server_name shop.example.org; return 200 "shop\\n"; }}\n'
+        "END\nsystemctl restart nginx"
+    )
+    well(site.fab("nginx"))
+    nothing_to_change(site.fab("nginx"))
+    assert answers(site, site.host.address) == ["shop", "Jupyter"]
+    site.host.exec("systemctl restart nginx")
+    assert answers(site, site.host.address) == ["shop", "Jupyter"]
+    site.host.exec(
+        "cd /etc/nginx/sites-enabled; rm shop; ln -s ../sites-available/shop "
+        "../sites-available/front .; rm zz-jupyterlab; systemctl restart nginx"
+    )
+    well(site.fab("nginx"))
+
+
 def test_a_welcome_page_that_somebody_changed_stays(site, before, done):
     site.host.exec(
         "sed -i s/80/8081/ /etc/nginx/sites-available/default\n"

@@ -38,6 +38,13 @@ server {{
     location / {{ proxy_pass http://jupyterlab; }}
 }}
 """
+BESIDE = (
+    SITE.replace("{", "{{")
+    .replace("}", "}}")
+    .replace("http {{", "http {{ include /etc/nginx/conf.d/*.conf;")
+    + "# configuration file /etc/nginx/conf.d/a.conf:\n"
+    "server {{ listen {}; server_name a.example.org; }}\n"
+)
 RUNS = "LoadState=loaded\nActiveState=active\nSubState=running\nResult=success\nExecMainStatus=0"
 OK = "nginx|/lab opens|ok|0.1|200"
 NONE = "LoadState=not-found\nActiveState=inactive"
@@ -173,6 +180,20 @@ UNTRUSTED = Probe(**{**vars(HERE), "untrusted": "unable to get local issuer cert
         (["nginx-down"], "failed",
          {"nginx__service": unit(ActiveState="failed"), "listening": "",
           "proof": NO_LAB, "probes": [Probe(0, SERVER, closed="refused")]}),
+        (["unloaded"], "bind() to 0.0.0.0:80 failed",
+         {"reload": "bind() to 0.0.0.0:80 failed (98: Address already in use)",
+          "proof": row("/lab leads to the login page", "200 ")}),
+        (["config"], "unknown directive",
+         {"nginx": 'nginx: [emerg] unknown directive "bogus" in /x:1', "site": "",
+          "reload": 'unknown directive "bogus" in /x:1'}),
+        (["apart"], "a.conf has `listen 192.0.2.1:80`; our site listens at 80 instead of 192.0.2.1",
+         {"site": BESIDE.format("192.0.2.1:80"), "proof": row("/lab leads", "404 ")}),
+        (["apart"], "listens at 80 instead of [::]:80",
+         {"site": BESIDE.format("[::]:80 ipv6only=off")}),
+        ([], "", {"site": BESIDE.format("192.0.2.1:8080")}),
+        ([], "", {"site": BESIDE.format("[::]:80 default_server")}),
+        (["apart"], "our site listens at [::]:80 instead of 80",
+         {"site": site("listen 80", "listen [::]:80")}),
         (["no-site"], DOMAIN, {"site": site(DOMAIN, "other.example.org"),
                                "proof": row("/lab leads to the login page", "curl: (52) Empty")}),
         (["two-sites"], "conf.d/a.conf", {

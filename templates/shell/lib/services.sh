@@ -122,8 +122,12 @@ serve_anew() {
         systemctl restart nginx || blame nginx start || return 1
         return 0
     fi
-    ! reload_well || return 0
-    port=$(sed -n 's/.*bind() to [^ ]*:\([0-9]*\) failed (98.*/\1/p' "$run/own/emerg" | tail -n 1)
+    if reload_well; then
+        port=$(deaf_port)
+        [ -n "$port" ] || return 0
+    else
+        port=$(sed -n 's/.*bind() to [^ ]*:\([0-9]*\) failed (98.*/\1/p' "$run/own/emerg" | tail -n 1)
+    fi
     if [ -n "$port" ] && refuse_port "$port" nginx.service && refuse_hidden_sites; then
         if systemctl restart nginx; then
             note "Nginx was restarted, because a reload cannot change the addresses of port $port"
@@ -134,6 +138,16 @@ serve_anew() {
     echo 'Nginx does not serve with the new files:'
     cat -- "$run/own/emerg"
     return 1
+}
+
+# deaf_port: print a port at which IPv4 should be answered by a socket of IPv6 and is not: a reload
+# does not change a socket that is open.
+deaf_port() {
+    local port
+    show_listens | sed -n 's/.*:\[::\]:\([0-9]*\) .*ipv6only=off.*/\1/p' | sort -u | while read -r port; do
+        perl -e 'socket(S, 2, 1, 0) && connect(S, pack("SnC4x8", 2, $ARGV[0], 127, 0, 0, 1)) or exit 1' "$port" \
+            || echo "$port"
+    done | head -n 1
 }
 
 # refuse_hidden_sites: fail if the login user could not read where a site listens, so that our site

@@ -23,6 +23,20 @@ words() {
     ! command -v "$1" >/dev/null || "$@" 2>&1 || true
 }
 
+# show_failed_reload: print the last error with which Nginx could not read its configuration, if its
+# workers are older than that.
+show_failed_reload() {
+    local master words age
+    master=$(systemctl show -p MainPID --value nginx.service)
+    words=$(grep -hsF "[emerg] $master#" /var/log/nginx/error.log | grep -v 'still could not bind' | tail -n 1)
+    [ -n "$words" ] || return 0
+    # field 22 is the start of a process, in hundredths of a second since the boot
+    age=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v master="$master" '
+        $4 == master && $22 / 100 > newest { newest = $22 / 100 }
+        END { getline now <"/proc/uptime"; print int(now - newest) }')
+    [ "$(($(date +%s) - $(date -d "${words%% \[emerg\]*}" +%s)))" -ge "${age:-0}" ] || printf '%s\n' "${words#*"#$master: "}"
+}
+
 section ntp
 words timedatectl show -p NTP -p NTPSynchronized
 section me
@@ -85,6 +99,8 @@ journalctl -q -u "$unit" --since -1day -o short-iso --no-pager 2>/dev/null \
 
 section nginx
 words nginx -t
+section reload
+show_failed_reload
 section site
 dump=$(nginx -T 2>/dev/null)
 printf '%s\n' "$dump"
