@@ -5,7 +5,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from dash import applying, dash
+from dash import applying, dash, reading, said
 
 # A master with one worker: on HUP it starts another one, or writes why it cannot.
 MASTER = """
@@ -106,3 +106,51 @@ def test_a_site_that_the_login_user_may_not_read_is_named_before_a_restart(reloa
     said, there, code = reload(BUSY, shows="/etc/shadow:[::]:80 ipv6only=off\n")
     assert code != 0 and not there and "restarted" not in said
     assert "nobody may not read /etc/shadow, which says where a site listens" in said
+
+
+# --- the welcome page on a host without IPv6 ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "names", "ipv6", "during", "after"),
+    [
+        ("fresh", "curl nginx", False, "empty", "nothing"),  # then the package enables no page
+        ("fresh", "curl", False, "nothing", "nothing"),
+        ("fresh", "curl nginx", True, "nothing", "nothing"),
+        ("welcome", "curl", False, "empty", "nothing"),
+        ("welcome", "curl", True, "link", "link"),
+        ("other", "curl nginx", False, "link", "link"),
+    ],
+)
+def test_nginx_is_installed_without_the_welcome_page(tmp_path, shown, names, ipv6, during, after):
+    """The page listens at `[::]:80`, so with it Nginx does not start there."""
+    etc = tmp_path / "etc"
+    page = etc / "sites-enabled/default"
+    if shown != "fresh":
+        page.parent.mkdir(parents=True)
+        page.symlink_to("/etc/hostname")
+    see = (
+        f"see() {{ if [ -L {page} ]; then echo link; elif [ -e {page} ]; then\n"
+        f"    [ -s {page} ] || echo empty; else echo nothing; fi; }}\n"
+    )
+    done = dash(
+        f"{applying(tmp_path).replace('/etc/nginx', str(etc))}\n{see}"
+        f"can_ipv6() {{ {'true' if ipv6 else 'false'}; }}\nshow_welcome() {{ echo {shown}; }}\n"
+        "write_packages_hook() { :; }\nremember_index() { :; }\n"
+        "apt_get() { case $1 in install) see ;; esac; }\n"
+        f"set -e\ninstall_packages false {names}\nsee\n"
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().split() == [during, after]
+    wanted = f"path {page}" in (tmp_path / "ledger/made").read_text()
+    assert wanted == (shown == "fresh" and during == "empty")
+
+
+def test_no_ipv6_is_what_a_socket_says(tmp_path):
+    perl = tmp_path / "perl"
+    for status, word in ((97, "none"), (0, "there"), (127, "there")):
+        perl.write_text(f"#!/bin/sh\nexit {status}\n")
+        perl.chmod(0o755)
+        text = reading().replace("/proc/net/if_inet6", str(perl))
+        assert said(f"{text}PATH={tmp_path}:$PATH\ncan_ipv6 && echo there || echo none") == [word]
+    assert said(f"{text.replace(str(perl), '/none')}can_ipv6 || echo none") == ["none"]

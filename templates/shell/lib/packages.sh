@@ -1,5 +1,7 @@
 # Debian packages, and Python packages in a venv. Part of apply.sh.
 
+welcome=/etc/nginx/sites-enabled/default
+
 # apt_now ARG...: run apt-get without questions. From version 3.0 on it resolves the mirror's name
 # for each package again, which without a network would take 10 s each.
 apt_now() {
@@ -75,6 +77,7 @@ install_packages() {
     write_packages_hook "$run/own/packages"
     remember_index
     intend path /var/www/html/index.nginx-debian.html # which remains when Nginx is purged
+    can_ipv6 || hold_welcome "$@"
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
         apt_get update
     fi
@@ -83,6 +86,26 @@ install_packages() {
         apt_get update # the index may name versions that the mirror no longer has
         apt_get install -- "$@"
     }
+    if is_placeholder "$welcome"; then rm -f -- "$welcome"; fi
+}
+
+# hold_welcome NAME...: keep Debian's welcome page out of Nginx on a host without IPv6: the page
+# listens there, so Nginx would not start, and its package could not be configured. Where a file is
+# already, the package enables no page.
+hold_welcome() {
+    case $(show_welcome "$welcome"):" $* " in
+        welcome:*) put_absent "$welcome" ;;
+        fresh:*' nginx '*) ;;
+        *) return 0 ;;
+    esac
+    ours "$welcome" || intend path "$welcome"
+    mkdir -p -- "${welcome%/*}"
+    : >"$welcome"
+}
+
+# is_placeholder PATH: check whether a file is empty, such as that of hold_welcome.
+is_placeholder() {
+    [ -f "$1" ] && [ ! -L "$1" ] && [ ! -s "$1" ]
 }
 
 # remember_venv VENV HOME: record the venv, its installers' caches, and the files that JupyterLab and
