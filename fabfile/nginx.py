@@ -20,10 +20,10 @@ from .items import (
     Item,
     Link,
     Needs,
+    Obstacle,
     Packages,
     Port,
     Service,
-    Unshared,
     Welcome,
 )
 from .items.certificate import key_of
@@ -145,13 +145,11 @@ def own(settings: Settings, host: Host) -> list[Item]:
     given = selection.own(settings)
     pair = (given, key_of(given)) if certificate == given else ()
     changed = ours.enabled, ours.former, WELCOME, ours.site, ours.http, ours.locations, *pair
-    others = host.listens
-    why = unfit(others, settings.http_port, False)
-    if settings.secure:
-        why = why or unfit(others, settings.https_port, True)
+    ports = [(settings.http_port, False), (settings.https_port, True)][: 1 + settings.secure]
+    unshared = (unfit(host.listens, port, secure) for port, secure in ports)
     wanted = [
         *([Needs(path=given, maker="tls")] if pair else []),
-        Unshared(why=why),
+        Obstacle(why=next(filter(None, (foreign(settings, host), *unshared)), "")),
         File(
             path=ours.site,
             content=rendered("nginx/site.conf.j2", settings, host, certificate),
@@ -169,11 +167,38 @@ def own(settings: Settings, host: Host) -> list[Item]:
     return wanted
 
 
+def foreign(settings: Settings, host: Host) -> str:
+    """Return why the Nginx of another packager would not serve our site, and what to do."""
+    return "; and ".join(filter(None, (unread(host), unshut(settings, host))))
+
+
+def unread(host: Host) -> str:
+    """Return why Nginx would not read our site, and what to do; "" if it would."""
+    if host.reads_sites:
+        return ""
+    return (
+        "this Nginx, of another packager than Debian, reads no site from sites-enabled: on the "
+        "server type `sudo mkdir -p /etc/nginx/sites-available /etc/nginx/sites-enabled`, and add "
+        "`include /etc/nginx/sites-enabled/*;` to the block `http` of /etc/nginx/nginx.conf"
+    )
+
+
+def unshut(settings: Settings, host: Host) -> str:
+    """Return why Nginx could not open JupyterLab's socket, and what to do; "" if it could."""
+    user = host.nginx_user if settings.endpoint.socket else ""
+    return user and (
+        f"Nginx runs as {user}, who is not in the group www-data, which may open JupyterLab's "
+        f"socket: on the server type `sudo usermod -aG www-data {user} && "
+        "sudo systemctl restart nginx`"
+    )
+
+
 def included(settings: Settings, host: Host) -> list[Item]:
     """Return locations for the server block of another site, and the files that they need."""
     ours = settings.instance
     former, name = (ours.former, ours.enabled, ours.site), PurePath(beside(settings)).name
     return [
+        Obstacle(why=unshut(settings, host)),
         Included(domain=settings.domain, line=ours.line, beside=beside(settings)),
         Directory(path=ours.certificates, **NEEDS),
         Directory(path=ours.beside, **NEEDS),

@@ -15,7 +15,7 @@ NAME = re.compile(r"[^\x00-\x20\x7f/:-][^\x00-\x20\x7f/:]*")  # of a user or a g
 PATH = re.compile(r"/[^\x00-\x1f\x7f:]*")
 OTHERS = "instance", "uid", "root", "system", "like", "version", "name", "systemd", "free", "turn"
 FACTS = {"user": NAME, "group": NAME, "home": PATH} | dict.fromkeys(
-    (*OTHERS, "certificates", "restoring", "cluster", "ipv6")
+    (*OTHERS, "certificates", "restoring", "cluster", "ipv6", "reads_sites", "nginx_user")
 )
 OLDEST = {"debian": 12, "ubuntu": 24}
 
@@ -46,6 +46,8 @@ class Host:
     neighbours: tuple[Neighbour, ...] = ()  # all JupyterLabs of this server
     ipv6: bool = True  # whether programs can have sockets of IPv6
     listens: tuple[Listen, ...] = ()  # of the sites of others in Nginx
+    reads_sites: bool = True  # whether Nginx reads sites-enabled
+    nginx_user: str = ""  # the one as whom Nginx runs, if not in the group www-data
     turn: str = ""  # who changed it last, since when, `, done` at its end; empty after a boot
     anew: str = ""  # not a fact but a request: see Request
 
@@ -79,6 +81,7 @@ class Host:
                 "restoring": values["restoring"] == "yes",
                 "ipv6": values["ipv6"] == "yes",
                 "listens": listens(sites or []),
+                "reads_sites": values["reads_sites"] != "no",
                 "free": int(values["free"] or -1),
                 "added": tuple(filter(None, added)),
                 "neighbours": neighbours(others),

@@ -108,7 +108,7 @@ def addresses(others: tuple[Listen, ...], port: int, ipv6: bool = True) -> list[
 
 
 def unfit(others: tuple[Listen, ...], port: int, secure: bool) -> str:
-    """Return why our site cannot share a port with other sites; "" if it can.
+    """Return why our site cannot share a port with other sites, and what to do; "" if it can.
 
     :param secure: whether our site has HTTPS at this port.
     """
@@ -116,5 +116,8 @@ def unfit(others: tuple[Listen, ...], port: int, secure: bool) -> str:
     for one in others:
         found = [option for option in wrong if option in one.options and port in one.ports]
         if found:
-            return f"{one}, and {found[0]} would apply to our site there, too"
+            return (
+                f"{one}, and {found[0]} would apply to our site there, too: change "
+                "that line, or choose another lab.http_port or lab.https_port"
+            )
     return ""

@@ -14,7 +14,7 @@ from .cluster import Gone, Identity, Interpreter, Seat, VenvCopy
 from .files import Directory, File, Link, Needs, PathItem
 from .kernels import Kernelspec, NoOthers, OwnVenv, Python
 from .login import Password, Token
-from .nginx_include import Included, Unshared
+from .nginx_include import Included, Obstacle
 from .packages import Packages, Venv
 from .runtime import Live
 from .services import Port, Service, Sleeper

@@ -49,8 +49,8 @@ def expression(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unshared(Item):
-    """A port that the sites of others leave to ours. :param why: why they do not, if so."""
+class Obstacle(Item):
+    """A reason why Nginx cannot serve our site, and what to do. :param why: "" if there is none."""
 
     why: str
 
@@ -59,5 +59,4 @@ class Unshared(Item):
 
     def compare(self, state, touched):
         if self.why:
-            raise Exit(f"nothing was changed: {self.why}: change that line, or choose another "
-                       "lab.http_port or lab.https_port, then run again")  # fmt: skip
+            raise Exit(f"nothing was changed: {self.why}, then run again")

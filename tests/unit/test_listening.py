@@ -7,7 +7,7 @@ from invoke import Exit
 from fabfile import nginx
 from fabfile.engine.host import Host
 from fabfile.engine.listening import addresses, listens, unfit
-from fabfile.items import File, Unshared
+from fabfile.items import File, Obstacle
 from fabfile.settings import Settings
 
 OURS = ["80", "[::]:80"]
@@ -98,18 +98,33 @@ def test_each_server_block_of_our_site_listens_there():
 def test_an_option_that_would_apply_to_our_site_is_refused(theirs, secure, why):
     found = unfit(beside(theirs), 443 if secure else 80, secure)
     assert found == (why and f"/etc/nginx/conf.d/shop.conf has `listen {theirs}`, and {why} "
-                     "would apply to our site there, too")  # fmt: skip
+                     "would apply to our site there, too: change that line, or choose another "
+                     "lab.http_port or lab.https_port")  # fmt: skip
 
 
 @pytest.mark.parametrize("tls", ["off", "self-signed"])
 def test_such_a_port_is_refused_before_anything_is_changed(tls):
     port = "80" if tls == "off" else "443 ssl"
     host = Host(listens=beside(f"{port} proxy_protocol"))
-    item = next(i for i in nginx.items(Settings(tls=tls), host) if isinstance(i, Unshared))
+    item = next(i for i in nginx.items(Settings(tls=tls), host) if isinstance(i, Obstacle))
     with pytest.raises(
         Exit, match=f"nothing was changed: .*`listen {port} proxy_protocol`.*lab.http"
     ):
         item.compare(item.parse([]), set())
+
+
+def test_an_nginx_that_would_not_read_or_reach_ours_is_refused_with_the_commands():
+    strange = Host(reads_sites=False, nginx_user="nginx")
+    for host, chosen, word in (
+        (strange, {}, "sudo mkdir -p /etc/nginx/sites-available"),
+        (strange, {"site": "include", "base_path": "/lab"}, "sudo usermod -aG www-data nginx"),
+        (Host(nginx_user="nginx"), {}, "Nginx runs as nginx, who is not in the group www-data"),
+        (Host(nginx_user="nginx"), {"port": 8888}, ""),
+        (Host(), {}, ""),
+    ):
+        found = nginx.items(Settings(**chosen), host)
+        why = next(one.why for one in found if isinstance(one, Obstacle))
+        assert word in why and bool(word) == bool(why)
 
 
 # --- what the shell reads ----------------------------------------------------------------------
@@ -158,3 +173,24 @@ def test_no_nginx_and_files_that_include_each_other_end(tmp_path):
     assert shown(tmp_path) == []
     (tmp_path / "nginx.conf").write_text("include nginx.conf;")
     assert shown(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("conf", "folders", "shown"),
+    [
+        ("user www-data;\nhttp { include ETC/sites-enabled/*; }\n", True, []),
+        ("user www-data;\nhttp { include ETC/sites-enabled/*; }\n", False, ["reads_sites=no"]),
+        ("# include ETC/sites-enabled/*;\nuser root;\n", True, ["reads_sites=no"]),
+        ("include ETC/sites-enabled/*;\n", True, []),
+        ("include ETC/sites-enabled/*;\nuser  nobody;\n", True, ["nginx_user=nobody"]),
+        ("include ETC/sites-enabled/*;\nuser nobody  www-data;\n", True, []),
+        (None, False, []),
+    ],
+)
+def test_the_nginx_of_another_packager_is_seen(tmp_path, conf, folders, shown):
+    for name in ("sites-available", "sites-enabled") if folders else ():
+        (tmp_path / name).mkdir()
+    if conf is not None:
+        (tmp_path / "nginx.conf").write_text(conf.replace("ETC", str(tmp_path)))
+    script = reading().replace("/etc/nginx", str(tmp_path))
+    assert said(f"{script}foreign_nginx\n") == shown

@@ -78,6 +78,26 @@ facts() {
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
         "certificates=$certificates" "restoring=$restoring" "cluster=$cluster" "ipv6=$ipv6"
+    foreign_nginx
+}
+
+# foreign_nginx: print whether Nginx, as another packager may have set it up, reads sites-enabled,
+# and as whom it runs, unless that user is in the group www-data.
+foreign_nginx() {
+    local conf=/etc/nginx/nginx.conf word='' user='' group=''
+    [ -r "$conf" ] || return 0
+    if [ ! -d /etc/nginx/sites-available ] || [ ! -d /etc/nginx/sites-enabled ] \
+        || ! grep -qs '^[^#]*include[^#]*/sites-enabled/' "$conf" /etc/nginx/conf.d/*.conf; then
+        echo reads_sites=no
+    fi
+    while [ "$word" != user ] && read -r word user group; do :; done <"$conf"
+    [ "$word" = user ] || return 0
+    user=${user%;}
+    case $user:${group%;} in root:* | www-data:* | *:www-data) return 0 ;; esac
+    case " $(id -nG -- "$user" 2>/dev/null) " in
+        *' www-data '*) ;;
+        *) printf 'nginx_user=%s\n' "$user" ;;
+    esac
 }
 
 # can_ipv6: check whether programs can have sockets of IPv6; without that, a kernel or a sandbox
