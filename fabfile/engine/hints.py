@@ -65,6 +65,12 @@ REMEDIES = (
         "another package run holds the lock for too long: wait for it, then run again",
     ),
     (
+        r".*apt cannot use (?!.*(Could not|Temporary|timed out|unreachable)).*",
+        "correct or remove that source, or correct lab.system_packages, then run again",
+    ),
+    (r"(?<=E: ).* /etc/apt/.*", "correct that file, then run again"),
+    (
+        r".*apt cannot use .*|"
         r"Temporary failure (resolving|in name resolution)|Could not resolve|Could not connect|"
         r"Network is unreachable|"
         r"Failed to fetch|dns error|error sending request|Connection refused|timed out|"

@@ -8,6 +8,8 @@ import subprocess
 import pytest
 from dash import applying, dash
 
+from fabfile.engine.hints import explain
+
 STATES = {
     "unpacked": "install ok unpacked",
     "half": "install reinstreq half-installed",
@@ -109,3 +111,56 @@ def test_the_first_error_of_dpkg_is_said_last(debian, tmp_path):
     done = dash(f"{debian}apt_get install -- ddd")
     assert done.returncode == 1
     assert done.stderr.decode().splitlines()[-2:] == cause.split("\\n")[:-1]
+
+
+def install_needed(debian: str, root, *sources: tuple[str, str]):
+    """Run install_packages as a step does, beside further sources of apt."""
+    (root / "etc/apt/sources.list.d").mkdir()
+    for name, text in sources:
+        (root / "etc/apt" / name).write_text(text)
+    script = debian.replace("/etc/apt/sources", f"{root}/etc/apt/sources")
+    script = script.replace("/var/lib/apt/lists", f"{root}/var/lib/apt/lists")
+    step = "set -e; remember_index() { :; }; intend() { :; }; install_packages false ddd"
+    return dash(f'{script}({step}); code=$?; cat "$run/own/notes"; exit $code', timeout=60)
+
+
+CDROM = "deb cdrom:[Debian GNU/Linux 12.5.0 _Bookworm_ - Official NETINST]/ bookworm main\n"
+GONE = "# Types: deb\nTypes: deb\nURIs: file:/nowhere/repo/\nSuites: stable\nComponents: main\n"
+
+
+def test_the_sources_that_work_suffice(debian, tmp_path):
+    root = tmp_path / "debian"
+    works = (root / "etc/apt/sources.list").read_text()
+    gone = ("sources.list.d/gone.sources", GONE)
+    done = install_needed(debian, root, ("sources.list", CDROM + works), gone)
+    assert done.returncode == 0, done
+    notes = [x for x in done.stdout.decode().splitlines() if x.startswith("apt cannot use")]
+    assert sorted(note.partition(": The")[0] for note in notes) == [
+        f"apt cannot use cdrom: in {root}/etc/apt/sources.list",
+        f"apt cannot use file:/nowhere/repo in {root}/etc/apt/sources.list.d/gone.sources",
+    ]
+
+
+def test_a_source_that_is_needed_and_cannot_be_used_is_named_with_its_file(debian, tmp_path):
+    root = tmp_path / "debian"
+    done = install_needed(debian, root, ("sources.list", "deb file:/nowhere/repo ./\n"))
+    assert done.returncode == 1
+    words = done.stdout.decode().splitlines()
+    assert explain("install ddd", words, "d@lab").startswith(
+        "d@lab: could not install ddd: Unable to locate package ddd; apt cannot use "
+        f"file:/nowhere/repo in {root}/etc/apt/sources.list: The repository"
+    )
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        ("E: Malformed entry 1 in list file /etc/apt/sources.list (Component)",
+         "Malformed entry 1 in list file /etc/apt/sources.list (Component): correct that file"),
+        ("Unable to locate package x; apt cannot use http://x in /etc/apt/sources.list: Failed to "
+         "fetch http://x/InRelease  Could not resolve 'x'", "does not reach its package index"),
+        ("Unable to locate package x", "correct lab.system_packages"),
+    ],
+)  # fmt: skip
+def test_what_apt_says_of_its_sources_has_a_remedy(words, told):
+    assert told in explain("install x", [words], "d@lab")

@@ -79,12 +79,14 @@ install_packages() {
     intend path /var/www/html/index.nginx-debian.html # which remains when Nginx is purged
     can_ipv6 || hold_welcome "$@"
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
-        apt_get update
+        update_index || return 1
     fi
     apt_get install -- "$@" || {
-        ! grep -q 'Temporary failure resolving' "$run/own/apt.err" || return 1 # no network: it would fail again
-        apt_get update # the index may name versions that the mirror no longer has
-        apt_get install -- "$@"
+        # with no network it would fail again; and the index may name versions that the mirror no longer has
+        ! grep -q 'Temporary failure resolving' "$run/own/apt.err" && update_index && apt_get install -- "$@"
+    } || {
+        unusable_sources | sed "s/^/$(sed -n '/^E: /{s///;s/[&\\/]/\\&/g;p;q}' "$run/own/apt.err"); /"
+        return 1
     }
     if is_placeholder "$welcome"; then rm -f -- "$welcome"; fi
 }
@@ -106,6 +108,34 @@ hold_welcome() {
 # is_placeholder PATH: check whether a file is empty, such as that of hold_welcome.
 is_placeholder() {
     [ -f "$1" ] && [ ! -L "$1" ] && [ ! -s "$1" ]
+}
+
+# update_index: get the lists of packages. A source that gives none is noted, with its file: the
+# others may suffice.
+update_index() {
+    local line
+    apt_get update || ! grep -q 'Could not get lock' "$run/own/apt.err" || return 1
+    cp -- "$run/own/apt.err" "$run/own/update.err"
+    unusable_sources | while read -r line; do note "$line"; done
+}
+
+# unusable_sources: print each source that apt could not use, with its file, and what apt said of it.
+unusable_sources() {
+    local line uri file told=' '
+    cat -- "$run/own/update.err" "$run/own/apt.err" 2>/dev/null | grep '^[EW]: ' | while read -r line; do
+        uri=${line%%:/*}
+        uri=${uri##*[!a-z+]}:/${line#*:/}
+        uri=${uri%%[ \']*}
+        uri=${uri%%/dists/*}
+        case $line in *"'cdrom:"*) uri=cdrom: ;; *:/*) ;; *) continue ;; esac
+        for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+            case $told in *" $uri "*) continue ;; esac
+            [ -f "$file" ] || continue
+            sed 's/#.*//' "$file" | grep -qF -e "${uri%/}" || continue
+            printf 'apt cannot use %s in %s: %s\n' "$uri" "$file" "${line#?: }"
+            told="$told$uri "
+        done
+    done
 }
 
 # remember_venv VENV HOME: record the venv, its installers' caches, and the files that JupyterLab and
