@@ -149,7 +149,7 @@ def start(c):
 def packages(c, add="", remove="", list=False):
     """Add, remove or list Python packages; every later run keeps them.
 
-    :param add: pip requirements, such as "numpy pandas>=2"; if they do not fit, nothing changes.
+    :param add: pip requirements, such as numpy "pandas>=2"; if they do not fit, nothing changes.
     :param remove: names of packages; refused while another package needs them.
     :param list: show all installed packages, not only the requested ones.
     """

@@ -37,6 +37,7 @@ DAY = [
     "fab fleet full --retry-failed",
     "fab fleet status --on a,b,c --drift",
     f"{FAB} packages --add numpy",
+    f"{FAB} packages --add numpy pandas",
     f'{FAB} packages --add "numpy pandas>=2"',
     "fab fleet 'packages --add numpy' --on 'web*'",
     f"{FAB} packages --remove pandas",

@@ -1,0 +1,49 @@
+"""Words after `fab`: an option that takes several, and a hint for a task or option of no such name.
+
+Invoke's parser takes one word for an option, and has no setting for that; so two of its methods are
+replaced here.
+"""
+
+import re
+import shlex
+
+from invoke.exceptions import ParseError
+from invoke.parser.parser import ParseMachine
+
+SEVERAL = {("packages", "add"), ("packages", "remove")}  # (task, option)
+handle_one = ParseMachine.handle
+
+
+def handle(machine: ParseMachine, word: str) -> None:
+    """Add a further word to the value of an option that takes several; else do as Invoke does."""
+    task, option = machine.context, machine.flag
+    if (
+        option
+        and (task.name, option.name) in SEVERAL
+        and option.raw_value is not None
+        and not word.startswith("-")
+        and word not in machine.contexts
+    ):
+        option.set_value(f"{option.raw_value} {shlex.quote(word)}")
+    else:
+        handle_one(machine, word)
+
+
+def refuse(machine: ParseMachine, why: str) -> None:
+    """Raise ParseError; for an unknown word with the nearest task or option."""
+    if unknown := re.fullmatch(r"No idea what '(.+)' is!", why):
+        from difflib import get_close_matches
+
+        word, task = unknown[1], machine.context
+        if word.startswith("-") and task and task.name:
+            known, what = task.flags, f"{task.name} has no option {word}"
+            all_of_them = f"fab --help {task.name} shows its options"
+        else:
+            known, what = machine.contexts, f"no task is called {word}"
+            all_of_them = "fab --list shows all tasks"
+        near = get_close_matches(word, list(known), 1)
+        why = f"{what}; {f'did you mean {near[0]}?' if near else all_of_them}"
+    raise ParseError(why, machine.context)
+
+
+ParseMachine.handle, ParseMachine.error = handle, refuse
