@@ -14,7 +14,7 @@ from ..engine.host import Request
 from ..items import Change, Password, Token
 from ..script import call
 from ..settings import Settings
-from ..settings.credentials import ask
+from ..settings.credentials import ask, weakness
 from ..ssh import connection
 from ..ssh.errors import name_of
 from ..ui.console import say
@@ -34,6 +34,7 @@ def tell(c: Connection, settings: Settings, seen: Reading) -> str:
     for other in seen.host.neighbours:
         if other.domain == settings.domain.lower() and other.called != settings.instance.called:
             say(f"  warning: {other.user} uses the same domain; code in those pages can act as you")
+    warn_weak(settings)
     if settings.tls == "self-signed":
         say(f"  browsers trust it after you import {settings.ca_folder}/ca.pem into them")
     ((token, secret),) = seen.of(Token)
@@ -87,7 +88,16 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
     carry_out(c, host, *changes, whenever=True)
 
 
+def warn_weak(settings: Settings) -> None:
+    """Print a warning when the password that is set is easy to guess."""
+    why = weakness(settings.password) if settings.password else ""
+    if why:
+        say(f"  warning: the password is weak: {why}; a person who guesses it can run any program "
+            "as you on the server")  # fmt: skip
+
+
 def password(c, settings, yes):
     if settings.password is None:
         settings = msgspec.structs.replace(settings, password=ask())
+    warn_weak(settings)
     converge(c, settings, jupyter.items, systemd.items, request=Request(yes=yes))

@@ -24,6 +24,7 @@ from ..render import program
 from ..script import call, here, quote
 from ..settings import Settings
 from ..ssh.errors import name_of
+from ..status import collect
 from ..ui import console
 from ..ui.console import say
 
@@ -107,10 +108,23 @@ def rollback(c, settings, anyway, yes):
     for why in () if anyway else minimum_versions.holes(before):
         raise Exit(f"rollback refused: {why}; to use that version all the same: --anyway")
     say(f"{name_of(c)}: {arrow('jupyterlab', seen.versions, before)}")
+    again = goes_forward(seen.versions, before)
+    if again:
+        say("  note          the previous venv is the newer one: this goes forward again")
     consent.agree(c, yes, kernels)
     back = call("roll_back", host.user, host.under(settings.project))
     change = Change("serve from the previous venv", f"{back} {systemd.start(settings)}")
     actions.carry_out(c, host, change, jupyter.assets(settings, host).change())
+    if not again and not c.config.run.dry:
+        say(f"  to go forward again, to the newer versions: fab -H {name_of(c)} rollback")
+
+
+def goes_forward(there: dict[str, str], before: dict[str, str]) -> bool:
+    """Check whether a roll back installs newer versions: it undoes another one.
+
+    :param there: what is installed; :param before: what the previous venv has.
+    """
+    return len(collect.newer(there, before)) > len(collect.newer(before, there))
 
 
 def meet(c, settings: Settings) -> tuple[Venv, Host, VenvState, list[dict] | None]:

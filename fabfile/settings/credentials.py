@@ -36,6 +36,21 @@ def check(text: str) -> Secret:
     return Secret(text.strip())
 
 
+USUAL = re.compile(r"(passwo?r[dt]|jupyter|lab|admin|qwert[yz]|welcome|changeme)*")
+
+
+def weakness(password: Secret) -> str:
+    """Return why a password is easy to guess; "" when nothing is found."""
+    text = password.reveal()
+    if len(text) < 10:
+        return "it has fewer than 10 characters"
+    if len(set(text)) < 5:
+        return "it has few different characters"
+    if text.isascii() and USUAL.fullmatch(re.sub("[^a-z]", "", text.lower())):
+        return "it is a usual word or a number"
+    return ""
+
+
 def given() -> Secret | None:
     """Return the password from LAB_PASSWORD; None when that is not set."""
     text = os.environ.get("LAB_PASSWORD")

@@ -15,7 +15,7 @@ from invoke import Exit
 from states import compared
 
 from fabfile.items import Change, Password
-from fabfile.settings.credentials import Secret, fits, hash_password
+from fabfile.settings.credentials import Secret, fits, hash_password, weakness
 from fabfile.ui import console
 
 GOOD = "korrekt pferd ß"
@@ -206,3 +206,24 @@ def test_a_plan_has_a_line_for_a_new_file_and_its_text_when_asked(capsys, whole)
     said = capsys.readouterr().out
     assert "would write /new" in said and "+now" in said
     assert ("+proxy_pass" in said) == whole
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("correct horse", ""),
+        ("battery staple", ""),
+        ("Zw3i-Kuehe-7", ""),
+        ("x8#kQ2!pLm", ""),
+        ("short1!", "fewer than 10"),
+        ("aaaaaaaabbbb", "few different"),
+        ("1234567890", "a usual word or a number"),
+        ("Password2026!", "a usual word"),
+        ("JupyterLab_123", "a usual word"),
+        ("Passw0rd-2026", "a usual word"),
+        ("пароль-пароль", ""),
+    ],
+)
+def test_a_weak_password_is_told_why(text, why):
+    told = weakness(Secret(text))
+    assert why in told and bool(told) == bool(why)

@@ -10,7 +10,7 @@ import pytest
 
 from fabfile.engine import consent
 from fabfile.items import Live, Service, Sleeper
-from fabfile.manage import logs
+from fabfile.manage import logs, upgrade
 from fabfile.render import TEMPLATES
 from fabfile.settings.names import Endpoint
 from fabfile.status import collect, display
@@ -103,6 +103,20 @@ def test_what_ends_with_a_service():
     kernels = [{"notebook": "a.ipynb", "state": "busy"}, {"notebook": None, "name": "ir"}]
     told = consent.ends([kernels[0], kernels[1] | {"state": None}])
     assert told == "2 kernels end with it: a.ipynb (busy), ir (unknown)"
+
+
+@pytest.mark.parametrize(
+    "there, before, forward",
+    [
+        ({"a": "2", "b": "1"}, {"a": "1", "b": "1"}, False),
+        ({"a": "1", "b": "1"}, {"a": "2", "b": "1"}, True),
+        ({"a": "1.10", "b": "1", "c": "2"}, {"a": "1.9", "b": "1.1", "c": "3"}, True),
+        ({"a": "1"}, {"a": "1"}, False),
+        ({"a": "1"}, {"a": "odd"}, False),
+    ],
+)
+def test_a_second_roll_back_goes_forward(there, before, forward):
+    assert upgrade.goes_forward(there, before) == forward
 
 
 IR = {"id": "1", "name": "ir", "notebook": None, "state": "idle", "since": None}
