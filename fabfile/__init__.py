@@ -5,9 +5,9 @@ from .ui import bytecode, redact, startup_errors, typed  # isort: skip  (before 
 from invoke import Collection
 
 from .catalogue import ALONE, FLEET
-from .settings import DEFAULTS
+from .settings import DEFAULTS, ssh_config
 
-__all__ = ["bytecode", "ns", "redact", "startup_errors", "typed"]
+__all__ = ["bytecode", "ns", "redact", "ssh_config", "startup_errors", "typed"]
 
 ns = Collection(*FLEET, *ALONE)
 ns.configure(DEFAULTS)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from invoke import Exit
 
+from ..settings import ssh_config
 from ..settings.groups import listed, members
 
 FAILED = Path("~/.cache/jupyterlab/failed").expanduser()  # the hosts for --retry-failed
@@ -20,7 +21,7 @@ def choose(config, wanted: str, limit: str, retry_failed: bool) -> list[str]:
     :param limit: comma-separated patterns; only the hosts that match one are taken.
     :raises Exit: when nothing is left.
     """
-    groups, known = config.get("groups") or {}, config.base_ssh_config.get_hostnames()
+    groups, known = config.get("groups") or {}, ssh_config.hosts(config)
     if retry_failed:
         if wanted:
             raise Exit("--retry-failed takes the hosts that failed the last time: leave out --on")
