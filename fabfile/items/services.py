@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ..script import call, look
-from .base import Change, Item
+from ..script import call, look, quote
+from .base import SYSTEM, Change, Item
 from .runtime import Live
 
 RUNNING = ("running", "waiting", "listening")  # a timer waits, a socket listens
@@ -85,7 +85,16 @@ class Service(Item):
         else:
             return None
         ends = self.kernels if running else None
-        return Change(say, self.fix, (self.unit,), needs=self.needs, ends=ends)
+        fix = self.in_time() + self.fix
+        return Change(say, fix, (self.unit,), needs=self.needs, ends=ends)
+
+    def in_time(self) -> str:
+        """Return the calls that set to now what lies in the future, and so would stay newer."""
+        roots = [path for path in self.reads if path.startswith(SYSTEM)]
+        others = [path for path in self.reads if path not in roots]
+        calls = {"root": roots, "user": others}
+        words = {who: " ".join(map(quote, paths)) for who, paths in calls.items() if paths}
+        return "".join(call("bring_to_now", *pair) + "\n" for pair in words.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +120,7 @@ class Sleeper(Service):
     def compare(self, state, touched):
         mended = self.socket.compare(state.socket, touched)
         if mended:
-            ends = None if state.rests or mended.shell != self.fix else self.kernels
+            ends = None if state.rests or not mended.shell.endswith(self.fix) else self.kernels
             return replace(mended, touches=(self.unit, self.socket.unit), ends=ends)
         told = state.properties
         new = touched & {self.unit, *self.reads} or told.get("NeedDaemonReload") == "yes"

@@ -199,6 +199,20 @@ def test_a_service_older_than_its_file_is_restarted_once(site, nginx):
     assert started(site) == after
 
 
+def test_a_time_in_the_future_restarts_once(site, nginx):
+    before = started(site)
+    for path, moment in ((CONFIG, "+2 hours"), (SITE, "+1 day"), (UNIT, "2099-01-01")):
+        site.host.exec(f"touch -d '{moment}' {path}")
+    out = well(site.fab("full", "--no-verify"))
+    done = [line for line in out.splitlines() if line.startswith("  done")]
+    for step in ("restart jupyterlab.service", "reload nginx.service"):
+        assert len([line for line in done if step in line]) == 1, out
+    after = started(site)
+    assert after != before
+    nothing_to_change(site.fab("full", "--no-verify"))
+    assert started(site) == after
+
+
 @pytest.mark.debian("bookworm")
 def test_a_killed_jupyter_comes_back_by_itself(site, nginx):
     before = started(site)

@@ -1,6 +1,7 @@
 """Each item, with what its reading printed, gives the change that is needed, or none."""
 
 import base64
+import shlex
 
 import pytest
 from invoke import Exit
@@ -182,7 +183,19 @@ def test_a_service_runs_with_what_is_on_disk(differing, written, touched, said):
     change = compared(service, lines, touched)
     assert (change and change.say) == said
     enables = "enable_unit lab.service"  # a start would end what runs
-    assert change is None or change.shell == (enables if "enable" in said else "fix it")
+    first = "bring_to_now user '/unit /conf'\n"
+    assert change is None or change.shell == (enables if "enable" in said else f"{first}fix it")
+
+
+def test_before_a_restart_the_times_of_its_files_are_brought_to_now():
+    paths = "/etc/x.service", "/home/it's/conf", "/home/v/lib/python3*/RECORD"
+    change = compared(Service(unit="x", reads=paths, fix="fix it"), ["ActiveState=failed"], set())
+    ours, theirs, fix = change.shell.splitlines()
+    assert (shlex.split(ours), fix) == (["bring_to_now", "root", "/etc/x.service"], "fix it")
+    assert shlex.split(theirs)[:2] == ["bring_to_now", "user"]
+    assert shlex.split(shlex.split(theirs)[2]) == list(paths[1:])
+    nothing = compared(Service(unit="x", reads=(), fix="fix it"), ["ActiveState=failed"], set())
+    assert nothing.shell == "fix it"
 
 
 LISTENS = {
@@ -241,7 +254,7 @@ def test_a_service_may_sleep_behind_its_socket(differing, socket, touched, said)
     enabling = {"enable lab.socket": "enable", "disable lab.service at boot": "disable"}
     verb = enabling.get(said)
     unit = "lab.socket" if verb == "enable" else "lab.service"
-    assert change is None or change.shell == (
+    assert change is None or change.shell.splitlines()[-1] == (
         {"enable": "enable_unit"}.get(verb, f"systemctl {verb} -q --") + f" {unit}"
         if verb
         else "fix both"

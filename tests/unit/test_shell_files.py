@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from dash import GROUP, ME, applying, dash, reading, said, tree
 
-from fabfile.script import call, look
+from fabfile.script import call, look, quote
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -38,6 +38,21 @@ def apply(tmp_path):
 def well(done) -> str:
     assert (done.returncode, done.stderr) == (0, b""), done
     return done.stdout.decode()
+
+
+# --- bring_to_now ------------------------------------------------------------------------------
+
+
+def test_only_times_in_the_future_are_brought_to_now(etc, apply):
+    old, ahead, odd = etc / "old", etc / "a b", etc / "lib3/RECORD"
+    odd.parent.mkdir()
+    for path, moment in ((old, 10**9), (ahead, time.time() + 7200), (odd, 4070908800)):  # in 2099
+        path.touch()
+        os.utime(path, (moment, moment))
+    words = " ".join(map(quote, (str(old), str(ahead), f"{etc}/lib*/RECORD", f"{etc}/absent")))
+    well(apply(f"account={ME}", call("bring_to_now", "user", words)))
+    assert old.stat().st_mtime == 10**9
+    assert all(time.time() - 30 < path.stat().st_mtime <= time.time() for path in (ahead, odd))
 
 
 # --- other_configuration ----------------------------------------------------------------------
