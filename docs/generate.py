@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fabfile.doctor import libraries
 from fabfile.doctor.diagnose import table
 from fabfile.settings import NAMES
 from fabfile.settings.fields import words
@@ -62,6 +63,18 @@ SYMPTOMS = """\
 
 `fab -H david@1.1.1.1 doctor` looks for these causes, and shows the evidence for each. A cause comes
 before its consequences. See also [Troubleshooting](troubleshooting.md), sorted by place.
+
+"""
+LIBRARIES = """
+## Plots and maps that stay empty
+
+<!-- generated from fabfile/doctor/libraries.py -->
+
+Pages may load from no other origin than JupyterLab's own, unless `content_from` lists it. These
+libraries need some: list in `fabric.yaml` those that you use, such as
+`content_from: [https://cdn.bokeh.org]`, then `fab -H david@1.1.1.1 nginx`. Some can put all that
+they need into the notebook instead: `BOKEH_RESOURCES=inline` is an environment variable, which a
+first cell can set by `%env`. matplotlib, plotly, ipywidgets and itables need none.
 
 """
 HEAD = "| setting | default | accepted | purpose |\n|---|---|---|---|\n"
@@ -124,7 +137,7 @@ def page() -> str:
 
 def symptoms() -> str:
     """Return the text of docs/symptoms.md."""
-    return SYMPTOMS + table()
+    return f"{SYMPTOMS}{table()}{LIBRARIES}{libraries.table()}"
 
 
 def write(root: Path) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import check_jupyter, check_network, check_nginx
+from . import check_jupyter, check_network, check_nginx, libraries
 from .evidence import Evidence
 
 ANSWERS, LAB = "answers on its socket", "/lab leads"
@@ -206,6 +206,10 @@ CAUSES = (
             check_network.nothing_there),
     Cause("unlike", "", "something is not as it was set up", "{fab} full", None, (("", ""),)),
     # --- warnings
+    Cause("blank", "a plot or a map stays empty",
+            "a library loads from origins that pages may not load from",
+            "add to lab.content_from those that you use, then {fab} nginx",
+            libraries.blank, mild=True),
     Cause("soon", "", "the certificate expires soon", "{fab} tls",
             check_nginx.ends_soon, mild=True),
     Cause("low", "", "the disk is nearly full", "make room on the server",

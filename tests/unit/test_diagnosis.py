@@ -146,6 +146,13 @@ UNTRUSTED = Probe(**{**vars(HERE), "untrusted": "unable to get local issuer cert
          {"overruled": "ServerApp.port, ServerApp.ip",
           "configuration": "/etc/jupyter/jupyter_config.py"}),
         ([], "", {"overruled": "ServerApp.port"}),
+        (["blank"], "bokeh loads from https://cdn.bokeh.org (or use BOKEH_RESOURCES=inline); "
+         "ipyleaflet loads from https://tile.openstreetmap.org",
+         {"libraries": "numpy\nBokeh\nipyleaflet"}),
+        (["blank"], "folium loads from https://cdnjs.cloudflare.com https://code.jquery.com https:",
+         {"libraries": "bokeh\nfolium",
+          "settings": {"content_from": ("https://cdn.bokeh.org", "https://cdn.jsdelivr.net")}}),
+        ([], "", {"libraries": "numpy\nmatplotlib\nplotly"}),
         (["crash"], "is restarted: no such option",
          {"jupyterlab__service": unit(NRestarts="3"), "journal": "no such option",
           "proof": row("answers on its socket", "curl: (7)"), "body": "502"}),

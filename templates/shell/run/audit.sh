@@ -133,9 +133,8 @@ while read -r number inode; do
     [ "$all" -le "$shown_most" ] || continue
     by=$(program "$inode")
     speaks=$(sed -n "s/^$number .*/zeromq/p" "$work/zeromq")
-    named=$(sed -n "s/^$number .*/ipykernel_launcher/p" "$work/kernels")
-    case $speaks:$named$by in
-        zeromq:*ipykernel_launcher*) kernels=$((kernels + 1)) ;;
+    case $speaks:$by in # a kernel is given the file with its ports
+        zeromq:*"$runtime/kernel-"*) kernels=$((kernels + 1)) ;;
         *) [ "$number" = "$endpoint" ] || found="$found $number (${by:-unknown}),"
     esac
 done <<END

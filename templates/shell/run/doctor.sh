@@ -93,6 +93,11 @@ journalctl -q -u "$unit" --since "${since% *}" -o cat --no-pager 2>/dev/null \
     | sed -n 's/.* overruled by .*jupyter_lab_config.py: //p' | tail -n 1
 section configuration
 other_configuration
+section libraries
+for folder in "$venv" "$project"/.kernels/*; do
+    as_owner sh -c 'cd -- "$1" && printf "%s\n" lib/python3*/site-packages/*.dist-info' sh "$folder" </dev/null \
+        2>/dev/null | sed -n 's,.*/\([A-Za-z0-9_.]*\)-[^-/]*\.dist-info$,\1,p'
+done
 section memory
 journalctl -q -u "$unit" --since -1day -o short-iso --no-pager 2>/dev/null \
     | grep -i 'OOM killer\|oom-kill' | tail -n 1
