@@ -11,11 +11,12 @@ from .engine.converge import converge
 from .engine.host import ADDED, Host, Request
 from .items import Assets, Directory, File, Item, Live, Needs, Password, Token, Venv
 from .python import minimum_versions, requirements
-from .render import render
+from .render import file, render
 from .settings import Settings
 
 USUAL = "~/.local/share/jupyter/runtime"
 TOKEN = "~/.jupyter/jupyterlab_token"
+PAGES = "~/.jupyter/pages"  # templates that replace Jupyter's own
 CONFIG = "~/.jupyter/jupyter_lab_config.py"
 LOGIN = "~/.jupyter/jupyter_server_config.json"  # Jupyter keeps the password's hash here
 # A kernel whose command contains one of these works over unix sockets; others need TCP.
@@ -113,6 +114,8 @@ def items(settings: Settings, host: Host) -> list[Item]:
         enter=enter(host.under(settings.venv)),
         cookie_secret=kept,
         over_sockets=OVER_SOCKETS,
+        venv_name=settings.venv.rpartition("/")[2],
+        pages=host.under(PAGES),
         dashboard=settings.instance.dashboard if host.cluster else "",
     )
     added = host.added
@@ -125,6 +128,13 @@ def items(settings: Settings, host: Host) -> list[Item]:
         Directory(path=host.under("~/.ipython"), mode="0700", **mine),  # the history of notebooks
         File(path=host.under(ADDED), content=text, spare=not added, mode="0600", **mine),
         File(path=host.under(CONFIG), content=config, mode="0600", **mine),
+        Directory(path=host.under(PAGES), mode="0700", **mine),
+        File(
+            path=f"{host.under(PAGES)}/login.html",
+            content=file("jupyter/login.html"),
+            mode="0600",
+            **mine,
+        ),
         Token(path=host.under(TOKEN), **mine),
         Password(
             path=host.under(LOGIN), password=settings.password, stamp=host.under(TOKEN), **mine

@@ -11,6 +11,19 @@ pytestmark = pytest.mark.browser
 MATH = "mjx-container"
 
 
+def test_a_newcomer_sees_no_venv_and_no_question_about_news(lab):
+    lab.put("mine.txt", "mine")
+    page = lab.open()
+    files = page.locator(".jp-DirListing-item")
+    expect(files.filter(has_text="mine.txt")).to_have_count(1)
+    expect(files.filter(has_text="venv")).to_have_count(0)
+    page.wait_for_timeout(3000)
+    expect(page.locator(".Toastify__toast")).to_have_count(0)
+    page.goto("/login")
+    expect(page.locator("#site")).to_contain_text("fab token")
+    expect(page.locator("#new_password_input")).to_be_visible()
+
+
 def test_a_notebook_computes(cells):
     expect(cells.run("6*7")).to_have_text("42")
 

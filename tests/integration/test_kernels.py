@@ -189,7 +189,9 @@ def test_a_kernel_that_needs_tcp_computes_and_the_audit_names_it(lab):
         assert kernel.run("print(6*7)").strip() == "42"
         kernel.run(SERVE)
         told = lab.site.fab("audit").stdout
-        assert "          8050 (" in told and told.count(" (/home/david/project/venv/bin/python") == 1
+        assert (
+            "          8050 (" in told and told.count(" (/home/david/project/venv/bin/python") == 1
+        )
         assert "a port publishes what a kernel computes: onlytcp" in told
     told = well(lab.fab([DATA], "kernels", "--list"))
     assert [line.split()[0] for line in told.splitlines() if "; over TCP" in line] == ["onlytcp"]

@@ -16,7 +16,7 @@ from states import compared
 from fabfile import fail2ban, jupyter, nginx, schedule, systemd
 from fabfile.engine.host import Host
 from fabfile.items import Absent, File
-from fabfile.render import render
+from fabfile.render import file, render
 from fabfile.settings import Settings
 from fabfile.settings.names import Instance
 
@@ -534,6 +534,7 @@ def configured(server=None, **options) -> Section:
     """
     text = rendered(jupyter, "jupyter_lab_config.py", **options)
     config = Section(**{name: Section() for name in SECTIONS})
+    config.ContentsManager = Section(hide_globs=["*~"])
     app = SimpleNamespace(initialized=lambda: server is not None, instance=lambda: server)
     modules = {
         "jupyter_server.serverapp": SimpleNamespace(ServerApp=app),
@@ -557,6 +558,8 @@ def executed(**options) -> SimpleNamespace:
     assert list(logged["formatters"]["console"]) == ["()"]
     app.kernels = config.MappingKernelManager
     app.managers = vars(app).pop("kernel_manager_class")
+    app.hook = vars(app).pop("tornado_settings")["page_config_hook"]
+    assert config.ContentsManager.hide_globs == ["*~", "venv"]
     return app
 
 
@@ -590,6 +593,10 @@ def test_jupyter_listens_only_where_nginx_asks(port, where):
     set_there = vars(executed(port=port))
     assert vars(set_there.pop("kernels")) == {}
     assert issubclass(set_there.pop("managers"), Usual)
+    assert set_there.pop("extra_template_paths") == ["/home/david/.jupyter/pages"]
+    assert set_there.pop("hook")(None, {}) == {
+        "disabledExtensions": ["@jupyterlab/apputils-extension:announcements"]
+    }
     set_there.pop("terminado_settings", None)  # by the shell of who runs this
     assert set_there == {**COMMON, **where, "root_dir": "/home/david/project"}
 
@@ -744,7 +751,8 @@ def test_a_missing_value_is_an_error_and_not_an_empty_text(template, values):
 def test_every_file_ends_its_last_line(port):
     found = [i for s in (jupyter, systemd, nginx) for i in s.items(Settings(port=port), ODD)]
     texts = [item.content for item in found if isinstance(item, File)]
-    assert len(texts) == 5
+    assert len(texts) == 6
+    texts.remove(file("jupyter/login.html"))  # Jupyter renders it
     for text in texts:
         assert text.endswith("\n")
         assert "{{" not in text

@@ -45,7 +45,7 @@ def shop(tmp_path):
 @pytest.mark.parametrize("base", ["", "/jupyter", "/a/b.c"])
 def test_jupyter_is_told_its_path(base):
     told = vars(executed(base_path=base)).get("base_url")
-    assert told == (f"{base}/" if base else None)
+    assert told == f"{base}/"
 
 
 def test_a_site_of_our_own_has_all_under_the_path(site):  # noqa: F811
