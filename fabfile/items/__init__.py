@@ -17,4 +17,4 @@ from .login import Password, Token
 from .nginx_include import Included, Obstacle
 from .packages import Packages, Venv
 from .runtime import Live
-from .services import Port, Service, Sleeper
+from .services import Port, ServerExtensions, Service, Sleeper

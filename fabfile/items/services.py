@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 from ..script import call, look, quote
 from .base import SYSTEM, Change, Item
@@ -134,6 +135,33 @@ class Sleeper(Service):
 
     def shown(self, state):
         return "asleep: the next request wakes JupyterLab" if state.rests else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerExtensions(Item):
+    """The server halves of JupyterLab's extensions, which it loads when it starts.
+
+    :param folder: contains a JSON file for each.
+    """
+
+    unit: str
+    folder: str
+    theirs = True
+
+    @property
+    def units(self):
+        return (self.unit,)
+
+    def read(self) -> str:
+        return look("show_service", self.unit, self.folder, f"{self.folder}/*.json")
+
+    def parse(self, lines) -> tuple[set[str], bool]:
+        """Return their names, and whether JupyterLab has been running since before the last one."""
+        state = Service(unit=self.unit, reads=(), fix="").parse(lines)
+        names = {PurePosixPath(path).stem for _, path in state.written if path.endswith(".json")}
+        began = moment(state.properties.get("ExecMainStartTimestamp", ""))
+        newer = any(seconds > began for seconds, _ in state.written)
+        return names, newer and state.properties.get("ActiveState") == "active"
 
 
 def moment(text: str) -> float:

@@ -9,11 +9,11 @@ import shlex
 
 from invoke import Exit
 
-from .. import jupyter
-from ..engine import actions
-from ..engine.converge import converge
+from .. import jupyter, systemd
+from ..engine import actions, consent
+from ..engine.converge import Reading, converge
 from ..engine.host import Host, Request
-from ..items import Change, Venv
+from ..items import Change, Item, Live, ServerExtensions, Venv
 from ..items.packages import canonical
 from ..python import minimum_versions, requirements
 from ..python.requirements import name
@@ -21,7 +21,7 @@ from ..script import call
 from ..settings import Settings
 from ..settings.fields import parsed_requirement
 from ..ssh.errors import name_of
-from ..ui.console import count, say
+from ..ui.console import count, may_ask, say
 
 
 def given(text: str) -> list[str]:
@@ -54,7 +54,8 @@ def packages(c, settings, add, remove, list):
     if add and remove:
         raise Exit("packages: --add and --remove exclude each other: run one after the other")
     more, fewer = given(add) if add else [], given(remove) if remove else []
-    host, (seen,) = actions.meet(c, settings, [jupyter.venv(settings, Host())])
+    symbols = [jupyter.venv(settings, Host()), *running(settings, Host())[:1]]
+    host, (seen, (extensions, _)) = actions.meet(c, settings, symbols)
     venv, there = jupyter.venv(settings, host), seen.versions
     if not seen.exists:
         raise Exit(f"{venv.path} is missing: first run fab -H {name_of(c)} full")
@@ -63,13 +64,42 @@ def packages(c, settings, add, remove, list):
                    f"fab -H {name_of(c)} full")  # fmt: skip
     if more:
         request = Request(added=with_more(host.added, more))
-        converge(c, settings, jupyter.items, request=request)
-        if not set(more) <= set(host.added):
-            say(f"  to load new extensions of JupyterLab: fab -H {name_of(c)} restart")
+        after = converge(c, settings, jupyter.items, running, request=request)
+        if not c.config.run.dry:
+            offer_restart(c, settings, host, extensions, after)
     elif fewer:
         drop(c, settings, host, venv, there, fewer)
     else:
         show(settings, host, there, all=list)
+
+
+def running(settings: Settings, host: Host) -> list[Item]:
+    """Return items that read which extensions have a server half, and which kernels run."""
+    folder = host.under(f"{settings.venv}/etc/jupyter/jupyter_server_config.d")
+    extensions = ServerExtensions(unit=settings.instance.unit, folder=folder)
+    return [extensions, jupyter.kernels_of(settings)]
+
+
+def offer_restart(c, settings: Settings, host: Host, before: set[str], after: Reading) -> None:
+    """Say which extensions the running JupyterLab lacks a part of; on a terminal, offer a restart.
+
+    :param before: the extensions with a server half, before the packages were added.
+    """
+    ((_, (there, waits)),) = after.of(ServerExtensions)
+    if not waits:
+        return
+    ((_, live),) = after.of(Live)
+    names = ", ".join(sorted(there - before)) or "an extension"
+    say(f"  note          {names} works after a restart: JupyterLab loads its server half at the "
+        "start, until then its pages get 404")  # fmt: skip
+    ends = consent.ends(live.get("kernels"))
+    if ends:
+        say(f"  note          {ends}")
+    if may_ask() and input("Restart JupyterLab now? [y/N] ").strip().lower() in ("y", "yes"):
+        change = Change(f"restart {settings.instance.unit}", systemd.start(settings))
+        actions.carry_out(c, host, change, whenever=True)
+    else:
+        say(f"  to restart it: fab -H {name_of(c)} restart")
 
 
 def drop(c, settings: Settings, host: Host, venv: Venv, there: dict[str, str], fewer) -> None:

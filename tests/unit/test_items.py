@@ -15,6 +15,7 @@ from fabfile.items import (
     Needs,
     Packages,
     Port,
+    ServerExtensions,
     Service,
     Sleeper,
     Token,
@@ -196,6 +197,25 @@ def test_before_a_restart_the_times_of_its_files_are_brought_to_now():
     assert shlex.split(shlex.split(theirs)[2]) == list(paths[1:])
     nothing = compared(Service(unit="x", reads=(), fix="fix it"), ["ActiveState=failed"], set())
     assert nothing.shell == "fix it"
+
+
+HALVES = "/v/etc/jupyter/jupyter_server_config.d"
+
+
+@pytest.mark.parametrize(
+    "state, written, waits",
+    [
+        ("active", 1767607200.6, True),
+        ("active", 1767607200.4, False),
+        ("inactive", 1767607200.6, False),  # it loads them when it wakes
+    ],
+)
+def test_extensions_that_jupyter_has_not_loaded_are_known(state, written, waits):
+    item = ServerExtensions(unit="lab.service", folder=HALVES)
+    files = f"written={written:.6f} {HALVES}", f"written=1767600000.000000 {HALVES}/git.json"
+    told = item.parse([f"ActiveState={state}", f"ExecMainStartTimestamp={BEGAN}", *files])
+    assert told == ({"git"}, waits)
+    assert item.compare(told, set()) is None
 
 
 LISTENS = {
