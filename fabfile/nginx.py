@@ -117,7 +117,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
 
 def beside(settings: Settings) -> str:
     """Return the pattern by which our site includes the locations of others on its domain."""
-    return f"{BESIDE}/{settings.domain.lower()}.conf"
+    return f"{BESIDE}/{settings.stem}.conf"
 
 
 def lost(settings: Settings, host: Host) -> tuple[str, ...]:

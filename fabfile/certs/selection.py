@@ -18,12 +18,12 @@ from ..settings import Settings
 
 def own(settings: Settings) -> str:
     """Return the path of the certificate that the operator made or provided."""
-    return f"{settings.instance.certificates}/{settings.domain.lower()}.pem"
+    return f"{settings.instance.certificates}/{settings.stem}.pem"
 
 
 def issued(settings: Settings) -> str:
     """Return the path of the certificate that an ACME server issued."""
-    return f"{settings.instance.certificates}/{settings.domain.lower()}.acme.pem"
+    return f"{settings.instance.certificates}/{settings.stem}.acme.pem"
 
 
 def served(settings: Settings, host: Host) -> str | None:

@@ -261,6 +261,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return self.domain if port == usual else f"{self.domain}:{port}"
 
     @property
+    def stem(self) -> str:
+        """The domain as the beginning of file names, which have at most 255 characters."""
+        return self.domain.lower()[:200]
+
+    @property
     def server_name(self) -> str:
         """The domain for Nginx; a pattern if it is too long for the table of names."""
         long = len(self.domain) > HASHED

@@ -1,15 +1,20 @@
 """Where our site listens beside the sites of others, from their `listen` lines."""
 
+from pathlib import PurePath
+
 import pytest
 from dash import reading, said
 from invoke import Exit
 
 from fabfile import nginx
+from fabfile.certs import selection
 from fabfile.engine.host import Host
 from fabfile.engine.listening import addresses, listens, unfit
 from fabfile.items import File, Obstacle
 from fabfile.settings import Settings
+from testbed.machine import ROOT
 
+FILES_OF = ROOT / "templates/files"
 OURS = ["80", "[::]:80"]
 BOTH = ["[::]:80"]
 
@@ -125,6 +130,17 @@ def test_an_nginx_that_would_not_read_or_reach_ours_is_refused_with_the_commands
         found = nginx.items(Settings(**chosen), host)
         why = next(one.why for one in found if isinstance(one, Obstacle))
         assert word in why and bool(word) == bool(why)
+
+
+def test_files_that_are_named_after_a_long_domain_fit_on_a_disk():
+    """A name has 255 characters, and an ending is added where a file is kept or exchanged."""
+    chosen = Settings(domain=".".join(["a" * 62] * 3 + ["b" * 60, "c"]), tls="letsencrypt")
+    named = [*selection.files(chosen), nginx.beside(chosen)]
+    assert max(len(PurePath(path).name) for path in named) < 240
+    hook = (FILES_OF / "certs/renewal-hook.sh").read_text()
+    place = next(line for line in hook.splitlines() if line.startswith("place="))
+    script = f"instance=jupyterlab domain={chosen.domain}\n{place}\necho $place.pem"
+    assert said(script) == [selection.issued(chosen)]
 
 
 # --- what the shell reads ----------------------------------------------------------------------
