@@ -115,6 +115,10 @@ CAUSES = (
             ((LAB, "curl: (52)"), (LAB, "curl: (35)")), ("body", "body-chosen", *SILENT)),
     Cause("theirs", "`http:` redirects to `https:`", "the site that serves JupyterLab has HTTPS",
             "set lab.tls: theirs, then {fab} full", None, ((LAB, "301 https"),)),
+    Cause("http2", "no page, `curl: (1) Received HTTP/0.9`",
+            "another site has `http2` without `ssl` at this port, which then speaks HTTP/2 alone",
+            "on the server remove http2 from that `listen` (browsers use it with HTTPS only), then "
+            "sudo systemctl reload nginx", None, ((LAB, "HTTP/0.9"),)),
     Cause("two-sites", "another page", "another site on this server answers for the name",
             "{apart}", check_nginx.two_sites, ((LAB, ""),),
             ("upgrade", "host", "body", "timeout", "proof")),

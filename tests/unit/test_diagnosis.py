@@ -201,6 +201,8 @@ UNTRUSTED = Probe(**{**vars(HERE), "untrusted": "unable to get local issuer cert
         ([], "", {"site": BESIDE.format("[::]:80 default_server")}),
         (["apart"], "our site listens at [::]:80 instead of 80",
          {"site": site("listen 80", "listen [::]:80")}),
+        (["http2"], "HTTP/0.9",
+         {"proof": row("/lab leads", "curl: (1) Received HTTP/0.9 when not allowed")}),
         (["no-site"], DOMAIN, {"site": site(DOMAIN, "other.example.org"),
                                "proof": row("/lab leads to the login page", "curl: (52) Empty")}),
         (["two-sites"], "conf.d/a.conf", {
