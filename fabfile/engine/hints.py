@@ -70,6 +70,10 @@ REMEDIES = (
     ),
     (r"(?<=E: ).* /etc/apt/.*", "correct that file, then run again"),
     (
+        r"[Tt]he package \S+ needs to be reinstalled, but I can't find an archive for it",
+        "on the server, sudo dpkg --remove --force-remove-reinstreq that package, then run again",
+    ),
+    (
         r".*apt cannot use .*|"
         r"Temporary failure (resolving|in name resolution)|Could not resolve|Could not connect|"
         r"Network is unreachable|"

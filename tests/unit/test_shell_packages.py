@@ -124,6 +124,41 @@ def install_needed(debian: str, root, *sources: tuple[str, str]):
     return dash(f'{script}({step}); code=$?; cat "$run/own/notes"; exit $code', timeout=60)
 
 
+def break_other(root, bin_path: str):
+    """Install a package of somebody else whose postinst fails: there is no shell to run it."""
+    source = root / "other"
+    (source / "DEBIAN").mkdir(parents=True)
+    (source / "DEBIAN/control").write_text(
+        "Package: other\nVersion: 1\nArchitecture: all\n"
+        "Maintainer: x <x@example.org>\nDescription: x\n"
+    )
+    (source / "DEBIAN/postinst").write_text("#!/bin/false\n")
+    (source / "DEBIAN/postinst").chmod(0o755)
+    subprocess.run(["dpkg-deb", "-b", source, root / "other.deb"], check=True, capture_output=True)
+    subprocess.run([bin_path, "-i", root / "other.deb"], capture_output=True)
+
+
+def test_a_broken_package_of_somebody_else_is_noted_and_ours_are_installed(debian, tmp_path):
+    root = tmp_path / "debian"
+    break_other(root, f"{root}/bin/dpkg")
+    assert states(tmp_path) == {"other": "install ok half-configured"}
+    done = install_needed(debian, root)
+    assert done.returncode == 0, done
+    assert {states(tmp_path)[name] for name in NEEDS} == {"install ok installed"}
+    assert done.stdout.decode().splitlines()[-1] == (
+        "dpkg cannot configure other, which JupyterLab does not need: on the server, sudo dpkg "
+        "--configure -a"
+    )
+    assert done.stderr.decode().count("Setting up other") <= 1
+
+
+def test_a_package_of_ours_that_cannot_be_configured_is_no_note(debian, tmp_path):
+    root = tmp_path / "debian"
+    break_other(root, f"{root}/bin/dpkg")
+    done = dash(f'{debian}echo "dpkg returned an error" >"$run/own/apt.err"; despite_others other')
+    assert done.returncode == 1
+
+
 CDROM = "deb cdrom:[Debian GNU/Linux 12.5.0 _Bookworm_ - Official NETINST]/ bookworm main\n"
 GONE = "# Types: deb\nTypes: deb\nURIs: file:/nowhere/repo/\nSuites: stable\nComponents: main\n"
 

@@ -81,14 +81,19 @@ install_packages() {
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -mmin -1440 -print -quit 2>/dev/null)" ]; then
         update_index || return 1
     fi
-    apt_get install -- "$@" || {
+    install_all "$@" || {
         # with no network it would fail again; and the index may name versions that the mirror no longer has
-        ! grep -q 'Temporary failure resolving' "$run/own/apt.err" && update_index && apt_get install -- "$@"
+        ! grep -q 'Temporary failure resolving' "$run/own/apt.err" && update_index && install_all "$@"
     } || {
         unusable_sources | sed "s/^/$(sed -n '/^E: /{s///;s/[&\\/]/\\&/g;p;q}' "$run/own/apt.err"); /"
         return 1
     }
     if is_placeholder "$welcome"; then rm -f -- "$welcome"; fi
+}
+
+# install_all NAME...: install these, also where a package of somebody else cannot be configured.
+install_all() {
+    apt_get install -- "$@" || despite_others "$@"
 }
 
 # hold_welcome NAME...: keep Debian's welcome page out of Nginx on a host without IPv6: the page
@@ -110,11 +115,33 @@ is_placeholder() {
     [ -f "$1" ] && [ ! -L "$1" ] && [ ! -s "$1" ]
 }
 
+# despite_others NAME...: check whether these are installed, though apt failed; then a package that
+# nobody asked for cannot be configured, which is noted. First configure those that apt left when it
+# stopped at that one.
+despite_others() {
+    local others
+    grep -q 'dpkg returned an error' "$run/own/apt.err" || return 1
+    all_installed "$@" || dpkg --force-confdef --force-confold --configure -a || all_installed "$@" || return 1
+    others=$(dpkg-query -W -f='${db:Status-Status} ${binary:Package}\n' \
+        | sed -n 's/^\(half-configured\|half-installed\|unpacked\) / /p' | tr -d '\n')
+    note "dpkg cannot configure$others, which JupyterLab does not need: on the server, sudo dpkg --configure -a"
+}
+
+# all_installed NAME...: check whether dpkg has installed and configured all of them.
+all_installed() {
+    local name there
+    there=$nl$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' -- "$@" 2>/dev/null)$nl
+    for name; do
+        case $there in *"$nl$name installed$nl"*) ;; *) return 1 ;; esac
+    done
+}
+
 # update_index: get the lists of packages. A source that gives none is noted, with its file: the
 # others may suffice.
 update_index() {
     local line
     apt_get update || ! grep -q 'Could not get lock' "$run/own/apt.err" || return 1
+    [ ! -e "$run/own/update.err" ] || return 0
     cp -- "$run/own/apt.err" "$run/own/update.err"
     unusable_sources | while read -r line; do note "$line"; done
 }

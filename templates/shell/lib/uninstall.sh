@@ -122,7 +122,10 @@ remove_packages() {
             *) echo "apt would also remove or install $name: no package was removed" && return 1 ;;
         esac
     done
-    apt_get -o APT::Get::AutomaticRemove=false remove -- "$@"
+    apt_get -o APT::Get::AutomaticRemove=false remove -- "$@" || { # perhaps because of another package
+        grep -q 'dpkg returned an error' "$run/own/apt.err" \
+            && ! dpkg-query -W -f '${db:Status-Status}\n' -- "$@" | grep -qvx 'not-installed\|config-files'
+    }
 }
 
 # purge_packages NAME...: remove the configuration of packages that were removed.
