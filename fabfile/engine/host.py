@@ -106,6 +106,15 @@ class Host:
                 "JupyterLab does not run as root: name its user, whom full creates if needed, such "
                 "as: FABRIC_LAB_USER=david fab -H root@1.1.1.1 full"
             )
+        for kind, name, rename in (
+            ("user", self.user, "usermod --login"),
+            ("group", self.group, "groupmod --new-name"),
+        ):
+            if name.isdigit():  # systemd.exec(5), User=
+                raise Exit(
+                    f"the name of the {kind} {name} has only digits, which systemd takes for an "
+                    f"ID: choose another user, or on the server: sudo {rename} NAME {name}"
+                )
         if self.free < 0:
             raise Exit(f"{self.home}, the home of {self.user}, does not exist: create it first")
         if not self.systemd:

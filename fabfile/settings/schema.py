@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "anna",
     ) = "jupyterlab"
     user: text(
-        r"|[a-z_][a-z0-9_.-]*",
+        r"|[A-Za-z_][A-Za-z0-9_.-]*\$?",
         "the owner of JupyterLab, when you log in as root",
         "a user of the server",
         "david",
