@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin
+
 import pytest
 from lab import CELL
 from playwright.sync_api import expect
@@ -19,9 +21,11 @@ def test_a_newcomer_sees_no_venv_and_no_question_about_news(lab):
     expect(files.filter(has_text="venv")).to_have_count(0)
     page.wait_for_timeout(3000)
     expect(page.locator(".Toastify__toast")).to_have_count(0)
-    page.goto("/login")
-    expect(page.locator("#site")).to_contain_text("fab token")
-    expect(page.locator("#new_password_input")).to_be_visible()
+    stranger = page.context.browser.new_page()  # with a context, and so cookies, of its own
+    stranger.goto(urljoin(page.url, "/login"))
+    expect(stranger.locator("#site")).to_contain_text("fab token")
+    expect(stranger.locator("#new_password_input")).to_be_visible()
+    stranger.close()
 
 
 def test_a_notebook_computes(cells):
