@@ -110,7 +110,8 @@ def others(e: Evidence) -> str:
 
 def overruled(e: Evidence) -> str:
     settings = "".join(e.lines("overruled"))
-    return f"{settings} of {others(e)}" if settings and others(e) else ""
+    where = others(e) or "~/.jupyter/jupyter_server_config.json"  # which holds the password, too
+    return f"{settings} of {where}" if settings else ""
 
 
 def killed_lately(e: Evidence) -> str:

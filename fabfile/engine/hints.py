@@ -48,7 +48,8 @@ REMEDIES = (
     ),
     (
         r"Bad config encountered during initialization: .*",
-        "correct that setting in the files above that JupyterLab reads, too; then run again",
+        "correct that setting in the files above that JupyterLab reads, too, or in "
+        "~/.jupyter/jupyter_server_config.json; then run again",
     ),
     (
         r"\S+ does not answer within \d+ s(?=; the last lines)",

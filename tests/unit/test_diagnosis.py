@@ -145,7 +145,8 @@ UNTRUSTED = Probe(**{**vars(HERE), "untrusted": "unable to get local issuer cert
         (["overruled"], "ServerApp.port, ServerApp.ip of /etc/jupyter/jupyter_config.py",
          {"overruled": "ServerApp.port, ServerApp.ip",
           "configuration": "/etc/jupyter/jupyter_config.py"}),
-        ([], "", {"overruled": "ServerApp.port"}),
+        (["overruled"], "ServerApp.port of ~/.jupyter/jupyter_server_config.json",
+         {"overruled": "ServerApp.port"}),
         (["blank"], "bokeh loads from https://cdn.bokeh.org (or use BOKEH_RESOURCES=inline); "
          "ipyleaflet loads from https://tile.openstreetmap.org",
          {"libraries": "numpy\nBokeh\nipyleaflet"}),
