@@ -77,6 +77,8 @@ def test_on_a_bare_host_python_comes_first_and_nginx_beside_the_venv():
         "run_step /home/o'neill/.jupyter",
         "run_step /home/o'neill/.ipython",
         "run_step /home/o'neill/.jupyter/jupyter_lab_config.py",
+        "run_step /home/o'neill/.jupyter/pages",
+        "run_step /home/o'neill/.jupyter/pages/login.html",
         "run_step token",
         "run_step Nginx",  # its pages, for it
         "run_step /etc/tmpfiles.d/jupyterlab.conf",
