@@ -116,7 +116,10 @@ class Host:
                     f"ID: choose another user, or on the server: sudo {rename} NAME {name}"
                 )
         if self.free < 0:
-            raise Exit(f"{self.home}, the home of {self.user}, does not exist: create it first")
+            shut = ", or root may not enter it" if self.root else ""
+            raise Exit(
+                f"{self.home}, the home of {self.user}, does not exist{shut}: create it first"
+            )
         if not self.systemd:
             raise Exit(f"this {self.name} does not run systemd, which JupyterLab's service needs")
 

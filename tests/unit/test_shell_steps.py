@@ -171,6 +171,14 @@ def test_nothing_is_begun_for_a_user_group_or_home_that_the_system_does_not_know
     assert lines[0].startswith("refused the user ID, group or home that was read is not that of ")
 
 
+def test_nothing_is_begun_for_a_home_that_root_may_not_enter(tmp_path):
+    done = dash(f"{applying(tmp_path, turn='')}cd() {{ return 1; }}\n" + call(
+        "confirm_user", OURS.user, OURS.uid, OURS.group, OURS.home
+    ))  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout.decode().startswith(f"refused root may not enter {OURS.home}, the home of ")
+
+
 # --- one run at a time -------------------------------------------------------------------------
 
 

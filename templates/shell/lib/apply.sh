@@ -63,12 +63,17 @@ take_turn() {
 }
 
 # confirm_user USER UID GROUP HOME: refuse values that the system's user database does not confirm.
-# They were read by the login user's own programs, so root does not rely on them.
+# They were read by the login user's own programs, so root does not rely on them. Refuse a home that
+# root may not enter, too: systemd could not start the service there.
 confirm_user() {
     local entry
     entry=$(getent passwd "$1" | cut -d: -f1,3,6)
     if [ "$entry:$(id -gn -- "$1" 2>/dev/null)" != "$1:$2:$4:$3" ]; then
         printf 'refused the user ID, group or home that was read is not that of %s\n' "$1"
+        exit 1
+    fi
+    if ! (cd -- "$4") 2>/dev/null; then
+        printf 'refused root may not enter %s, the home of %s: it is perhaps a FUSE mount without allow_root, or on NFS with root_squash: allow that, or choose a user with another home\n' "$4" "$1"
         exit 1
     fi
 }
