@@ -171,6 +171,7 @@ def run(command: list[str], repair: str, start: str, coming: str, **options) -> 
 
 def main(venv: str, installer: str, repair: str, floors: str, *requirements: str) -> int:
     """Install; when uv fails, use pip and print why."""
+    os.environ.setdefault("TMPDIR", "/var/tmp")  # on a disk: /tmp may be small, and in memory
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(f"{floors}\n")
         file.flush()

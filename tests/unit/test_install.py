@@ -194,3 +194,13 @@ def test_an_index_of_html_pages_is_refused(install, index):
     index.pages["/simple/uv/"] = b"<html>uv</html>"
     with pytest.raises(ValueError, match="Expecting value"):
         install.fetch_uv({"index-url": index.url})
+
+
+@pytest.mark.parametrize("given, used", [({}, "/var/tmp"), ({"TMPDIR": "/mine"}, "/mine")])
+def test_downloads_go_to_a_disk(install, monkeypatch, tmp_path, given, used):
+    monkeypatch.setattr(install.os, "environ", given)
+    file = (tmp_path / "floors").open("w")
+    monkeypatch.setattr(install.tempfile, "NamedTemporaryFile", lambda *_, **__: file)
+    monkeypatch.setattr(install, "install", lambda *_: 7)
+    assert install.main("/v", "pip", "no", "") == 7
+    assert given["TMPDIR"] == used
