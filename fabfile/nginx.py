@@ -143,12 +143,13 @@ def own(settings: Settings, host: Host) -> list[Item]:
     """Return a site with its own server block."""
     ours, certificate = settings.instance, selection.served(settings, host)
     given = selection.own(settings)
+    fixed = settings.secure and settings.tls != "letsencrypt"  # whatever the host has
     pair = (given, key_of(given)) if certificate == given else ()
     changed = ours.enabled, ours.former, WELCOME, ours.site, ours.http, ours.locations, *pair
     ports = [(settings.http_port, False), (settings.https_port, True)][: 1 + settings.secure]
     unshared = (unfit(host.listens, port, secure) for port, secure in ports)
     wanted = [
-        *([Needs(path=given, maker="tls")] if pair else []),
+        *([Needs(path=given, maker="tls")] if fixed else []),
         Obstacle(why=next(filter(None, (foreign(settings, host), *unshared)), "")),
         File(
             path=ours.site,

@@ -123,7 +123,7 @@ def test_the_folder_is_fresh_until_a_file_comes_or_goes(venv, tmp_path):
     def fix() -> None:
         tools = {"compress_assets.py": program("compress_assets"), "read.sh": shell("lib/read")}
         tool = "".join(f'cat >"$run/{one}" {here(text)}\n' for one, text in tools.items())
-        text = f"{reading()}{applying(tmp_path)}{tool}set -e\n{item.change().shell}\n"
+        text = f"{applying(tmp_path)}{tool}set -e\n{item.change().shell}\n"
         assert (done := dash(text)).returncode == 0, done
 
     assert lines() == ["stale"]

@@ -8,6 +8,7 @@ from fabfile.engine.host import Host, Request
 from fabfile.manage import packages, upgrade
 from fabfile.python import minimum_versions, requirements
 from fabfile.settings import Settings
+from fabfile.steps import STEPS
 
 HOST = Host(added=("numpy", "pandas>=2"))
 SERVER = "jupyter_server>=2.20.0"
@@ -136,3 +137,14 @@ def test_the_chief_names_come_first():
         "jupyter",
         "jupyterlab",
     ]
+
+
+@pytest.mark.parametrize("there", ["", "lab.example.org.pem", "lab.example.org.acme.pem"])
+@pytest.mark.parametrize("tls", ["off", "self-signed", "letsencrypt"])
+@pytest.mark.parametrize("site", ["own", "include"])
+def test_a_step_has_the_same_items_whatever_the_host_has(site, tls, there):
+    wanted = Settings(site=site, tls=tls, domain="lab.example.org")
+    found = Host(certificates=there, ipv6=False)
+    for step in STEPS:
+        kinds = [[type(item) for item in step(wanted, host)] for host in (Host(), found)]
+        assert kinds[0] == kinds[1], step
