@@ -59,6 +59,11 @@ def assigned(values: dict[str, object]) -> str:
     return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items())
 
 
+def exported(pairs) -> str:
+    """Return the lines that export variables, given with their values."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in pairs)
+
+
 def here(text: str) -> str:
     """Return a here-document; its delimiter is a word that equals no line of the text."""
     end = "END"

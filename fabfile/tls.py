@@ -25,6 +25,7 @@ from .ssh import channel, connection
 from .ssh.errors import name_of
 from .ui.console import say
 
+RENEWAL = "/etc/systemd/system/certbot.service.d"
 OURS = "JupyterLab servers of "  # how the name of a private CA begins
 
 
@@ -37,7 +38,14 @@ def items(settings: Settings, host: Host) -> list[Item]:
     if settings.tls != "letsencrypt":
         return [folder, given(settings)]
     start_timer = call("enable_unit", "certbot.timer", "--now")
+    way = f"{RENEWAL}/{ours.called}.conf"  # by which renewals reach the network
+    lines = "".join(f'Environment="{name}={value}"\n' for name, value in host.proxies)
     return [
+        *(
+            [Directory(path=RENEWAL), File(path=way, content=f"[Service]\n{lines}")]
+            if settings.proxy
+            else []
+        ),
         Packages(step="tls", names=("certbot",), show=("certbot",)),
         folder,
         Directory(path=ours.webroot),

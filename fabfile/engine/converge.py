@@ -12,12 +12,13 @@ from fabric import Connection
 from invoke import Exit
 
 from ..items import Change, Item
+from ..script import exported
 from ..settings import Settings
 from ..ssh import channel, connection
 from ..ssh.errors import name_of
 from ..ui import console
 from . import consent, hints
-from .host import Host, Request
+from .host import Host, Request, proxies
 from .other_instances import refuse_taken
 from .plan import (
     MARK,
@@ -138,6 +139,8 @@ def read(c: Connection, items: list[Item], chosen: Settings) -> Reading:
     try:
         others, sites = sections["neighbours"], sections["listens"]
         host = Host.parse(sections["facts"], others, sections.get("added", []), sites)
+        if chosen.proxy:
+            host = replace(host, proxies=proxies(chosen.proxy, chosen.proxy))
     except (KeyError, ValueError) as problem:
         raise Exit(f"{name_of(c)} sent incomplete facts ({problem})") from None
     if user not in ("", c.user) and not host.root:
@@ -222,7 +225,8 @@ def versions(c, changes: list[Change], chosen: Settings) -> dict[int, list[str]]
 
 def ask_user(c: Connection, chosen: Settings, calls: str) -> list[str]:
     """Call functions that read, as the user whose files and programs they need."""
-    return channel.ask(c, reading(chosen, calls), user=chosen.user, seconds=INDEX)
+    way = exported(proxies(chosen.proxy, chosen.proxy)) if chosen.proxy else ""
+    return channel.ask(c, reading(chosen, way + calls), user=chosen.user, seconds=INDEX)
 
 
 def refuse_full_disk(host: Host, changes: list[Change]) -> None:

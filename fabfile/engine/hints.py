@@ -80,8 +80,8 @@ REMEDIES = (
         r"Network is unreachable|"
         r"Failed to fetch|dns error|error sending request|Connection refused|timed out|"
         r"client error \(Connect\)",
-        "the server does not reach its package index: check its network, DNS, proxy and "
-        "sources.list or pip.conf, then run again",
+        "the server does not reach its package index: check its network, DNS, proxy (lab.proxy) "
+        "and sources.list or pip.conf, then run again",
     ),
     (
         r"Unable to locate package .*|Package '.*' has no installation candidate",

@@ -15,8 +15,20 @@ NAME = re.compile(r"[^\x00-\x20\x7f/:-][^\x00-\x20\x7f/:]*")  # of a user or a g
 PATH = re.compile(r"/[^\x00-\x1f\x7f:]*")
 OTHERS = "instance", "uid", "root", "system", "like", "version", "name", "systemd", "free", "turn"
 FACTS = {"user": NAME, "group": NAME, "home": PATH} | dict.fromkeys(
-    (*OTHERS, "certificates", "restoring", "cluster", "ipv6", "reads_sites", "nginx_user")
+    (
+        *OTHERS,
+        "certificates",
+        "restoring",
+        "cluster",
+        "ipv6",
+        "reads_sites",
+        "nginx_user",
+        "proxies",
+    )
 )
+PROXIES = "http_proxy", "https_proxy", "no_proxy"  # variables; sudo and systemd drop them
+PROXY = re.compile(r"[A-Za-z0-9:/@.,_*~+\[\]-]+")
+LOCAL = "localhost,127.0.0.1,::1"
 OLDEST = {"debian": 12, "ubuntu": 24}
 
 
@@ -48,6 +60,7 @@ class Host:
     listens: tuple[Listen, ...] = ()  # of the sites of others in Nginx
     reads_sites: bool = True  # whether Nginx reads sites-enabled
     nginx_user: str = ""  # the one as whom Nginx runs, if not in the group www-data
+    proxies: tuple[tuple[str, str], ...] = ()  # variables of the way to the network -> values
     turn: str = ""  # who changed it last, since when, `, done` at its end; empty after a boot
     anew: str = ""  # not a fact but a request: see Request
 
@@ -80,6 +93,7 @@ class Host:
                 "root": values["root"] == "yes",
                 "restoring": values["restoring"] == "yes",
                 "ipv6": values["ipv6"] == "yes",
+                "proxies": proxies(*values["proxies"].split("\t")),
                 "listens": listens(sites or []),
                 "reads_sites": values["reads_sites"] != "no",
                 "free": int(values["free"] or -1),
@@ -122,6 +136,12 @@ class Host:
             )
         if not self.systemd:
             raise Exit(f"this {self.name} does not run systemd, which JupyterLab's service needs")
+
+
+def proxies(*values: str) -> tuple[tuple[str, str], ...]:
+    """Return the variables of proxies that have a proper value, if there is a proxy."""
+    found = {name: v for name, v in zip(PROXIES, values, strict=False) if PROXY.fullmatch(v)}
+    return tuple(({"no_proxy": LOCAL} | found).items()) if {*found} - {"no_proxy"} else ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..items import Change, Item
 from ..render import program, shell
-from ..script import RemoteScript, call, here, look
+from ..script import RemoteScript, call, exported, here, look
 from ..settings import Settings
 from ..ui.console import printable
 from .host import ADDED, Host
@@ -189,6 +189,7 @@ def apply_script(
     called = "".join(change.shell for change in changes)
     more = ("lib/uninstall",) if "take_away" in called or "close_ledger" in called else ()
     lines = [
+        exported(host.proxies),
         call("confirm_user", host.user, host.uid, host.group, host.home),
         call("take_turn", operator, host.turn),
     ]

@@ -74,6 +74,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = {}
     installer: choice("uv", "pip", purpose="the installer; uv is faster, pip simpler") = "uv"
+    proxy: text(
+        r"http://[A-Za-z0-9:@._~\[\]-]+/?",
+        "the HTTP proxy by which the server reaches the network",
+        "a URL such as http://192.0.2.9:3128; else what /etc/environment there says",
+        "http://192.0.2.9:3128",
+    ) = ""
     system_packages: several(
         text(r"[a-z0-9][a-z0-9+.-]+"),
         "further Debian packages",

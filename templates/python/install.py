@@ -41,7 +41,6 @@ SAME = {
     "keyring-provider": ("UV_KEYRING_PROVIDER", " "),
     "client-cert": ("SSL_CLIENT_CERT", " "),
     "cert": ("SSL_CERT_FILE", " "),
-    "proxy": ("ALL_PROXY", " "),
 }
 HARMLESS = {
     "break-system-packages", "cache-dir", "config-file", "disable-pip-version-check",
@@ -69,21 +68,28 @@ def pip_options() -> dict[str, str]:
 
 def uv_environment(options: dict[str, str]) -> dict[str, str]:
     """Return the same options for uv; refuse those that it does not support."""
-    strange = sorted(set(options) - set(SAME) - HARMLESS)
+    strange = sorted(set(options) - set(SAME) - HARMLESS - {"proxy"})
     if strange:
         raise LookupError(f"pip.conf sets {', '.join(strange)}, which uv does not support")
     told = {"SSL_CERT_FILE": SYSTEM_CAS} if Path(SYSTEM_CAS).exists() else {}
     for key, (variable, joiner) in SAME.items():
         if key in options:
             told[variable] = joiner.join(options[key].split())
+    if "proxy" in options:  # as in pip, it counts more than the environment
+        told["http_proxy"] = told["https_proxy"] = options["proxy"]
     return told
 
 
-def fetch(url: str, cas: str | None, **headers) -> bytes:
-    """Return the body of a URL, trusting the CAs that pip trusts here."""
+def fetch(url: str, options: dict[str, str], **headers) -> bytes:
+    """Return the body of a URL, by pip's proxy, trusting the CAs that pip trusts here."""
+    cas = options.get("cert") or (SYSTEM_CAS if Path(SYSTEM_CAS).exists() else None)
+    proxy = options.get("proxy")
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else None),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=cas)),
+    )
     request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip", **headers})
-    context = ssl.create_default_context(cafile=cas)
-    with urllib.request.urlopen(request, timeout=SECONDS, context=context) as answer:
+    with opener.open(request, timeout=SECONDS) as answer:
         body = answer.read()
         return gzip.decompress(body) if answer.headers["Content-Encoding"] == "gzip" else body
 
@@ -94,9 +100,8 @@ def fetch_uv(options: dict[str, str]) -> None:
     from pip._vendor.packaging.tags import sys_tags
     from pip._vendor.packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-    cas = options.get("cert") or (SYSTEM_CAS if Path(SYSTEM_CAS).exists() else None)
     page = options.get("index-url", PyPI.simple_url).rstrip("/") + "/uv/"
-    listing = json.loads(fetch(page, cas, Accept="application/vnd.pypi.simple.v1+json"))
+    listing = json.loads(fetch(page, options, Accept="application/vnd.pypi.simple.v1+json"))
     fitting, newest = set(sys_tags()), None
     for file in listing["files"]:
         try:
@@ -108,7 +113,7 @@ def fetch_uv(options: dict[str, str]) -> None:
             newest = version, file
     if newest is None:
         raise LookupError("the package index has no uv for this machine")
-    wheel = fetch(urljoin(page, newest[1]["url"]), cas)
+    wheel = fetch(urljoin(page, newest[1]["url"]), options)
     if hashlib.sha256(wheel).hexdigest() != newest[1]["hashes"]["sha256"]:
         raise ValueError("the downloaded uv has another hash than the package index says")
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:

@@ -51,7 +51,7 @@ def as_david(site):
 
 
 @pytest.mark.parametrize(
-    ("task", "first"), [("jupyter", "deps"), ("systemd", "jupyter"), ("verify", "deps")]
+    ("task", "first"), [("jupyter", "deps"), ("systemd", "jupyter"), ("verify", "full")]
 )
 def test_a_step_before_its_turn_names_the_command_to_run(site, task, first):
     refused(site.fab(task), f"fab -H {site.target} {first}")

@@ -41,7 +41,7 @@ def install(monkeypatch, tmp_path):
         ("no-index", "true", "UV_NO_INDEX", "true"),
         ("cert", "/ca.pem", "SSL_CERT_FILE", "/ca.pem"),
         ("client-cert", "/me.pem", "SSL_CLIENT_CERT", "/me.pem"),
-        ("proxy", "http://p:3128", "ALL_PROXY", "http://p:3128"),
+        ("proxy", "http://p:3128", "https_proxy", "http://p:3128"),
     ],
 )
 def test_an_option_of_pip_is_said_to_uv(install, option, value, variable, told):
@@ -130,6 +130,14 @@ def offer(index, *files: tuple[str, dict]) -> None:
 
 ANY = "uv-{}-py3-none-any.whl"
 ONE = ANY.format("0.9.1")
+
+
+def test_uv_comes_by_the_proxy_of_pip(install, index):
+    offer(index, (ONE, {}))
+    index.pages |= {f"http://index.invalid{path}": page for path, page in index.pages.items()}
+    proxy = {"proxy": f"http://127.0.0.1:{index.server_port}"}
+    install.fetch_uv({"index-url": "http://index.invalid/simple", **proxy})
+    assert install.UV.read_bytes() == ONE.encode()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ import pytest
 from invoke import Exit
 from msgspec.structs import replace
 
-from fabfile.engine.host import Host, Request
+from fabfile import systemd
+from fabfile.engine.host import LOCAL, Host, Request, proxies
+from fabfile.engine.plan import apply_script
+from fabfile.items import File
 from fabfile.manage import packages, upgrade
 from fabfile.python import minimum_versions, requirements
 from fabfile.settings import Settings
@@ -148,3 +151,25 @@ def test_a_step_has_the_same_items_whatever_the_host_has(site, tls, there):
     for step in STEPS:
         kinds = [[type(item) for item in step(wanted, host)] for host in (Host(), found)]
         assert kinds[0] == kinds[1], step
+
+
+@pytest.mark.parametrize(
+    ("found", "variables"),
+    [
+        (("", "", "10.0.0.0/8"), {}),
+        (("", "http://p:3128", ""), {"no_proxy": LOCAL, "https_proxy": "http://p:3128"}),
+        (("http://p:1", "http://p:2", "a,.b"),
+         {"no_proxy": "a,.b", "http_proxy": "http://p:1", "https_proxy": "http://p:2"}),
+        (('http://p" evil', "", ""), {}),
+    ],
+)  # fmt: skip
+def test_the_proxies_of_a_server_reach_its_programs(found, variables):
+    host = Host(proxies=proxies(*found))
+    assert dict(host.proxies) == variables
+    items = systemd.items(Settings(), host)
+    (unit,) = [i.content for i in items if isinstance(i, File) and ".service" in i.path]
+    script = str(apply_script(host, [], [], "me"))
+    for name, value in variables.items():
+        assert f'\nEnvironment="{name}={value}"\n' in unit
+        assert f"\nexport {name}={value}\n" in script
+    assert ("_proxy=" in unit) == bool(variables)

@@ -77,7 +77,8 @@ facts() {
     printf '%s\n' "instance=$instance" "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
-        "certificates=$certificates" "restoring=$restoring" "cluster=$cluster" "ipv6=$ipv6"
+        "certificates=$certificates" "restoring=$restoring" "cluster=$cluster" "ipv6=$ipv6" \
+        "proxies=${http_proxy:-${HTTP_PROXY:-}}$tab${https_proxy:-${HTTPS_PROXY:-}}$tab${no_proxy:-${NO_PROXY:-}}"
     foreign_nginx
 }
 
