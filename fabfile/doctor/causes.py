@@ -45,8 +45,6 @@ CAUSES = (
     Cause("sudo", "`may not use sudo`", "the login user is not allowed to use sudo",
             "allow {user} to use sudo on the server; without it doctor sees less",
             check_jupyter.no_root, mild=True),
-    Cause("absent", "nothing answers", "JupyterLab is not set up on this server", "{fab} full",
-            check_jupyter.absent, hides=("*",)),
     Cause("full", "502, or notebooks cannot be saved", "the disk is full",
             "make room on the server, then {fab} start", check_jupyter.full,
             hides=("crash", "no-venv", "low", "proof")),
@@ -56,6 +54,8 @@ CAUSES = (
     Cause("clock", "certificates are not yet valid, or logins end at once", "a clock is wrong",
             "on the server: sudo timedatectl set-ntp true (on Debian first apt install "
             "systemd-timesyncd); or set this machine's clock", check_jupyter.clock),
+    Cause("absent", "nothing answers", "JupyterLab is not set up on this server", "{fab} full",
+            check_jupyter.absent, hides=("*",)),
     # --- JupyterLab
     Cause("masked", "502", "JupyterLab's unit is masked", "{fab} systemd", check_jupyter.masked,
             hides=("proof",)),

@@ -21,8 +21,11 @@ def no_root(e: Evidence) -> str:
 
 
 def absent(e: Evidence) -> str:
-    gone = e.jupyter("LoadState") == "not-found"
-    return f"there is no {e.jupyters}" if gone else ""
+    if e.jupyter("LoadState") != "not-found":
+        return ""
+    last = "".join(e.lines("turn")[:1])
+    stopped = f"; the last run did not finish: {last}" if last and ", done" not in last else ""
+    return f"there is no {e.jupyters}{stopped}"
 
 
 def full(e: Evidence) -> str:

@@ -126,6 +126,7 @@ REMEDIES = (
 )
 
 
+REASON = re.compile(r"^E: |[Ee]rror|No space left")  # in the line that tells best why; as apply.sh
 UNANSWERED = (  # by the login, or the login shell, before our command
     (r"log ?in as the user \"?([\w.-]+)", "log in as that user: fab -H {0}@{host}"),
     (
@@ -173,4 +174,5 @@ def explain(say: str, words: list[str], where: str, show=lambda lines: None) -> 
             show(words if re.search("journal|Nginx|systemd|above", remedy) else [])
             return f"{where}: could not {say}: {found[0]}: {remedy}"
     show(words)
-    return f"{where}: could not {say}: fix what the lines above say, then run again to continue"
+    why = next(filter(REASON.search, words), words[-1] if words else "it said nothing").strip()
+    return f"{where}: could not {say}: {why}: fix that, then run again to continue"

@@ -18,7 +18,7 @@ JOURNAL = "fix what the journal says"
 UNIT = "fix what systemd says"
 PORT = "stop that program, or choose another lab.http_port or lab.port"
 OWNER = "remove it by hand"
-UNKNOWN = "fix what the lines above say, then run again to continue"
+UNKNOWN = "fix that, then run again to continue"
 SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
 
 
@@ -53,8 +53,9 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
          "correct that setting in the files above", True),
         (["x.service:7: Unknown key", "systemd rejected the unit"], UNIT, True),
         (["find: cannot delete '/home/d/project/venv/x/y': Permission denied"], OWNER, False),
-        (["something new"], UNKNOWN, True),
-        ([], UNKNOWN, False),
+        (["something new"], f"something new: {UNKNOWN}", True),
+        (["x", "E: odd", "y"], f"E: odd: {UNKNOWN}", True),
+        ([], f"it said nothing: {UNKNOWN}", False),
     ],
 )  # fmt: skip
 def test_the_words_name_the_remedy(capsys, words, remedy, shown):

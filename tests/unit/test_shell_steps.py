@@ -55,6 +55,12 @@ def test_a_step_that_fails_shows_why_and_ends_all(apply, tmp_path, step, words, 
     assert not (tmp_path / "later").exists()
 
 
+def test_why_a_run_stopped_is_known_to_the_next_one(apply, tmp_path):
+    apply("run_step 0", "echo 'E: no such package'; echo more; return 1")
+    (turn,) = (tmp_path / "run.turn").read_text().splitlines()
+    assert turn.startswith("tester, since ") and turn.endswith("; it stopped: E: no such package")
+
+
 def test_a_refusal_that_changed_nothing_leaves_nothing_to_mend(apply, tmp_path):
     for code, ended in ((3, True), (4, False)):
         lines, status = apply("run_step 0\nrun_step 1", f"echo why; return {code}")

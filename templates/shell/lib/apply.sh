@@ -119,6 +119,14 @@ show_log() {
     [ ! -s "$run/own/late" ] || sed 's/^/| /' "$run/own/late"
 }
 
+# reason N: print the line of a log that tells best why the step failed, for the next run and doctor.
+reason() {
+    tail -n 40 -- "$run/$1.log" | awk '
+        !best && /^E: |\[emerg\]|[Ee]rror|No space left/ { best = $0 }
+        NF { last = $0 }
+        END { print substr(best ? best : last, 1, 300) }'
+}
+
 # begin N: start a step in parallel with those that follow. Sets `beside` for `finish` and `ended`.
 begin() {
     printf 'begin %s\n' "$1"
@@ -145,6 +153,7 @@ ended() {
     printf 'end %s %s\n' "$1" "$2"
     if [ "$2" -ne 0 ]; then
         show_log "$1"
+        [ "$2" = 3 ] || write_turn "$written; it stopped: $(reason "$1")" >/dev/null || true
     else
         [ -s "$run/own/late" ] || return 0
         late=$(wc -l <"$run/own/late")

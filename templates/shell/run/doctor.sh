@@ -44,6 +44,9 @@ echo "$me"
 section addresses
 hostname -I | tr ' ' '\n'
 
+section turn
+head -c 2000 /run/jupyterlab-fab.turn 2>/dev/null
+
 # Find the requests that doctor sent from outside, as they arrived here.
 section arrived
 for log in /var/log/nginx/*.log; do
