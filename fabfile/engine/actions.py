@@ -13,7 +13,7 @@ from ..settings import Settings
 from ..ssh import connection
 from ..ssh.errors import name_of
 from ..ui import console
-from .converge import apply, read, refuse_full_disk
+from .converge import apply, read, refuse_without_room
 from .host import Host
 from .other_instances import refuse_taken
 
@@ -44,7 +44,7 @@ def carry_out(c: Connection, host: Host, *changes: Change, whenever: bool = Fals
         for change in changes:
             report.line(f"  would {change.say}")
         return
-    refuse_full_disk(host, changes)
+    refuse_without_room(host, changes)
     seen = replace(host, turn="any") if whenever else host
     if apply(c, seen, [], list(changes), report) is None:
         raise Exit(f"{where}: another run came first; this one changed nothing: run again")

@@ -35,6 +35,7 @@ from .plan import (
 
 INDEX = 600  # seconds that a package index may take to answer a dry run
 NOTHING = Request()
+MEMORY = 112  # MB; docs/sizing.md has measured it
 ROUNDS = 2  # a change may cause a second one, such as a restart; more would be a loop
 
 
@@ -84,7 +85,7 @@ def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = N
                        "server, then run again")  # fmt: skip
         if changes and not rounds:
             report.begin_host(seen.host, changes, len(seen.items))
-            refuse_full_disk(seen.host, changes)
+            refuse_without_room(seen.host, changes)
         so_far = f"{console.count(done)} made, the rest was not" if done else consent.UNCHANGED
         gone = consent.losses(c, chosen, changes, read)
         agreed = consent.agree(c, agreed, *gone, so_far=so_far)
@@ -229,11 +230,14 @@ def ask_user(c: Connection, chosen: Settings, calls: str) -> list[str]:
     return channel.ask(c, reading(chosen, way + calls), user=chosen.user, seconds=INDEX)
 
 
-def refuse_full_disk(host: Host, changes: list[Change]) -> None:
-    """Raise Exit, before anything is written, when the disk has no room for the changes."""
+def refuse_without_room(host: Host, changes: list[Change]) -> None:
+    """Raise Exit, before anything is written, without the disk space or memory for the changes."""
     room = sum(change.room for change in changes)
     if host.free < room:
         raise Exit(
             f"the disk is full: {host.free} MB free under {host.home}, {room} MB are needed; "
             "make room there, then run again"
         )
+    if room and -1 < host.memory < MEMORY:
+        raise Exit(f"{host.memory} MB of memory and swap are free, and JupyterLab with one kernel "
+                   f"needs {MEMORY} MB: add memory or swap there, then run again")  # fmt: skip

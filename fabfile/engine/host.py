@@ -24,6 +24,7 @@ FACTS = {"user": NAME, "group": NAME, "home": PATH} | dict.fromkeys(
         "reads_sites",
         "nginx_user",
         "proxies",
+        "memory",
     )
 )
 PROXIES = "http_proxy", "https_proxy", "no_proxy"  # variables; sudo and systemd drop them
@@ -50,7 +51,8 @@ class Host:
     name: str = "Debian GNU/Linux 12"
     systemd: bool = True
     root: bool = False  # whether the login user is root already
-    free: int = 10**6
+    free: int = 10**6  # MB of disk space
+    memory: int = 10**6  # MB that are free, with swap
     certificates: str = ""  # the names of those that Nginx has for our site
     added: tuple[str, ...] = ()  # pip requirements that `fab packages` added
     cluster: tuple[str, ...] = ()  # `HOST NAME` of each worker of the cluster
@@ -97,6 +99,7 @@ class Host:
                 "listens": listens(sites or []),
                 "reads_sites": values["reads_sites"] != "no",
                 "free": int(values["free"] or -1),
+                "memory": int(values["memory"] or -1),
                 "added": tuple(filter(None, added)),
                 "neighbours": neighbours(others),
                 "cluster": tuple(filter(None, values["cluster"].split("\t"))),

@@ -46,7 +46,7 @@ def tells_versions(server) -> list[str]:
 WANTED = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "frame-ancestors",
-    "referrer-policy": "same-origin|no-referrer",
+    "referrer-policy": "same-origin|no-referrer|strict-origin-when-cross-origin",
 }
 
 

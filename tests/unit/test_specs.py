@@ -5,9 +5,10 @@ from invoke import Exit
 from msgspec.structs import replace
 
 from fabfile import systemd
+from fabfile.engine.converge import refuse_without_room
 from fabfile.engine.host import LOCAL, Host, Request, proxies
 from fabfile.engine.plan import apply_script
-from fabfile.items import File
+from fabfile.items import Change, File
 from fabfile.manage import packages, upgrade
 from fabfile.python import minimum_versions, requirements
 from fabfile.settings import Settings
@@ -173,3 +174,21 @@ def test_the_proxies_of_a_server_reach_its_programs(found, variables):
         assert f'\nEnvironment="{name}={value}"\n' in unit
         assert f"\nexport {name}={value}\n" in script
     assert ("_proxy=" in unit) == bool(variables)
+
+
+@pytest.mark.parametrize(
+    ("free", "memory", "told"),
+    [
+        (399, 10**6, "399 MB free"),
+        (400, 111, "111 MB of memory and swap are free"),
+        (400, 112, ""),
+        (400, -1, ""),  # not known
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(free, memory, told):
+    host, install = Host(free=free, memory=memory), [Change("install", "", room=400)]
+    if told:
+        assert told in refusal(refuse_without_room, host, install)
+    else:
+        refuse_without_room(host, install)
+    refuse_without_room(host, [Change("restart", "")])

@@ -59,7 +59,7 @@ theirs() {
 # facts: print the user, the system and the state that earlier runs left.
 facts() {
     local uid="${entry#*:*:}" root='' systemd='' turn='' free='' certificates='' restoring='' cluster='' \
-        ipv6='' certificate line blocks
+        ipv6='' memory=0 certificate line blocks name kilobytes
     # shellcheck source=/dev/null # the system's own file
     . /etc/os-release
     [ "$me" != 0 ] || root=yes
@@ -73,11 +73,14 @@ facts() {
         case $line in '#'*) ;; *) cluster=$cluster$line$tab ;; esac
     done <"/var/lib/$instance-fab/cluster"
     can_ipv6 && ipv6=yes
+    while read -r name kilobytes line; do
+        case $name in MemAvailable: | SwapFree:) memory=$((memory + kilobytes / 1024)) ;; esac
+    done </proc/meminfo
     blocks=$(stat -f -c '%a %S' -- "$home" 2>/dev/null) && free=$((${blocks% *} * ${blocks#* } / 1048576))
     printf '%s\n' "instance=$instance" "user=$account" "group=$(id -gn -- "$account")" "home=$home" "uid=${uid%%:*}" \
         "root=$root" "system=$ID" "like=${ID_LIKE:-}" "version=${VERSION_ID:-}" \
         "name=${PRETTY_NAME:-$ID}" "systemd=$systemd" "free=$free" "turn=$turn" \
-        "certificates=$certificates" "restoring=$restoring" "cluster=$cluster" "ipv6=$ipv6" \
+        "certificates=$certificates" "restoring=$restoring" "cluster=$cluster" "ipv6=$ipv6" "memory=$memory" \
         "proxies=${http_proxy:-${HTTP_PROXY:-}}$tab${https_proxy:-${HTTPS_PROXY:-}}$tab${no_proxy:-${NO_PROXY:-}}"
     foreign_nginx
 }
