@@ -77,6 +77,14 @@ def reload(tmp_path):
     return run
 
 
+def test_an_nginx_that_does_not_start_is_shown_with_its_journal(tmp_path):
+    systemctl = "systemctl() { case $1 in is-active | restart) return 3 ;; esac; }\n"
+    journal = "journalctl() { echo no certificate; }\n"
+    done = dash(f"{applying(tmp_path)}\n{systemctl}{journal}set -eu\nserve_anew")
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"nginx does not start; the last lines of its journal:\nno certificate" in done.stdout
+
+
 def test_a_reload_with_new_workers_counts(reload):
     said, there, code = reload()
     assert (said, there, code) == ("served\n", True, 0)

@@ -117,9 +117,10 @@ reload_nginx() {
 # serve_anew: have Nginx read its files again, and fail unless it serves with them. It cannot bind
 # an address that overlaps one that it has, such as 0.0.0.0:80 and 127.0.0.1:80, unless it restarts.
 serve_anew() {
-    local port
+    local port since
     if ! systemctl is-active -q nginx; then
-        systemctl restart nginx || blame nginx start || return 1
+        since=$(date +%s)
+        systemctl restart nginx || blame nginx "$since" start || return 1
         return 0
     fi
     if reload_well; then
