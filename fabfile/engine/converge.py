@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 from fabric import Connection
 from invoke import Exit
 
@@ -26,6 +27,7 @@ from .plan import (
     apply_script,
     compare,
     gather,
+    hidden,
     name,
     reading,
     reading_script,
@@ -126,10 +128,30 @@ class NoUser(Exit):
 
 
 def read(c: Connection, items: list[Item], chosen: Settings) -> Reading:
-    """Read the host and all items in one command, as the login user."""
-    user = chosen.user
+    """Read the host and all items in one command, as the login user.
+
+    What that user may not read is not taken for absent: then root reads all, by sudo.
+    """
     lines = channel.ask(c, reading_script(items, chosen, root=c.user == "root"))
     sections = sorted_out(lines)
+    seen = understood(c, items, chosen, lines, sections)
+    if c.user == "root" or not any(map(hidden, sections.values())):
+        return seen
+    script = reading_script(items, msgspec.structs.replace(chosen, user=c.user), root=True)
+    lines = [*channel.apply(c, script, root=False)]
+    whole = understood(c, items, chosen, lines, sorted_out(lines))
+    return replace(whole, host=replace(whole.host, root=False, proxies=seen.host.proxies))
+
+
+def understood(
+    c: Connection, items: list[Item], chosen: Settings, lines: list[str], sections: dict
+) -> Reading:
+    """Parse the answer of a host to the script that reads it.
+
+    :param sections: those of the lines.
+    :raises Exit: when it is none, or that of a user whom the settings do not mean.
+    """
+    user = chosen.user
     if "user=" in sections.get("facts", []):
         raise NoUser(
             f"there is no user {user or c.user} on {c.original_host}: create it, correct lab.user, "
@@ -157,7 +179,8 @@ def in_order(c: Connection, host: Host, items: list[Item], sections) -> Reading:
     if any(str(n) not in sections for n in range(len(items))):
         raise Exit(f"{name_of(c)}: {host.home} could not be read as {host.user}: check "
                    "whether a disk there hangs, then run again")  # fmt: skip
-    return Reading(host, items, [sections[str(n)] for n in range(len(items))])
+    answers = (sections[str(n)] for n in range(len(items)))
+    return Reading(host, items, [["absent"] if one == ["hidden"] else one for one in answers])
 
 
 def apply(c, host: Host, items, changes: list[Change], report) -> Reading | None:

@@ -130,6 +130,11 @@ def sorted_out(lines: list[str]) -> dict[str, list[str]]:
     return split(sections.pop("theirs", [])) | sections if "end" in sections else {}
 
 
+def hidden(lines: list[str]) -> bool:
+    """Check whether `show_path` could not see a path, or not read a file, as the login user."""
+    return lines[:1] == ["hidden"] or lines[1:2] == ["!"]
+
+
 def compare(items: list[Item], states: list, running: set[str]) -> list[Change]:
     """Return the changes that are needed, in order; each item knows what earlier ones touch."""
     touched: set[str] = set()

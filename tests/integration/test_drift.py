@@ -144,3 +144,13 @@ def test_a_host_that_cannot_be_reached_is_an_error_and_not_drift(site, operator)
 def test_drift_against_other_settings_is_drift_too(site):
     done = site.fab("status", "--drift", env={"FABRIC_LAB_UPLOAD_LIMIT": "2g"})
     assert done.returncode == 2 and "+" in done.stdout and "2g" in done.stdout
+
+
+def test_what_the_user_may_not_read_is_read_by_root_and_not_taken_for_absent(site):
+    closed = "/etc/nginx /etc/systemd/system"
+    site.host.exec(f"chmod 0750 {closed}")
+    try:
+        nothing_to_change(site.fab("full", "--no-verify"))
+        well(site.fab("verify"))
+    finally:
+        site.host.exec(f"chmod 0755 {closed}")

@@ -112,6 +112,21 @@ def test_nothing_is_shown_as_absent(etc):
         assert said(reading() + call("show_path", path)) == ["absent"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_what_is_below_a_closed_folder_is_hidden_and_not_absent(tmp_path):
+    closed = tmp_path / "closed"
+    (closed / "in").mkdir(parents=True)
+    for folder in (*tmp_path.parents, tmp_path):
+        if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    closed.chmod(0o700)
+    paths = closed / "x", closed / "in" / "y", tmp_path / "z", tmp_path / "no" / "z"
+    script = reading() + "\n".join(call("show_path", path) for path in paths)
+    nobody = "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", script
+    shown = subprocess.run(nobody, capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["hidden", "hidden", "absent", "absent"]
+
+
 def test_the_home_is_where_a_tilde_looks(etc):
     (etc / "x").touch(mode=0o600)
     shown = said(reading() + look("show_path", "~/x"), home=etc)

@@ -193,9 +193,18 @@ show_path() {
             base64 -w0 -- "$1" 2>/dev/null || printf '!'
             echo
         fi
+    elif is_hidden "$1"; then
+        echo hidden
     else
         echo absent
     fi
+}
+
+# is_hidden PATH: check whether PATH is below a folder that may not be entered: it may be there.
+is_hidden() {
+    local folder="${1%/*}"
+    while [ -n "$folder" ] && [ ! -e "$folder" ]; do folder=${folder%/*}; done
+    [ -d "$folder" ] && [ ! -x "$folder" ]
 }
 
 # seen PATH: set `line` to size, kind, owner, group and mode.
