@@ -24,6 +24,8 @@ SHELL = tuple(
         "upgrade", "restore",
     )
 )  # fmt: skip
+# Directives of JupyterLab's unit that a container may not allow.
+ISOLATED = "PrivateTmp=yes", "PrivateMounts=yes", "ProtectProc=invisible"
 # A tool on the server -> a word that the shell of a change contains if it needs that tool, or two.
 TOOLS = {
     "read.sh": "fill_",
@@ -196,6 +198,7 @@ def apply_script(
     lines = [
         exported(host.proxies),
         call("confirm_user", host.user, host.uid, host.group, host.home),
+        *([call("confirm_isolation", *ISOLATED)] if "start_service" in called else []),
         call("take_turn", operator, host.turn),
     ]
     for tool, user in TOOLS.items():

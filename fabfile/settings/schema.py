@@ -139,7 +139,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "64m"
     )
     read_timeout: number(60, 604800, "seconds that Nginx waits for a silent upstream") = 86400
-    start_timeout: number(5, 600, "seconds that JupyterLab may take to start") = 60
+    start_timeout: number(
+        5, 600, "seconds that a start may take, or three times the last"
+    ) = 60
     sandbox: choice("standard", "strict", purpose="strict allows no sudo, and only the home") = (
         "standard"
     )

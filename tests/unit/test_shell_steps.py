@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from dash import GROUP, ME, applying, dash, tree
+from dash import GROUP, ME, applying, dash, said, tree
 
 from fabfile.engine import plan
 from fabfile.engine.host import Host
@@ -244,3 +244,34 @@ def test_a_run_whose_programs_were_late_twice_stops(apply):
     lines, status = apply("run_step 0\nrun_step 1\nrun_step 2", late, late, ":")
     assert "note rm, run as ben, did not end within 60 s" in lines and status == 1
     assert lines[-1] == "| rm, run as ben, did not end within 60 s" and "begin 2" not in lines
+
+
+@pytest.mark.parametrize(
+    ("code", "there", "refused"),
+    [(226, "", True), (0, "", False), (1, "", False), (226, "x", False)],
+)
+def test_a_host_that_cannot_isolate_the_service_is_refused_first(tmp_path, code, there, refused):
+    units = tmp_path / "units"
+    units.mkdir()
+    if there:
+        (units / "jupyterlab.service").touch()
+    text = applying(tmp_path, turn="").replace("/etc/systemd/system", str(units))
+    asked = tmp_path / "asked"
+    program = tmp_path / "systemd-run"
+    program.write_text(f'#!/bin/sh\necho "$@" >{asked}\nexit {code}\n')
+    program.chmod(0o755)
+    done = dash(f"{text}PATH={tmp_path}:$PATH\nconfirm_isolation A=yes B=yes\necho goes on\n")
+    assert (b"refused systemd may not isolate" in done.stdout) == refused
+    assert (done.returncode, b"goes on" in done.stdout) == (int(refused), not refused)
+    assert there or "-p A=yes -p B=yes true" in asked.read_text()
+
+
+@pytest.mark.parametrize(
+    ("took", "limit"), [(None, 60), ("19", 60), ("50", 150), ("damaged", 60), ("", 60)]
+)
+def test_a_start_may_take_three_times_as_long_as_the_last_one(tmp_path, took, limit):
+    text = applying(tmp_path)
+    if took is not None:
+        (tmp_path / "ledger").mkdir()
+        (tmp_path / "ledger" / "start_seconds").write_text(f"{took}\n")
+    assert said(f"{text}start_limit 60") == [str(limit)]

@@ -3,6 +3,7 @@ set -u
 umask 022
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+took=/var/lib/$instance-fab/start_seconds # what the last start of JupyterLab took
 kept=/var/backups/$instance # replaced files; in `now` until the new ones are known to work
 lock=/run/jupyterlab-fab.lock
 turn_file=/run/jupyterlab-fab.turn # who holds the lock, or held it last, and whether that run finished
@@ -76,6 +77,21 @@ confirm_user() {
         printf 'refused root may not enter %s, the home of %s: it is perhaps a FUSE mount without allow_root, or on NFS with root_squash: allow that, or choose a user with another home\n' "$4" "$1"
         exit 1
     fi
+}
+
+# confirm_isolation DIRECTIVE...: before the first start, refuse a host where systemd may not give a
+# service mounts of its own, as in a container without nesting: it exits with 226 then.
+confirm_isolation() {
+    local directive code=0
+    [ ! -e "/etc/systemd/system/$instance.service" ] || return 0
+    for directive; do
+        set -- "$@" -p "$directive"
+        shift
+    done
+    systemd-run -q --wait --collect "$@" true >/dev/null 2>&1 || code=$?
+    [ "$code" = 226 ] || return 0
+    printf 'refused systemd may not isolate a service here, as that of JupyterLab: in a container allow nesting (LXC: security.nesting), then run again\n'
+    exit 1
 }
 
 # read_again: end without a change, because another run came between: the caller must read again.

@@ -15,10 +15,19 @@ blame() {
     return 1
 }
 
+# start_limit SECONDS: print how long a start may take: SECONDS, or three times what the last one took.
+start_limit() {
+    local last=0
+    [ ! -f "$took" ] || read -r last <"$took"
+    case $last in '' | *[!0-9]*) last=0 ;; esac
+    if [ "$((last * 3))" -gt "$1" ]; then echo "$((last * 3))"; else echo "$1"; fi
+}
+
 # start_service UNIT FILE ENDPOINT SECONDS [SOCKET ITS-FILE]: check the unit, start it, wait until it
 # answers at ENDPOINT. With a SOCKET, only that is enabled, and the first request starts the unit.
 start_service() {
-    local unit="$1" file="$2" endpoint="$3" seconds="$4" socket="${5:-}"
+    local unit="$1" file="$2" endpoint="$3" socket="${5:-}" seconds
+    seconds=$(start_limit "$4")
     shift 4
     [ -z "$socket" ] || shift
     if ! systemd-analyze verify -- "$file" "$@"; then
@@ -44,6 +53,8 @@ start_service() {
         other_configuration | sed 's/^/JupyterLab reads this file, too: /'
         return 1
     }
+    intend path "$took"
+    echo "$(($(date +%s) - since))" >"$took"
     accept "$file" "$@"
 }
 
