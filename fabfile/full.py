@@ -15,9 +15,13 @@ from .steps import STEPS
 from .ui.console import headline, may_ask
 
 
-def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
+def full(c, settings, verbose, verify, yes, diff=False, moves=False, in_fleet=False):
+    """Do all steps.
+
+    :param moves: the name may lead to another server before, such as the one of a backup.
+    """
     named = not in_fleet and settings.tls != "letsencrypt"  # whose name is in the DNS
-    if named:
+    if named and not moves:
         hosts.refuse_taken(c, settings)
     request = Request(yes=yes, diff=diff)
     try:

@@ -14,10 +14,10 @@ from . import nginx
 from .certs import selection
 from .engine.converge import NOTHING, Reading, converge, look
 from .engine.host import Host, Request
-from .items import Directory, File, Given, Issued, Item, Packages, Service
+from .items import Absent, Directory, File, Given, Issued, Item, Packages, Service
 from .items.base import unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
-from .render import file
+from .render import file, unit_value
 from .script import RemoteScript, call
 from .settings import Settings
 from .settings.credentials import given_ca_passphrase
@@ -39,12 +39,12 @@ def items(settings: Settings, host: Host) -> list[Item]:
         return [folder, given(settings)]
     start_timer = call("enable_unit", "certbot.timer", "--now")
     way = f"{RENEWAL}/{ours.called}.conf"  # by which renewals reach the network
-    lines = "".join(f'Environment="{name}={value}"\n' for name, value in host.proxies)
+    lines = "".join(f'Environment="{name}={unit_value(v)}"\n' for name, v in host.proxies)
     return [
         *(
             [Directory(path=RENEWAL), File(path=way, content=f"[Service]\n{lines}")]
             if settings.proxy
-            else []
+            else [Absent(path=way, unit="certbot.service", then=call("systemctl", "daemon-reload"))]
         ),
         Packages(step="tls", names=("certbot",), show=("certbot",)),
         folder,

@@ -160,7 +160,7 @@ def store(c: Connection, settings: Settings, host: Host) -> None:
 def failed(c: Connection, words: list[str]) -> Exit:
     """Return the error for a backup that failed, in one line."""
     known = hints.explain("back up", words, name_of(c))
-    if "the lines above" in known:
+    if known.endswith(hints.UNKNOWN):
         known = f"{name_of(c)}: could not back up: {words[-1] if words else 'it was cut off'}"
     return Exit(known + "; no partial backup is kept" * ("partial backup" not in known))
 

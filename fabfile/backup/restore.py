@@ -21,7 +21,7 @@ from ..engine import consent, hints
 from ..engine.actions import carry_out, meet
 from ..engine.converge import converge, look
 from ..engine.host import Host, Request
-from ..items import Change, Item, Packages, Venv
+from ..items import Change, Item, Packages, PathItem, Venv
 from ..items.packages import below, canonical
 from ..python import minimum_versions, requirements
 from ..script import RemoteScript, call
@@ -163,8 +163,11 @@ def restore(c, settings, file, there, to, yes, full, in_fleet=False):
     chosen = chosen or chosen_there(c, settings, host, file)
     with_lock, odd = pinned(settings, chosen.lock)
     tell(c, chosen, settings, host, odd)
-    _, (running,) = meet(c, settings, [jupyter.kernels_of(settings)])
-    consent.agree(c, yes, running.get("kernels"), nginx.lost(settings, host))
+    _, (running, unit) = meet(
+        c, settings, [jupyter.kernels_of(settings), PathItem(path=settings.instance.unit_file)]
+    )
+    kernels = [] if unit.kind == "absent" else running.get("kernels")
+    consent.agree(c, yes, kernels, nginx.lost(settings, host))
     if dry or there:
         path = str(chosen.path)
     else:
@@ -177,4 +180,4 @@ def restore(c, settings, file, there, to, yes, full, in_fleet=False):
     except Exit as problem:  # another Python, or the index lacks a version
         console.say(f"  note          its exact versions cannot be installed: {problem.message}")
         console.say("  note          the newest versions that fit are installed instead")
-    full(c, settings, verbose=False, verify=True, yes=True, in_fleet=in_fleet)
+    full(c, settings, verbose=False, verify=True, yes=True, moves=True, in_fleet=in_fleet)

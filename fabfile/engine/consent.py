@@ -83,10 +83,14 @@ def ask(why: str, so_far: str = UNCHANGED) -> None:
 
     :raises Exit: for every answer but yes.
     """
+    if not confirmed(f"{why}Go on?"):
+        raise Exit(so_far)
+
+
+def confirmed(question: str) -> bool:
+    """Ask a question on the terminal; only yes is yes."""
     try:
-        answer = input(f"{why}Go on? [y/N] ")
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
     except (EOFError, KeyboardInterrupt):
         say()
-        answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
-        raise Exit(so_far)
+        return False

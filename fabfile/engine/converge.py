@@ -37,7 +37,9 @@ from .plan import (
 
 INDEX = 600  # seconds that a package index may take to answer a dry run
 NOTHING = Request()
+FIRST = 500  # MB of disk space: only a first installation needs more
 MEMORY = 112  # MB; docs/sizing.md has measured it
+TURNS = 10  # other runs that come first, until this one gives up
 ROUNDS = 2  # a change may cause a second one, such as a restart; more would be a loop
 
 
@@ -74,7 +76,7 @@ def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = N
     report = console.report(name_of(c))
     began = time.monotonic()
     seen, changes = look(c, chosen, steps, request)
-    done = rounds = 0
+    done = rounds = lost = 0
     agreed = request.yes
     while changes or seen.host.unsettled:
         if c.config.run.dry:
@@ -93,6 +95,10 @@ def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = N
         agreed = consent.agree(c, agreed, *gone, so_far=so_far)
         after = apply(c, seen.host, seen.items, changes, report)
         if after is None:  # another run had the lock
+            lost += 1
+            if lost == TURNS:
+                raise Exit(f"{name_of(c)}: other runs keep changing this server; {so_far}: wait "
+                           "for them, then run again")  # fmt: skip
             seen, changes = look(c, chosen, steps, request)
             continue
         seen, done, rounds = after, done + len(changes), rounds + 1
@@ -261,6 +267,6 @@ def refuse_without_room(host: Host, changes: list[Change]) -> None:
             f"the disk is full: {host.free} MB free under {host.home}, {room} MB are needed; "
             "make room there, then run again"
         )
-    if room and -1 < host.memory < MEMORY:
+    if room > FIRST and -1 < host.memory < MEMORY:  # a JupyterLab that runs has its memory
         raise Exit(f"{host.memory} MB of memory and swap are free, and JupyterLab with one kernel "
                    f"needs {MEMORY} MB: add memory or swap there, then run again")  # fmt: skip

@@ -127,6 +127,7 @@ REMEDIES = (
 
 
 REASON = re.compile(r"^E: |[Ee]rror|No space left")  # in the line that tells best why; as apply.sh
+UNKNOWN = "fix that, then run again to continue"
 UNANSWERED = (  # by the login, or the login shell, before our command
     (r"log ?in as the user \"?([\w.-]+)", "log in as that user: fab -H {0}@{host}"),
     (
@@ -175,4 +176,4 @@ def explain(say: str, words: list[str], where: str, show=lambda lines: None) -> 
             return f"{where}: could not {say}: {found[0]}: {remedy}"
     show(words)
     why = next(filter(REASON.search, words), words[-1] if words else "it said nothing").strip()
-    return f"{where}: could not {say}: {why}: fix that, then run again to continue"
+    return f"{where}: could not {say}: {why}: {UNKNOWN}"

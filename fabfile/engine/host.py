@@ -28,7 +28,7 @@ FACTS = {"user": NAME, "group": NAME, "home": PATH} | dict.fromkeys(
     )
 )
 PROXIES = "http_proxy", "https_proxy", "no_proxy"  # variables; sudo and systemd drop them
-PROXY = re.compile(r"[A-Za-z0-9:/@.,_*~+\[\]-]+")
+PROXY = re.compile(r"""[^\s"'\\$`]+""")
 LOCAL = "localhost,127.0.0.1,::1"
 OLDEST = {"debian": 12, "ubuntu": 24}
 
@@ -143,7 +143,8 @@ class Host:
 
 def proxies(*values: str) -> tuple[tuple[str, str], ...]:
     """Return the variables of proxies that have a proper value, if there is a proxy."""
-    found = {name: v for name, v in zip(PROXIES, values, strict=False) if PROXY.fullmatch(v)}
+    tight = ("".join(value.split()) for value in values)  # no_proxy may have blanks
+    found = {name: v for name, v in zip(PROXIES, tight, strict=False) if PROXY.fullmatch(v)}
     return tuple(({"no_proxy": LOCAL} | found).items()) if {*found} - {"no_proxy"} else ()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 from fabric import Connection
 
@@ -20,6 +22,7 @@ def create(c: Connection, settings: Settings, yes: bool) -> None:
     """
     user = settings.user
     root = read(c, [], msgspec.structs.replace(settings, user="")).host
+    replace(root, uid=1).refuse_unfit()  # of any user, before one is created
     new = f"there is no user {user}: full creates them, with root's SSH keys and sudo"
     consent.agree(c, yes, [], (new,))
     actions.carry_out(c, root, Change(f"create the user {user}", call("create_user", user)))

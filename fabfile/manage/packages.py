@@ -95,7 +95,7 @@ def offer_restart(c, settings: Settings, host: Host, before: set[str], after: Re
     ends = consent.ends(live.get("kernels"))
     if ends:
         say(f"  note          {ends}")
-    if may_ask() and input("Restart JupyterLab now? [y/N] ").strip().lower() in ("y", "yes"):
+    if may_ask() and consent.confirmed("Restart JupyterLab now?"):
         change = Change(f"restart {settings.instance.unit}", systemd.start(settings))
         actions.carry_out(c, host, change, whenever=True)
     else:

@@ -43,11 +43,12 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
     if lock:
         settings = msgspec.structs.replace(settings, lock="")
     venv, host, seen, kernels = meet(c, settings)
-    there = seen.versions
     if seen.former:
-        there = renew(c, settings, venv, seen.former, yes)
+        renew(c, settings, seen.former, yes)
         if c.config.run.dry:
             return
+        venv, host, seen, kernels = meet(c, settings)
+    there = seen.versions
     by_name, elsewhere = roots(c, settings)
     by_hand = sorted(by_name - set(map(requirements.name, venv.requirements)) - requirements.TOOLS)
     venv = replace(venv, requirements=(*venv.requirements, *by_hand))
@@ -85,12 +86,11 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
             "read it before others install it")  # fmt: skip
 
 
-def renew(c, settings: Settings, venv: Venv, former: str, yes: bool) -> dict[str, str]:
-    """Create again the venv whose Python is gone, in place, and return the packages in it."""
+def renew(c, settings: Settings, former: str, yes: bool) -> None:
+    """Create again the venv whose Python is gone, in place."""
     say(f"{name_of(c)}: {former}, which made the venv, is gone: it is created again, with what "
         "was installed by hand")  # fmt: skip
     converge(c, settings, jupyter.items, systemd.items, request=Request(yes=yes))
-    return now(c, settings, venv)
 
 
 def rollback(c, settings, anyway, yes):

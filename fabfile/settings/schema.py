@@ -75,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = {}
     installer: choice("uv", "pip", purpose="the installer; uv is faster, pip simpler") = "uv"
     proxy: text(
-        r"http://[A-Za-z0-9:@._~\[\]-]+/?",
+        r"http://[A-Za-z0-9:@._~%\[\]-]+/?",
         "the HTTP proxy by which the server reaches the network",
         "a URL such as http://192.0.2.9:3128; else what /etc/environment there says",
         "http://192.0.2.9:3128",
@@ -139,9 +139,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "64m"
     )
     read_timeout: number(60, 604800, "seconds that Nginx waits for a silent upstream") = 86400
-    start_timeout: number(
-        5, 600, "seconds that a start may take, or three times the last"
-    ) = 60
+    start_timeout: number(5, 600, "seconds that a start may take, or three times the last") = 60
     sandbox: choice("standard", "strict", purpose="strict allows no sudo, and only the home") = (
         "standard"
     )

@@ -80,10 +80,7 @@ def header(block: str) -> str:
 
 def conditions(keyword: str, value: str, path: str) -> str:
     """Return the conditions of a Host or Match line as those of a Match line; "" for every host."""
-    try:
-        words = shlex.split(value)
-    except ValueError as problem:
-        raise Exit(f"{path}: {keyword} {value}: {problem}") from None
+    words = split(keyword, value, path)
     if keyword == "host":
         return "" if words == ["*"] else f"originalhost {shlex.quote(','.join(words))}"
     kept, left = [], list(words)
@@ -98,10 +95,21 @@ def conditions(keyword: str, value: str, path: str) -> str:
     return " ".join(kept)
 
 
+def split(keyword: str, value: str, path: str) -> list[str]:
+    """Return the words of a line.
+
+    :raises Exit: for a quote without its end.
+    """
+    try:
+        return shlex.split(value)
+    except ValueError as problem:
+        raise Exit(f"{path}: {keyword} {value}: {problem}") from None
+
+
 def included(value: str, path: str, folder: str, depth: int) -> list[str]:
     """Return the files of an Include line that can be read, in order."""
     files = []
-    for word in shlex.split(value):
+    for word in split("include", value, path):
         pattern = os.path.join(folder, os.path.expanduser(os.path.expandvars(word)))
         files += [file for file in sorted(glob(pattern)) if os.path.isfile(file)]
     if files and depth == DEPTH:

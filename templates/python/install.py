@@ -76,7 +76,7 @@ def uv_environment(options: dict[str, str]) -> dict[str, str]:
         if key in options:
             told[variable] = joiner.join(options[key].split())
     if "proxy" in options:  # as in pip, it counts more than the environment
-        told["http_proxy"] = told["https_proxy"] = options["proxy"]
+        told |= dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), options["proxy"])
     return told
 
 

@@ -83,7 +83,7 @@ def site(request, browsed, playwright, tmp_path_factory):
         "FABRIC_LAB_CA_FOLDER": str(home / "ca"),
         "FABRIC_LAB_PACKAGES": "jupyter matplotlib",
     }
-    well(browsed.fab("full", env=env))
+    well(browsed.fab("full", "--yes", env=env))  # also from HTTPS to HTTP
     if request.param == "self-signed":
         trust(home, home / "ca" / "ca.pem")
     place = well(browsed.fab("token", env=env)).strip()

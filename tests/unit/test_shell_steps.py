@@ -61,6 +61,23 @@ def test_why_a_run_stopped_is_known_to_the_next_one(apply, tmp_path):
     assert turn.startswith("tester, since ") and turn.endswith("; it stopped: E: no such package")
 
 
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        ("x" * 299 + " y", "x" * 299),
+        ("a │ ╰─▶ b ", "a   b"),
+        ("error: https://me:secret@host/simple", "error: https://host/simple"),
+        ("well, done", "well"),
+    ],
+)
+def test_why_a_run_stopped_is_plain_text_that_the_next_run_reads_alike(
+    apply, tmp_path, words, known
+):
+    (tmp_path / "words").write_text(words)
+    apply("run_step 0", f"cat {tmp_path}/words; return 1")
+    assert (tmp_path / "run.turn").read_text().endswith(f"; it stopped: {known}\n")
+
+
 def test_a_refusal_that_changed_nothing_leaves_nothing_to_mend(apply, tmp_path):
     for code, ended in ((3, True), (4, False)):
         lines, status = apply("run_step 0\nrun_step 1", f"echo why; return {code}")

@@ -179,16 +179,17 @@ def test_the_proxies_of_a_server_reach_its_programs(found, variables):
 @pytest.mark.parametrize(
     ("free", "memory", "told"),
     [
-        (399, 10**6, "399 MB free"),
-        (400, 111, "111 MB of memory and swap are free"),
-        (400, 112, ""),
-        (400, -1, ""),  # not known
+        (599, 10**6, "599 MB free"),
+        (600, 111, "111 MB of memory and swap are free"),
+        (600, 112, ""),
+        (600, -1, ""),  # not known
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(free, memory, told):
-    host, install = Host(free=free, memory=memory), [Change("install", "", room=400)]
+    host, install = Host(free=free, memory=memory), [Change("install", "", room=600)]
     if told:
         assert told in refusal(refuse_without_room, host, install)
     else:
         refuse_without_room(host, install)
-    refuse_without_room(host, [Change("restart", "")])
+    for more in (Change("restart", ""), Change("add packages", "", room=400)):
+        refuse_without_room(Host(memory=memory), [more])  # beside a JupyterLab that runs

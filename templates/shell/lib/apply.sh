@@ -135,12 +135,14 @@ show_log() {
     [ ! -s "$run/own/late" ] || sed 's/^/| /' "$run/own/late"
 }
 
-# reason N: print the line of a log that tells best why the step failed, for the next run and doctor.
+# reason N: print the line of a log that tells best why the step failed, for the next run and doctor:
+# plain text without credentials, as every user of this server can read it.
 reason() {
     tail -n 40 -- "$run/$1.log" | awk '
         !best && /^E: |\[emerg\]|[Ee]rror|No space left/ { best = $0 }
         NF { last = $0 }
-        END { print substr(best ? best : last, 1, 300) }'
+        END { print substr(best ? best : last, 1, 300) }' \
+        | LC_ALL=C tr -cd '\40-\176' | sed 's#//[^/@ ]*@#//#g; s/, done$//; s/ *$//'
 }
 
 # begin N: start a step in parallel with those that follow. Sets `beside` for `finish` and `ended`.

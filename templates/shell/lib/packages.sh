@@ -22,6 +22,10 @@ damaged() {
 # as there is none. The account comes last, and whole: an interrupted run leaves no half of it.
 create_user() {
     local user="$1" skeleton="$run/skeleton"
+    if [ -e "/home/$user" ]; then
+        echo "/home/$user is there, without its user: move it away first"
+        return 1
+    fi
     cp -a /etc/skel "$skeleton"
     if [ -s /root/.ssh/authorized_keys ]; then
         install -d -m 0700 "$skeleton/.ssh"
@@ -30,12 +34,12 @@ create_user() {
         note "root has no SSH keys: $user cannot log in before somebody adds one"
     fi
     if [ ! -x /usr/bin/sudo ]; then # not by apt_get: an uninstall would take it away
-        apt-get -q update
+        apt-get -q update || true # of several sources one may be gone
         apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" --no-install-recommends install sudo
     fi
-    echo "$user ALL=(ALL:ALL) NOPASSWD: ALL" >"$run/sudoers"
+    echo "\"$user\" ALL=(ALL:ALL) NOPASSWD: ALL" >"$run/sudoers" # in quotes it is no alias
     visudo -cqf "$run/sudoers"
-    install -m 0440 "$run/sudoers" "/etc/sudoers.d/90-$user"
+    install -m 0440 "$run/sudoers" "/etc/sudoers.d/90-$(echo "$user" | tr . _)" # sudo skips names with a dot
     useradd --create-home -K HOME_MODE=0700 --skel "$skeleton" --shell /bin/bash -- "$user"
 }
 
@@ -121,10 +125,13 @@ is_placeholder() {
 despite_others() {
     local others
     grep -q 'dpkg returned an error' "$run/own/apt.err" || return 1
-    all_installed "$@" || dpkg --force-confdef --force-confold --configure -a || all_installed "$@" || return 1
+    all_installed "$@" || {
+        dpkg --force-confdef --force-confold --configure -a || true
+        all_installed "$@"
+    } || return 1
     others=$(dpkg-query -W -f='${db:Status-Status} ${binary:Package}\n' \
         | sed -n 's/^\(half-configured\|half-installed\|unpacked\) / /p' | tr -d '\n')
-    note "dpkg cannot configure$others, which JupyterLab does not need: on the server, sudo dpkg --configure -a"
+    [ -z "$others" ] || note "dpkg cannot configure$others, which JupyterLab does not need: on the server, sudo dpkg --configure -a"
 }
 
 # all_installed NAME...: check whether dpkg has installed and configured all of them.

@@ -91,7 +91,7 @@ foreign_nginx() {
     local conf=/etc/nginx/nginx.conf word='' user='' group=''
     [ -r "$conf" ] || return 0
     if [ ! -d /etc/nginx/sites-available ] || [ ! -d /etc/nginx/sites-enabled ] \
-        || ! grep -qs '^[^#]*include[^#]*/sites-enabled/' "$conf" /etc/nginx/conf.d/*.conf; then
+        || ! grep -qs '^[^#]*include[^#]*sites-enabled/' "$conf" /etc/nginx/conf.d/*.conf; then
         echo reads_sites=no
     fi
     while [ "$word" != user ] && read -r word user group; do :; done <"$conf"

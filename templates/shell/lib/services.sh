@@ -43,7 +43,7 @@ start_service() {
     fi
     local user what=answer longest="$((seconds + 30))" since
     since=$(date +%s)
-    systemctl restart -- "${socket:-$unit}" || blame "$unit" "$since" start || return 1
+    systemctl restart -- "${socket:-$unit}" || blame "${socket:-$unit}" "$since" start || return 1
     user=$(systemctl show -p User --value -- "$unit") # the socket is in this user's folder
     # That user's program could give any answer: it decides nothing but the file and the venv from
     # which their own JupyterLab starts.
@@ -184,7 +184,10 @@ reload_well() {
     log=${log:-/var/log/nginx/error.log}
     size=$(stat -L -c %s -- "$log" 2>/dev/null) || size=0
     read -r old <"/proc/$master/task/$master/children" || true # the line has no end
-    systemctl reload nginx || return 1
+    if ! systemctl reload nginx; then
+        journalctl -u nginx -n 10 --no-pager -o cat >"$run/own/emerg"
+        return 1
+    fi
     while [ "$tries" -gt 0 ]; do
         read -r now <"/proc/$master/task/$master/children" || true
         # shellcheck disable=SC2086 # a word for each worker
