@@ -12,7 +12,8 @@ def full(c, verbose=False, verify=True, yes=False, diff=False):
 
     :param verbose: show each check of the result, not only how many passed.
     :param verify: test the result as a user would; `--no-verify` skips that.
-    :param yes: do not ask before kernels end, or the site loses its name or HTTPS.
+    :param yes: do not ask before kernels end, or the site loses its name or HTTPS; in your hosts
+        file, a name of another server moves to this one.
     :param diff: with --dry: show the text of new files, too.
     """
 

@@ -15,13 +15,9 @@ from .steps import STEPS
 from .ui.console import headline, may_ask
 
 
-def full(c, settings, verbose, verify, yes, diff=False, moves=False, in_fleet=False):
-    """Do all steps.
-
-    :param moves: the name may lead to another server before, such as the one of a backup.
-    """
+def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
     named = not in_fleet and settings.tls != "letsencrypt"  # whose name is in the DNS
-    if named and not moves:
+    if named and not yes:
         hosts.refuse_taken(c, settings)
     request = Request(yes=yes, diff=diff)
     try:

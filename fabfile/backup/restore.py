@@ -180,4 +180,4 @@ def restore(c, settings, file, there, to, yes, full, in_fleet=False):
     except Exit as problem:  # another Python, or the index lacks a version
         console.say(f"  note          its exact versions cannot be installed: {problem.message}")
         console.say("  note          the newest versions that fit are installed instead")
-    full(c, settings, verbose=False, verify=True, yes=True, moves=True, in_fleet=in_fleet)
+    full(c, settings, verbose=False, verify=True, yes=True, in_fleet=in_fleet)

@@ -50,6 +50,7 @@ def test_the_address_is_last(ran):
     assert ran(written=False, terminal=True) == asking
     assert ran(written=False, terminal=False) == asking[:-2]
     assert ran(written=True, terminal=True, verbose=True)[3] == "verify by name each"
+    assert ran(written=True, terminal=True, yes=True) == whole[1:]  # a name may move here
     assert ran(True, True, in_fleet=True) == ["serve", "verify by address"]
 
 
