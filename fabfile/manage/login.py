@@ -39,10 +39,13 @@ def tell(c: Connection, settings: Settings, seen: Reading) -> str:
         say(f"  browsers trust it after you import {settings.ca_folder}/ca.pem into them")
     ((token, secret),) = seen.of(Token)
     ((login, known),) = seen.of(Password)
+    fab = f"fab -H {name_of(c)}"
+    if c.user == "root":
+        fab = f"FABRIC_LAB_USER={settings.user} {fab}"
     if login.shown(known):
-        say(f"  log in with the password; with the token: fab -H {name_of(c)} token")
+        say(f"  log in with the password; with the token: {fab} token")
         return f"JupyterLab is at {settings.url}/lab"
-    say(f"  this address logs in; for a password of your own: fab -H {name_of(c)} password")
+    say(f"  this address logs in; for a password of your own: {fab} password")
     return f"JupyterLab is at {settings.url}/lab?token={token.value(secret)}"
 
 
