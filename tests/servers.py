@@ -15,6 +15,7 @@ from named import DOMAIN, Named
 from outcomes import well
 from visitor import DOMAIN as DEFAULT
 
+from fabfile import hosts
 from testbed import demo, engine, image, shells
 from testbed.host import Host, docker, keypair
 from testbed.machine import ROOT
@@ -150,9 +151,10 @@ class Operator:
     def forget_others(self, host: Host) -> None:
         """Take the line of another server out of the hosts file: all have the default name here."""
         path = self.home / "hosts"
-        there = path.read_bytes()
-        if f"# >>> {DEFAULT}".encode() in there and host.address.encode() not in there:
-            path.write_text("127.0.0.1\tlocalhost\n")
+        text = hosts.read(path)
+        if hosts.led_to(text, DEFAULT) != host.address:
+            text = hosts.with_line(text, DEFAULT, None)
+            path.write_text(text, errors="surrogateescape")
 
     def start(
         self,

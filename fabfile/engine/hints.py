@@ -175,5 +175,6 @@ def explain(say: str, words: list[str], where: str, show=lambda lines: None) -> 
             show(words if re.search("journal|Nginx|systemd|above", remedy) else [])
             return f"{where}: could not {say}: {found[0]}: {remedy}"
     show(words)
-    why = next(filter(REASON.search, words), words[-1] if words else "it said nothing").strip()
+    told = [word for word in words if not word.startswith("note: ")]
+    why = next(filter(REASON.search, told), told[-1] if told else "it said nothing").strip()
     return f"{where}: could not {say}: {why}: {UNKNOWN}"

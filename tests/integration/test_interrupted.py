@@ -32,7 +32,7 @@ STEPS = {
     "write the site": ("mv", "/etc/nginx/sites-available/jupyterlab"),
     "link the site": ("mv", "/etc/nginx/sites-enabled/zz-jupyterlab"),
     "take the welcome page out": ("rm", "/etc/nginx/sites-enabled/default"),
-    "start nginx": ("systemctl", "reload-or-restart nginx"),
+    "start nginx": ("systemctl", "restart nginx"),
 }
 WAYS = (
     "kill the client",
@@ -55,7 +55,7 @@ CHANGES = {
     "replace the unit": ("mv", "/etc/systemd/system/jupyterlab.service"),
     "restart jupyterlab": ("systemctl", "restart -- jupyterlab.service"),
     "replace the site": ("mv", "/etc/nginx/sites-available/jupyterlab"),
-    "reload nginx": ("systemctl", "reload-or-restart nginx"),
+    "reload nginx": ("systemctl", "reload nginx"),
     "keep what was replaced": ("rm", "/var/backups/jupyterlab/now"),
 }
 CUTS = WAYS[:3]  # a full disk or a dead network may come too late to harm
@@ -176,7 +176,12 @@ def interrupt(server, way: str, where, env=None) -> bool:
     client = server.start("full", env=env, stdin=subprocess.DEVNULL, errors=subprocess.STDOUT)
     with paused(server.host, where) as until:
         try:
-            server.host.exec(f"timeout 90 sh -c '{until}'")
+            met = server.host.exec(
+                f"timeout 90 sh -c '{until}' >/dev/null 2>&1 && echo", check=False
+            )
+            if not met:
+                client.kill()
+                raise AssertionError(f"it did not come to {where}: {client.communicate()[0]}")
             if way == "kill the client":
                 client.kill()
             elif way == "no network":

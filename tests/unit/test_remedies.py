@@ -54,7 +54,7 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
         (["x.service:7: Unknown key", "systemd rejected the unit"], UNIT, True),
         (["find: cannot delete '/home/d/project/venv/x/y': Permission denied"], OWNER, False),
         (["something new"], f"something new: {UNKNOWN}", True),
-        (["x", "E: odd", "y"], f"E: odd: {UNKNOWN}", True),
+        (["x", "note: an error", "E: odd", "y"], f"E: odd: {UNKNOWN}", True),
         ([], f"it said nothing: {UNKNOWN}", False),
     ],
 )  # fmt: skip

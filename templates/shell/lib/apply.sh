@@ -139,6 +139,7 @@ show_log() {
 # plain text without credentials, as every user of this server can read it.
 reason() {
     tail -n 40 -- "$run/$1.log" | awk '
+        /^note: / { next }
         !best && /^E: |\[emerg\]|[Ee]rror|No space left/ { best = $0 }
         NF { last = $0 }
         END { print substr(best ? best : last, 1, 300) }' \
