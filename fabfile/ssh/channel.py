@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import re
 import secrets
 import shlex
 import time
@@ -24,6 +25,7 @@ from .sudo import ask_password, once, refuses
 
 LINE = 1 << 20  # bytes: the longest line of an answer
 ANSWER = 1 << 24  # bytes: the longest answer
+WORD = 1000  # characters: csh takes no long ones
 SECONDS = 120  # seconds until the whole answer must be here, by default
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROXIES = " ".join(  # the environment's proxies: users may know them
@@ -176,12 +178,14 @@ def ask(
     compressed data ends the answer, which saves the two round trips of the exit status.
     """
     packed = base64.b64encode(gzip.compress(str(script).encode(), mtime=0)).decode()
-    unpack = f"echo {packed} | base64 -d | gzip -dc"  # any login shell reads this alike
+    words = " ".join(re.findall(f".{{1,{WORD}}}", packed))
+    unpack = 'script=$(printf %s "$@" | base64 -d | gzip -dc); set --; eval "$script"'
     become = become_user(user, seconds) if user not in ("", c.user) else ""
     become = "cd / && " * (c.user == "root") + become
     channel, end, answer = session(c), time.monotonic() + seconds, Answer()
     channel.set_combine_stderr(True)
-    execute(channel, f"{become}sh -c '{{ eval \"$({unpack})\"; }} 2>&1 | gzip -c1'")
+    # any login shell reads this alike
+    execute(channel, f"{become}sh -c '{{ {unpack}; }} 2>&1 | gzip -c1' sh {words}")
     send(channel, stdin)
     try:
         while not answer.whole:
