@@ -62,10 +62,13 @@ def at_work(site, script: str):
 
 
 def test_a_step_that_the_user_stops_is_given_up_in_a_minute(fab):
-    fab.site.host.exec(f"echo '# changed' >>{CONFIG}; chown david:david {CONFIG}")
     with at_work(fab.site, f"exec python3 -c '{STOPS}'"):
-        began = time.monotonic()
-        done = fab("full", "--no-verify")
+        for _ in range(4):  # on a busy machine it may come too late
+            fab.site.host.exec(f"echo '# changed' >>{CONFIG}; chown david:david {CONFIG}")
+            began = time.monotonic()
+            done = fab("full", "--no-verify")
+            if done.returncode:
+                break
         said = done.stdout + done.stderr
         assert done.returncode == 1 and time.monotonic() - began < 100, said
         assert "run as david, did not end within 60 s" in said and "ps -fu david" in said
@@ -90,7 +93,7 @@ def test_what_holds_the_output_of_doctor_keeps_nobody_waiting(fab):
 
 def test_sockets_are_not_hidden_behind_others(fab):
     lab.wait_up(fab.site)
-    many = "import socket, time; held = [socket.create_server((str(), 0)) for _ in range(60)]"
+    many = "import socket, time; held = [socket.create_server((str(), 0)) for _ in range(90)]"
     with at_work(fab.site, f"exec python3 -c '{many}; time.sleep(300)'"):
         began = time.monotonic()
         said = fab("audit").stdout
