@@ -68,6 +68,7 @@ def test_why_a_run_stopped_is_known_to_the_next_one(apply, tmp_path):
         ("a │ ╰─▶ b ", "a   b"),
         ("error: https://me:secret@host/simple", "error: https://host/simple"),
         ("well, done", "well"),
+        (" ", None),
     ],
 )
 def test_why_a_run_stopped_is_plain_text_that_the_next_run_reads_alike(
@@ -75,7 +76,10 @@ def test_why_a_run_stopped_is_plain_text_that_the_next_run_reads_alike(
 ):
     (tmp_path / "words").write_text(words)
     apply("run_step 0", f"cat {tmp_path}/words; return 1")
-    assert (tmp_path / "run.turn").read_text().endswith(f"; it stopped: {known}\n")
+    turn = (tmp_path / "run.turn").read_text().removesuffix("\n")
+    assert turn == turn.strip() and turn.isascii()
+    assert turn.partition("; it stopped: ")[2] == (known or "")
+    assert take_turn(tmp_path, turn)[-1] == "mine"  # which was read as one line
 
 
 def test_a_refusal_that_changed_nothing_leaves_nothing_to_mend(apply, tmp_path):

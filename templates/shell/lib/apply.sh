@@ -167,12 +167,13 @@ finish() {
 # that runs in parallel, and exit. STATUS 3 is a refusal that changed nothing, so the next run has
 # nothing to repair. The run also ends after two late programs: the user may delay them on purpose.
 ended() {
-    local late
+    local late why
     tell_notes "$1"
     printf 'end %s %s\n' "$1" "$2"
     if [ "$2" -ne 0 ]; then
         show_log "$1"
-        [ "$2" = 3 ] || write_turn "$written; it stopped: $(reason "$1")" >/dev/null || true
+        why=$(reason "$1")
+        [ "$2" = 3 ] || write_turn "$written${why:+; it stopped: $why}" >/dev/null || true
     else
         [ -s "$run/own/late" ] || return 0
         late=$(wc -l <"$run/own/late")
