@@ -134,7 +134,7 @@ def sorted_out(lines: list[str]) -> dict[str, list[str]]:
 
 def hidden(lines: list[str]) -> bool:
     """Check whether `show_path` could not see a path, or not read a file, as the login user."""
-    return lines[:1] == ["hidden"] or lines[1:2] == ["!"]
+    return lines[:1] == ["hidden"] or lines[1:2] == ["!unread"]
 
 
 def compare(items: list[Item], states: list, running: set[str]) -> list[Change]:

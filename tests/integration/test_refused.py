@@ -340,7 +340,7 @@ def test_another_system(bare, name, task):
     refused(done, f"this is {name}", "24" if name == "Ubuntu 20" else "12", "newer")
 
 
-STEPS = {"jupyter": "deps", "systemd": "jupyter", "password": "deps", "token": "jupyter"}
+STEPS = {"jupyter": "deps", "systemd": "jupyter", "password": "deps", "token": "full"}
 
 
 @pytest.mark.parametrize(("task", "first"), STEPS.items())

@@ -125,7 +125,7 @@ def clustered(site):
     wait_up(site)
     yield site
     site.host.exec(f"rm {members}; systemctl stop others")
-    well(site.fab("nginx", env=LIMIT))
+    well(site.fab("nginx", "--yes", env=LIMIT))
 
 
 @pytest.mark.parametrize(

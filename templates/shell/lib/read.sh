@@ -190,7 +190,7 @@ show_path() {
         elif [ "${line%%|*}" -gt "$largest" ]; then
             echo '!'
         else
-            base64 -w0 -- "$1" 2>/dev/null || printf '!'
+            base64 -w0 -- "$1" 2>/dev/null || printf '!unread'
             echo
         fi
     elif is_hidden "$1"; then
