@@ -13,6 +13,7 @@ import io
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -174,9 +175,21 @@ def run(command: list[str], repair: str, start: str, coming: str, **options) -> 
     done.check_returncode()
 
 
+def scratch() -> str:
+    """Return a folder on a disk, as /tmp may be small and in memory; a killed run's files go."""
+    folder = UV.parent / "tmp"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError:
+        return "/var/tmp"
+    return str(folder)
+
+
 def main(venv: str, installer: str, repair: str, floors: str, *requirements: str) -> int:
     """Install; when uv fails, use pip and print why."""
-    os.environ.setdefault("TMPDIR", "/var/tmp")  # on a disk: /tmp may be small, and in memory
+    if repair not in LOOK and "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = scratch()
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(f"{floors}\n")
         file.flush()
