@@ -5,6 +5,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from outcomes import well
 from refusals import refused, state
 from surgery import listener, small_disk, text_of
 
@@ -94,6 +95,7 @@ def test_deps_wait_for_another_package_run_and_pick_up(broken):
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_no_way_to_the_python_index(broken, installer):
+    well(broken.fab("deps"))
     with text_of(broken.host, "/etc/pip.conf", NO_INDEX):
         done = broken.fab("jupyter", env={"FABRIC_LAB_INSTALLER": installer})
     refused(done, "does not reach its package index", "pip.conf", "run again")

@@ -372,7 +372,7 @@ SHELLS = {
 
 @pytest.fixture(scope="module")
 def shells(site):
-    site.host.exec("apt-get install -qqy --no-install-recommends csh fish 2>&1")
+    site.host.exec("apt-get update -qq; apt-get install -qqy --no-install-recommends csh fish 2>&1")
 
 
 @pytest.mark.parametrize(("shell", "rc"), SHELLS.values(), ids=SHELLS)
