@@ -75,7 +75,7 @@ DEFAULT = (
         '.{8}$" $jupyterlab_network;', '.{8}$" $binary_remote_addr;',
         f"{REAL}/test_guesses.py::test_the_addresses_of_one_network_share_a_limit"),
     Mutation("full prints the token although there is a password", "fabfile/manage/login.py",
-        "log in with the password; with the token: fab -H {name_of(c)} token",
+        "log in with the password; with the token: {fab} token",
         "log in with the password, or {settings.url}/lab?token={token.value(secret)}",
         f"{REAL}/test_login.py::test_full_does_not_print_the_token_once_there_is_a_password"),
     Mutation("JupyterLab is not restarted for a new password", "fabfile/systemd.py",
