@@ -29,13 +29,18 @@ mv -f "$2.new" "$2" 2>/dev/null || cat "$1" >"$2"
 """
 
 
+def opening(domain: str) -> str:
+    """Return the first line of our block for a domain."""
+    return f"# >>> {domain}, by `fab hosts`\n"
+
+
 def with_line(text: str, domain: str, address: str | None) -> str:
     """Return the hosts file's text with our block for a domain, or without it.
 
     :param address: the IP; None removes the block.
     :raises Exit: when the block's last line is missing: somebody edited it.
     """
-    first, last = f"# >>> {domain}, by `fab hosts`\n", f"# <<< {domain}\n"
+    first, last = opening(domain), f"# <<< {domain}\n"
     before, found, rest = text.partition(first)
     if found:
         _, ended, after = rest.partition(last)
@@ -49,7 +54,7 @@ def with_line(text: str, domain: str, address: str | None) -> str:
 
 def led_to(text: str, domain: str) -> str:
     """Return the address to which our block of a hosts file leads a domain; "" without one."""
-    _, _, rest = text.partition(f"# >>> {domain}, by `fab hosts`\n")
+    _, _, rest = text.partition(opening(domain))
     return rest.partition("\t")[0] if "\t" in rest.partition("\n")[0] else ""
 
 

@@ -168,8 +168,7 @@ def understood(
     try:
         others, sites = sections["neighbours"], sections["listens"]
         host = Host.parse(sections["facts"], others, sections.get("added", []), sites)
-        if chosen.proxy:
-            host = replace(host, proxies=proxies(chosen.proxy, chosen.proxy))
+        host = replace(host, proxies=wanted_proxies(chosen) or host.proxies)
     except (KeyError, ValueError) as problem:
         raise Exit(f"{name_of(c)} sent incomplete facts ({problem})") from None
     if user not in ("", c.user) and not host.root:
@@ -255,8 +254,13 @@ def versions(c, changes: list[Change], chosen: Settings) -> dict[int, list[str]]
 
 def ask_user(c: Connection, chosen: Settings, calls: str) -> list[str]:
     """Call functions that read, as the user whose files and programs they need."""
-    way = exported(proxies(chosen.proxy, chosen.proxy)) if chosen.proxy else ""
-    return channel.ask(c, reading(chosen, way + calls), user=chosen.user, seconds=INDEX)
+    calls = exported(wanted_proxies(chosen)) + calls
+    return channel.ask(c, reading(chosen, calls), user=chosen.user, seconds=INDEX)
+
+
+def wanted_proxies(chosen: Settings) -> tuple[tuple[str, str], ...]:
+    """Return the variables of the proxy that the settings name; none without one."""
+    return proxies(chosen.proxy, chosen.proxy)
 
 
 def refuse_without_room(host: Host, changes: list[Change]) -> None:

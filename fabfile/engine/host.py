@@ -13,20 +13,11 @@ from .other_instances import Neighbour, neighbours
 ADDED = "~/.jupyter/packages.txt"  # the pip requirements that `fab packages` added
 NAME = re.compile(r"[^\x00-\x20\x7f/:-][^\x00-\x20\x7f/:]*")  # of a user or a group
 PATH = re.compile(r"/[^\x00-\x1f\x7f:]*")
-OTHERS = "instance", "uid", "root", "system", "like", "version", "name", "systemd", "free", "turn"
-FACTS = {"user": NAME, "group": NAME, "home": PATH} | dict.fromkeys(
-    (
-        *OTHERS,
-        "certificates",
-        "restoring",
-        "cluster",
-        "ipv6",
-        "reads_sites",
-        "nginx_user",
-        "proxies",
-        "memory",
-    )
-)
+OTHERS = (
+    "instance", "uid", "root", "system", "like", "version", "name", "systemd", "free", "memory",
+    "turn", "certificates", "restoring", "cluster", "ipv6", "reads_sites", "nginx_user", "proxies",
+)  # fmt: skip
+FACTS = {"user": NAME, "group": NAME, "home": PATH} | dict.fromkeys(OTHERS)
 PROXIES = "http_proxy", "https_proxy", "no_proxy"  # variables; sudo and systemd drop them
 PROXY = re.compile(r"""[^\s"'\\$`]+""")
 LOCAL = "localhost,127.0.0.1,::1"

@@ -26,7 +26,7 @@ SHELL = tuple(
 )  # fmt: skip
 # Directives of JupyterLab's unit that a container may not allow.
 ISOLATED = "PrivateTmp=yes", "PrivateMounts=yes", "ProtectProc=invisible"
-# A tool on the server -> a word that the shell of a change contains if it needs that tool, or two.
+# A tool on the server -> a pattern of what the shell of a change contains if it needs that tool.
 TOOLS = {
     "read.sh": "fill_",
     "install.py": "fill_venv",
@@ -202,7 +202,7 @@ def apply_script(
         call("take_turn", operator, host.turn),
     ]
     for tool, user in TOOLS.items():
-        if any(word in called for word in user.split("|")):
+        if re.search(user, called):
             text = shell("lib/read") if tool == "read.sh" else program(tool.removesuffix(".py"))
             lines.append(f'cat >"$run/{tool}" {here(text)}')
     for n, c in enumerate(changes):  # a comment must be one line, whatever a name in it contains

@@ -115,10 +115,11 @@ def included(value: str, path: str, folder: str, depth: int) -> list[str]:
     if files and depth == DEPTH:
         warn(f"{path}: more than {DEPTH} files include each other: the rest is left out")
         return []
+    readable = [file for file in files if os.access(file, os.R_OK)]
     for file in files:
-        if not os.access(file, os.R_OK):
+        if file not in readable:
             warn(f"{path}: {file} cannot be read, and is left out")
-    return [file for file in files if os.access(file, os.R_OK)]
+    return readable
 
 
 def warn(text: str) -> None:
