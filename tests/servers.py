@@ -148,11 +148,14 @@ class Operator:
         others = [line for line in lines if line.split()[0] != address]
         path.write_text("".join(others) + host.host_keys())
 
-    def forget_others(self, host: Host) -> None:
-        """Take the line of another server out of the hosts file: all have the default name here."""
+    def forget_others(self, host: Host | None = None) -> None:
+        """Take the line of another server out of the hosts file: all have the default name here.
+
+        :param host: whose line may stay.
+        """
         path = self.home / "hosts"
         text = hosts.read(path)
-        if hosts.led_to(text, DEFAULT) != host.address:
+        if host is None or hosts.led_to(text, DEFAULT) != host.address:
             text = hosts.with_line(text, DEFAULT, None)
             path.write_text(text, errors="surrogateescape")
 
@@ -299,8 +302,9 @@ class Factory:
         return [Server(host, self.operator, user) for host in hosts]
 
     def remove(self) -> None:
-        """Remove those that it made."""
+        """Remove those that it made, and the way to them."""
         self.started.remove(*self.made)
+        self.operator.forget_others()
 
 
 @pytest.fixture(scope="module")
