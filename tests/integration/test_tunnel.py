@@ -78,9 +78,10 @@ def kernel(port: int, token: str):
             f"ws://localhost:{port}/api/kernels/{name}/channels",
             cookie="; ".join(f"{key}={value}" for key, value in client.cookies.items()),
             origin=base,
-            timeout=5,
+            timeout=60,  # Jupyter answers when the kernel does, and some start slowly
             http_no_proxy=["*"],
         )
+        wire.settimeout(5)
         try:
             yield Kernel(wire, name)
         finally:
@@ -140,7 +141,7 @@ def test_a_lost_connection_ends_it_with_a_clear_line(site, browser):
 def test_a_stopped_one_is_told_at_once_or_by_the_page(site, browser):
     with tunnel(site, browser) as (_, port, token):
         well(site.fab("stop"))
-        page = httpx.get(f"http://127.0.0.1:{port}/lab", trust_env=False)
+        page = httpx.get(f"http://127.0.0.1:{port}/lab", trust_env=False, timeout=60)
         assert page.status_code == 502 and "fab -H" in page.text
         refused(site.fab("open", "--tunnel", env=browser[0]), "nothing answers", "start")
         well(site.fab("start"))
@@ -209,11 +210,10 @@ def test_with_roots_login_it_leads_only_where_the_user_may_go(site, browser, ope
             "cd /run/jupyterlab; mv jupyter.sock kept\n"
             "runuser -u david -- ln -s /run/roots.sock jupyter.sock"
         )
-        answer = httpx.get(f"http://localhost:{port}/api", trust_env=False)
+        answer = httpx.get(f"http://localhost:{port}/api", trust_env=False, timeout=60)
         site.host.exec("cd /run/jupyterlab; rm jupyter.sock; mv kept jupyter.sock")
     assert answer.status_code == 502
-    assert (
-        site.host.exec("sleep 1; ls -d /run/jupyterlab-tunnel-* 2>/dev/null || echo gone")
-        == "gone\n"
-    )
+    left = "ls -d /run/jupyterlab-tunnel-* 2>/dev/null"  # until sshd has ended it, in its own time
+    ended = f"timeout 20 sh -c 'while {left}; do sleep 0.1; done' >/dev/null || true"
+    assert site.host.exec(f"{ended}; {left} || echo gone") == "gone\n"
     assert site.host.exec("cat /run/roots.asked 2>/dev/null || echo nobody") == "nobody\n"
