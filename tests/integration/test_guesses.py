@@ -39,14 +39,16 @@ def reaches(visitor: Visitor) -> bool:
     """Say whether the site lets them connect: it is told who is banned, and then does it."""
     try:
         visitor.client.get("/login")
-    except httpx.ConnectError:
+    except (httpx.ConnectError, httpx.ReadTimeout):  # the latter if banned once connected
         return False
     return True
 
 
 def test_the_addresses_of_one_network_share_a_limit(site):
+    began = time.monotonic()
     answers = guesses(site, "0:1", 1, 12)
-    assert answers.count("429") == 6 and len(answers) == 12
+    more = int(time.monotonic() - began) // 5  # at twelve a minute, while a busy machine guessed
+    assert 6 - more <= answers.count("429") <= 6 and len(answers) == 12
 
 
 def test_another_network_is_not_limited_by_it(site):
@@ -73,7 +75,7 @@ def test_a_guesser_is_banned_and_others_are_not(site):
     for _ in range(20):
         assert visitor.client.post("/login", data=form).status_code == 401
         time.sleep(0.2)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while reaches(visitor):
         assert time.monotonic() < deadline, site.host.exec("fail2ban-client banned")
         time.sleep(0.2)
