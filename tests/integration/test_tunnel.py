@@ -151,9 +151,10 @@ def test_a_stopped_one_is_told_at_once_or_by_the_page(site, browser):
 
 def test_an_sshd_that_carries_nothing_is_told(site, browser):
     setting = "/etc/ssh/sshd_config.d/none.conf"
-    site.host.exec(f"echo 'AllowStreamLocalForwarding no' >{setting}; systemctl reload ssh")
+    # restarted, for a reload returns before sshd has read it
+    site.host.exec(f"echo 'AllowStreamLocalForwarding no' >{setting}; systemctl restart ssh")
     done = site.fab("open", "--tunnel", env=browser[0])
-    site.host.exec(f"rm {setting}; systemctl reload ssh")
+    site.host.exec(f"rm {setting}; systemctl restart ssh")
     refused(done, "AllowStreamLocalForwarding")
 
 
