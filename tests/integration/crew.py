@@ -25,8 +25,11 @@ SCHEDULER, WORKER = "jupyterlab-scheduler.service", "jupyterlab-worker.service"
 PORT = 8786
 PATIENCE = 90  # seconds in which a worker that was away is to be back
 HALF = "/home/david/project/half"
-# No address: Dask finds it in its own configuration.
-CLIENT = "import pathlib, socket, time\nfrom dask.distributed import Client\nclient = Client()\n"
+# No address: Dask finds it in its own configuration. A scheduler may just be starting.
+CLIENT = """import pathlib, socket, time
+from dask.distributed import Client
+client = Client(timeout=90)
+"""
 # Some is done, all is under way: the moment for whatever happens.
 MIDWAY = """
 def square(n):
@@ -87,7 +90,7 @@ class Crew:
     def here(self, *names: str, patience: float = PATIENCE) -> float:
         """Assert that these workers, and no others, are there in time; give the seconds it took."""
         began, wanted = time.monotonic(), sorted(names)
-        said = self.cell(HERE.format(names=wanted, patience=patience), patience=patience + 30)
+        said = self.cell(HERE.format(names=wanted, patience=patience), patience=patience + PATIENCE)
         assert said.split() == wanted, said
         return time.monotonic() - began
 
@@ -139,7 +142,7 @@ def knock(address: str, port: int, context: ssl.SSLContext | None = None) -> byt
     :param context: how TLS is spoken; without it, plain TCP.
     """
     with suppress(ssl.SSLError, ConnectionError, TimeoutError):
-        plain = create_connection((address, port), timeout=5)
+        plain = create_connection((address, port), timeout=20)
         with context.wrap_socket(plain) if context else plain as wire:
             if not context:
                 wire.sendall(bytes(64))

@@ -260,14 +260,14 @@ from distributed.security import Security
 logging.disable(logging.CRITICAL)
 address = dask.config.get("scheduler-address")
 ca = dask.config.get("distributed.comm.tls.ca-file")
-def comes(where, security):
+def comes(where, security, timeout=4):
     try:
-        distributed.Client(where, security=security, timeout=4, set_as_default=False).close()
+        distributed.Client(where, security=security, timeout=timeout, set_as_default=False).close()
         return "in"
     except OSError:
         return "refused"
 other = Security(tls_ca_file=ca, tls_client_cert={place!r}, tls_client_key={place!r})
-print(comes(address, None), comes(address, other),
+print(comes(address, None, timeout=60), comes(address, other),
       comes(address.replace("tls://", "tcp://"), Security(require_encryption=False)))
 """)
     crew.main.host.exec(f"rm {place}")
