@@ -16,6 +16,7 @@ pytestmark = pytest.mark.lifecycle
 CHOSEN = {"FABRIC_LAB_SLEEP_AFTER": "60", "FABRIC_LAB_CULL_AFTER": "60"}
 SOCKETS = ("/run/jupyterlab/jupyter.sock", "/run/jupyterlab/server.sock")
 # Seconds instead of minutes: what is in the .json counts more, and Jupyter looks more often.
+# Not more often than that: a start counts from its begin, and who woke it is to be answered first.
 CULLED, SLEEPS = 10, 2  # a kernel that starts more slowly is culled before it is used
 SHORT = {
     "MappingKernelManager": {"cull_idle_timeout": CULLED, "cull_interval": 1},
@@ -24,8 +25,8 @@ SHORT = {
 HASTE = r"""
 printf '%s' "$1" >/home/david/.jupyter/jupyter_lab_config.json
 cd /home/david/project/venv/lib/python3*/site-packages/jupyter_server
-sed -i 's/shutdown_no_activity, 60000/shutdown_no_activity, 500/' serverapp.py
-grep -q 'shutdown_no_activity, 500' serverapp.py
+sed -i 's/shutdown_no_activity, 60000/shutdown_no_activity, 2000/' serverapp.py
+grep -q 'shutdown_no_activity, 2000' serverapp.py
 systemctl restart jupyterlab
 """
 STATE = "systemctl is-active jupyterlab.service jupyterlab.socket || true"
