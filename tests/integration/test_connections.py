@@ -104,7 +104,7 @@ def second_port(site):
     """A second sshd of the server, on port 2200."""
     site.host.exec(
         "systemd-run -q --collect --unit=sshd2 /usr/sbin/sshd -D -p 2200\n"
-        "timeout 5 sh -c 'until ss -Hltn | grep -q :2200; do sleep 0.05; done'"
+        "timeout 30 sh -c 'until ss -Hltn | grep -q :2200; do sleep 0.05; done'"
     )
     yield 2200
     site.host.exec("systemctl stop sshd2")
@@ -288,7 +288,7 @@ def test_a_host_that_reboots_is_waited_for(site):
     site.host.stop()
     starting = threading.Timer(2, site.host.start)
     starting.start()
-    well(site.operator.fab(*reach, "status", env={"FABRIC_LAB_BOOT_WAIT": "30"}))
+    well(site.operator.fab(*reach, "status", env={"FABRIC_LAB_BOOT_WAIT": "90"}))
     starting.join()
 
 
