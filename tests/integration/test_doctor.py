@@ -29,7 +29,12 @@ WRITTEN = r"/(var/log/nginx/|home/david/\.ipython/profile_default|" + (
     r"home/david/\.local/share/jupyter/runtime'|tmp/systemd-private-[^/]*/tmp')"
 )
 START = "systemctl reset-failed jupyterlab; systemctl restart jupyterlab; " + (
-    f"timeout 30 sh -c 'until curl -s --unix-socket {SOCKET} http://x/api; do sleep 0.2; done'"
+    f"timeout 120 sh -c 'until curl -s --unix-socket {SOCKET} http://x/api; do sleep 0.2; done'"
+)
+# On a busy machine it takes a while until the first one has ended.
+AGAIN = (
+    "timeout 60 sh -c 'until systemctl show -p SubState -p NRestarts jupyterlab "
+    "| grep -q -e auto-restart -e NRestarts=[1-9]; do sleep 0.1; done'"
 )
 
 
@@ -176,7 +181,7 @@ def test_a_service_that_ends_again_and_again(patient):
     config = "/home/david/.jupyter/jupyter_lab_config.py"
     how = f"cp -a {config} /root/config; echo 'raise SystemExit(\"no such option\")' >>{config}\n"
     mend = f"cp -a /root/config {config}; {START}"
-    with broken(patient.host, f"{how}systemctl restart jupyterlab; sleep 2.5", mend):
+    with broken(patient.host, f"{how}systemctl restart jupyterlab; sleep 2.5; {AGAIN}", mend):
         patient.ill("JupyterLab exits with an error", "no such option", "is restarted")
 
 
@@ -216,7 +221,7 @@ def test_other_configuration_files_are_overruled_and_a_bad_one_is_named(patient)
 
 
 def test_a_venv_that_is_gone(patient):
-    how = f"mv {VENV} {VENV}.away; systemctl restart jupyterlab || true; sleep 0.5"
+    how = f"mv {VENV} {VENV}.away; systemctl restart jupyterlab || true; {AGAIN}"
     with broken(patient.host, how, f"mv {VENV}.away {VENV}; {START}"):
         patient.ill("the venv is damaged or missing", VENV, "jupyter --anew")
 

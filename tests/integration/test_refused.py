@@ -103,16 +103,23 @@ def test_a_port_where_something_else_listens(bare, operator):
 # --- a server that does not let us in ----------------------------------------------------------
 
 
+# Every connection has ended, and all that sshd said of it is written: the rest of it comes late.
+HEARD = (
+    "n=100; while grep -qsaE '^sshd(-session|-auth)?: [^/]' /proc/[0-9]*/cmdline && [ $n -gt 0 ]\n"
+    "do sleep 0.1; n=$((n-1)); done; journalctl --sync || true\n"
+    "journalctl -t sshd -t sshd-session -o cat --no-pager"
+)
+
+
 @contextmanager
 def heard_by(bare):
     """Give a list, filled at the end with what the server's sshd heard meanwhile."""
-    journal = "journalctl -t sshd -t sshd-session -o cat --no-pager"
-    before, heard = bare.host.exec(journal), []
+    before, heard = bare.host.exec(HEARD), []
     yield heard
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 10
     while not heard and time.monotonic() < deadline:  # the journal is written a little later
         time.sleep(0.1)
-        heard += bare.host.exec(journal).removeprefix(before).splitlines()
+        heard += bare.host.exec(HEARD).removeprefix(before).splitlines()
     assert heard, "sshd did not even hear of a connection"
 
 
