@@ -2,6 +2,13 @@
 
 from subprocess import CompletedProcess
 
+# Every connection has ended, and all that sshd said of it is written: the rest of it comes late.
+HEARD = (
+    "n=100; while grep -qsaE '^sshd(-session|-auth)?: [^/]' /proc/[0-9]*/cmdline && [ $n -gt 0 ]\n"
+    "do sleep 0.1; n=$((n-1)); done; journalctl --sync || true\n"
+    "journalctl -t sshd -t sshd-session -o cat --no-pager"
+)
+
 
 def refused(done: CompletedProcess[str], *words: str) -> None:
     """Assert that fab refused in one clear last line, which holds these words."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from outcomes import well
-from refusals import refused, state
+from refusals import HEARD, refused, state
 
 from testbed.host import docker, keypair
 
@@ -44,14 +44,6 @@ def known(tmp_path):
 
 def fingerprint(server) -> str:
     return server.host.exec("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").split()[1]
-
-
-# Every connection has ended, and all that sshd said of it is written: the rest of it comes late.
-HEARD = (
-    "n=100; while grep -qsaE '^sshd(-session|-auth)?: [^/]' /proc/[0-9]*/cmdline && [ $n -gt 0 ]\n"
-    "do sleep 0.1; n=$((n-1)); done; journalctl --sync || true\n"
-    "journalctl -t sshd -t sshd-session -o cat --no-pager"
-)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from refusals import refused, state
+from refusals import HEARD, refused, state
 from surgery import text_of
 from terminal import converse
 
@@ -101,14 +101,6 @@ def test_a_port_where_something_else_listens(bare, operator):
 
 
 # --- a server that does not let us in ----------------------------------------------------------
-
-
-# Every connection has ended, and all that sshd said of it is written: the rest of it comes late.
-HEARD = (
-    "n=100; while grep -qsaE '^sshd(-session|-auth)?: [^/]' /proc/[0-9]*/cmdline && [ $n -gt 0 ]\n"
-    "do sleep 0.1; n=$((n-1)); done; journalctl --sync || true\n"
-    "journalctl -t sshd -t sshd-session -o cat --no-pager"
-)
 
 
 @contextmanager
