@@ -7,7 +7,6 @@ import ssl
 import time
 from dataclasses import dataclass, field
 from shlex import quote
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from testbed.host import Host
@@ -76,7 +75,7 @@ class Authority:
             try:
                 self.get(self.directory_url)
                 return
-            except URLError:
+            except OSError:  # a refusal, or an answer that comes too late
                 if time.monotonic() > deadline:
                     raise
             time.sleep(0.05)

@@ -66,7 +66,7 @@ class Named:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with (
-            socket.create_connection((self.host.address, 443), 5) as wire,
+            socket.create_connection((self.host.address, 443), 30) as wire,
             context.wrap_socket(wire, server_hostname=name) as secure,
         ):
             return x509.load_der_x509_certificate(secure.getpeercert(binary_form=True))

@@ -48,7 +48,8 @@ IN_THE_UNIT = {
 BESIDE = {
     "files": f"chmod 0755 /home/david /home/david/.jupyter; chmod 0644 {TOKEN}",
     "ports": "systemd-run -q --uid david --unit jupyterlab-extra "
-    "python3 -m http.server 3001 -b 127.0.0.1; sleep 1",
+    "python3 -m http.server 3001 -b 127.0.0.1\n"
+    "timeout 30 sh -c 'until ss -Hltn | grep -q :3001; do sleep 0.1; done'",
     "hole": f"cd {PACKAGES}; mv jupyter_server-*.dist-info jupyter_server-2.19.0.dist-info",
     "kernels": f"sed -i '/transport = /s/ipc/tcp/' {CONFIG}",
 }

@@ -215,7 +215,7 @@ def test_an_entry_of_the_journal_is_one_line(site):
     )
     with lab.kernel(site) as compute:
         compute(cell)
-        time.sleep(1)
+        site.host.exec("journalctl --sync")
         shown = well(site.fab("logs", "--jupyter", "--lines", "20"))
     assert " jupyter two at once" in shown
     (row,) = [line for line in shown.splitlines() if "forged" in line]

@@ -264,8 +264,8 @@ def test_a_proof_that_is_cut_off_leaves_no_kernel(movable):
     env = PORT if on_a_port(movable) else {}
     client = movable.start("verify", env=env, stdin=subprocess.DEVNULL)
     try:
-        movable.host.exec(f"timeout 20 sh -c 'until {kernels}; do sleep 0.02; done'")
+        movable.host.exec(f"timeout 60 sh -c 'until {kernels}; do sleep 0.02; done'")
     finally:
         client.kill()
         client.communicate()
-    movable.host.exec(f"timeout 20 sh -c 'while {kernels}; do sleep 0.1; done'")
+    movable.host.exec(f"timeout 60 sh -c 'while {kernels}; do sleep 0.1; done'")

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from contextlib import contextmanager
@@ -265,11 +266,11 @@ def following(site, *options: str, **streams):
         until(lambda: "journalctl" in site.host.exec(READERS), "nobody reads")
         time.sleep(0.5)
         yield running
-        running.wait(timeout=20)
+        running.wait(timeout=60)
     until(lambda: site.host.exec(READERS) == "", "its reader is there still")
 
 
-def until(check, why: str, seconds: float = 20) -> None:
+def until(check, why: str, seconds: float = 60) -> None:
     """Wait until this is so."""
     deadline = time.monotonic() + seconds
     while not check():
@@ -284,9 +285,15 @@ def test_following_shows_what_comes_also_after_a_rotation_and_ends_by_ctrl_c(rea
         ready.host.exec(ROTATE)
         Visitor(ready).client.get(pages[1])
         Notebook(ready.host).cell("6*7")
-        time.sleep(1.5)
+        out, wanted = "", [*pages, "Kernel started: "]
+        too_late = threading.Timer(60, running.kill)
+        too_late.start()
+        while any(word not in out for word in wanted) and (line := running.stdout.readline()):
+            out += line
+        too_late.cancel()
+        time.sleep(1.5)  # for one that is shown twice
         running.send_signal(signal.SIGINT)
-        out = running.stdout.read()
+        out += running.stdout.read()
     assert running.returncode == 0
     assert [out.count(f'"GET {page}" 404') for page in pages] == [1, 1]
     assert re.search(r"jupyter \[I ServerApp\] Kernel started: ", out)

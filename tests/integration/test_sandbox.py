@@ -221,7 +221,10 @@ print("tried")
 @within("strict")
 def test_strict_reaches_no_program_that_its_user_runs_outside(lab, site):
     """Through such a program's root a notebook would write ~/.ssh, and leave the sandbox."""
-    started = "runuser -u david -- sleep 300 >/dev/null 2>&1 & sleep 0.5; pgrep -u david -x sleep"
+    started = (
+        "runuser -u david -- sleep 300 >/dev/null 2>&1 &\n"
+        "timeout 30 sh -c 'until pgrep -u david -x sleep; do sleep 0.1; done'"
+    )
     pid = site.host.exec(started).split()[-1]
     try:
         assert lab.cell(REACH.format(pid=pid)).split() == ["tried"]
