@@ -104,10 +104,7 @@ def lint(c, fix=False):
 
 @task
 def docs(c):
-    """Write fabric.yaml and the pages generated from the code.
-
-    A fabric.yaml with your own settings is not changed.
-    """
+    """Write fabric.example.yaml and the pages generated from the code."""
     from docs import generate
 
     print("\n".join(generate.write(ROOT)))

@@ -1,4 +1,4 @@
-"""Files that are generated from the code: fabric.yaml, docs/settings.md, docs/symptoms.md."""
+"""Files generated from the code: fabric.example.yaml, docs/settings.md, docs/symptoms.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from fabfile.doctor import libraries
 from fabfile.doctor.diagnose import table
 from fabfile.settings import NAMES
-from fabfile.settings.fields import words
+from fabfile.settings.fields import as_yaml, words
 from fabfile.settings.kernel import Kernel
 from fabfile.settings.schema import Settings
 
@@ -25,10 +25,11 @@ SUBJECTS = {
     "hosts_file": ("Your own machine", "[From your machine to the server](own-server.md#the-way)."),
 }
 ABOVE = """\
-# Your settings. Each has a default, so this file works unchanged. You can also set each one in the
-# environment (FABRIC_LAB_DOMAIN=...) or in another file (fab -f FILE ...). Passwords do not belong
-# here: set LAB_PASSWORD in the environment, or answer the prompt of `fab password`.
-# Read more in docs/settings.md.
+# All settings with their defaults. Copy the lines that you change into a file of your own:
+# fabric.yaml in this folder, or ~/.config/jupyterlab-fab/fabric.yaml. You can also set each one in
+# the environment (FABRIC_LAB_DOMAIN=...) or in another file (fab -f FILE ...). Passwords do not
+# belong there: set LAB_PASSWORD in the environment, or answer the prompt of `fab password`.
+# Read more in docs/settings.md; `fab check` shows what applies, and where it comes from.
 
 # hosts: [david@1.1.1.1]              # then `fab nginx` needs no -H
 # groups: {lab: [a, b]}               # then `fab fleet full --on lab` runs on both;
@@ -41,12 +42,15 @@ INTRODUCTION = """\
 
 <!-- generated from fabfile/settings/schema.py by `invoke docs`: edit that file -->
 
-Settings are in `fabric.yaml` under `lab:`, such as `domain: lab.example.org`. The environment
-overrides them: `FABRIC_LAB_DOMAIN=lab.example.org` (lists as words separated by spaces). A file
+Settings are under `lab:` in a file of your own: `fabric.yaml` in the folder of this project (or
+where you stand, if you installed the command `jupyterlab-fab`); if there is none,
+`~/.config/jupyterlab-fab/fabric.yaml`. `fabric.example.yaml` shows all of them. The environment
+overrides the file: `FABRIC_LAB_DOMAIN=lab.example.org` (lists as words separated by spaces). A file
 named by the option `-f` overrides both. A misspelt setting or a bad value is refused: the message
 names the setting and says what it accepts.
 
 ```console
+$ fab check                                # needs no server: shows each setting, and its source
 $ fab --dry -H david@1.1.1.1 full          # shows what a change of settings would change
 $ fab -H david@1.1.1.1 full                # applies it
 ```
@@ -80,15 +84,6 @@ first cell can set by `%env`. matplotlib, plotly, ipywidgets and itables need no
 HEAD = "| setting | default | accepted | purpose |\n|---|---|---|---|\n"
 
 
-def shown(value) -> str:
-    """Return a value as YAML in one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {shown(one)}" for name, one in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(shown, value))}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def example(name: str):
     """Return the value of a setting to show: its example, or else its default."""
     return words(Settings.__annotations__[name]).get("examples", [getattr(Settings(), name)])[0]
@@ -106,17 +101,17 @@ def yaml() -> str:
     for name in NAMES:
         value = example(name)
         many = isinstance(value, dict)
-        setting = f"  {'' if name == 'domain' else '# '}{name}:" + f" {shown(value)}" * (not many)
+        setting = f"  {'' if name == 'domain' else '# '}{name}:" + f" {as_yaml(value)}" * (not many)
         lines.append(f"{setting:<38}# {remark(name)}" if len(setting) < 38 else
                      f"{setting}  # {remark(name)}")  # fmt: skip
-        lines += [f"  #   {key}: {shown(one)}" for key, one in value.items()] if many else []
+        lines += [f"  #   {key}: {as_yaml(one)}" for key, one in value.items()] if many else []
     return ABOVE + "\n".join(lines) + "\n"
 
 
 def row(name: str, kind, default) -> str:
     """Return a setting as a row of a table."""
     known = words(kind)
-    usual = f"`{shown(default)}`" if default not in ("", None, (), {}) else ""
+    usual = f"`{as_yaml(default)}`" if default not in ("", None, (), {}) else ""
     cells = f"`{name}`", usual, known["description"], known["title"]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
 
@@ -141,22 +136,12 @@ def symptoms() -> str:
 
 
 def write(root: Path) -> list[str]:
-    """Write the generated files into the project's folder; return a line about each.
-
-    A fabric.yaml with other values than the generated one holds the user's settings: it is kept.
-    """
-    from invoke.vendor.yaml import safe_load
-
-    settings, told = root / "fabric.yaml", []
+    """Write the generated files into the project's folder; return a line about each."""
     files = {
-        root / "docs" / "settings.md": page(),
-        root / "docs" / "symptoms.md": symptoms(),
-        settings: yaml(),
+        "docs/settings.md": page(),
+        "docs/symptoms.md": symptoms(),
+        "fabric.example.yaml": yaml(),
     }
-    if settings.exists() and safe_load(settings.read_text()) != safe_load(yaml()):
-        del files[settings]
-        told.append(f"{settings.name} has your settings: left as it is")
     for path, text in files.items():
-        path.write_text(text)
-        told.append(f"wrote {path.relative_to(root)}")
-    return told
+        (root / path).write_text(text)
+    return [f"wrote {path}" for path in files]

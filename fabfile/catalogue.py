@@ -240,6 +240,17 @@ def uninstall(c, purge=False, yes=False):
     """
 
 
+@local_task("manage.check")
+def check(c, json=False):
+    """Check the settings without a server; show where each comes from.
+
+    The files that they name on this machine are checked, too. Without -H the settings of all groups
+    are checked, and those of no group are shown; with -H those that apply to that host.
+
+    :param json: print one line of JSON for a program to read, and nothing else.
+    """
+
+
 @task("full")
 def script(c):
     """Print the shell script that `full` would run as root."""
@@ -313,4 +324,4 @@ FLEET = (
     backup, restore, schedule, token, audit, uninstall,
 )  # fmt: skip
 # The tasks of one host or of this machine, and those that ask for something.
-ALONE = script, hosts, open, password, cluster, fleet
+ALONE = check, script, hosts, open, password, cluster, fleet

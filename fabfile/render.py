@@ -5,7 +5,9 @@ import re
 import threading
 from pathlib import Path
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+HERE = Path(__file__).resolve().parent
+INSTALLED = HERE / "templates"  # in a wheel they are inside the package
+TEMPLATES = INSTALLED if INSTALLED.is_dir() else HERE.parent / "templates"
 COMPILING = threading.Lock()  # otherwise many hosts at once would each compile every template
 
 

@@ -12,6 +12,8 @@ SPAN = re.compile(r"`([^`]+)`")  # also over the end of a line
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 PROMPT = re.compile(r"^(?:\$|root@server:~#) (.+)$", re.MULTILINE)
 
+HERE = ("check",)  # tasks that need no server
+
 
 def commands_of(text: str) -> list[str]:
     """Every command on a page, as it is typed, without the remark behind it."""
@@ -38,7 +40,7 @@ def parts(command: str) -> tuple[str, str, list[str]]:
 def complete(command: str) -> bool:
     """Whether it can be typed as it stands; otherwise it names a task, as `fab token --rotate`."""
     program, task, options = parts(command)
-    whole = program == "invoke" or " -H " in command or task.startswith("-")
+    whole = program == "invoke" or " -H " in command or task.startswith("-") or task in HERE
     return whole or ((task == "fleet" and "--on" in command) or "--retry-failed" in options)
 
 

@@ -11,6 +11,7 @@ DAY = [
     'eval "$(fab --print-completion-script bash)"',
     "fab --list",
     "fab --help upgrade",
+    "fab check",
     "fab --dry -H david@1.1.1.1 full",
     f"{FAB} full",
     f"{FAB} script",

@@ -59,6 +59,17 @@ def words(kind) -> dict:
     return schema if "description" in schema else schema["anyOf"][0]
 
 
+def as_yaml(value) -> str:
+    """Return a value as YAML in one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {as_yaml(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def parsed_requirement(text: str):
     """Return a parsed pip requirement (PEP 508); None for another text."""
     from packaging.requirements import InvalidRequirement, Requirement

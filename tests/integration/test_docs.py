@@ -47,7 +47,6 @@ class Desk:
         self.leads(c="127.0.0.1\n  Port 9")  # nobody is there
         for part in ("fabfile", "templates", "docs"):
             shutil.copytree(ROOT / part, self.checkout / part)
-        shutil.copy(ROOT / "fabric.yaml", self.checkout)
         programs = self.checkout / ".venv" / "bin"
         programs.mkdir(parents=True)
         for name in ("activate", "fab", "invoke"):
@@ -65,8 +64,9 @@ class Desk:
 
     def sets(self, setting: str) -> None:
         """Write a line into fabric.yaml."""
-        with (self.checkout / "fabric.yaml").open("a") as file:
-            file.write(f"  {setting}\n")
+        path = self.checkout / "fabric.yaml"
+        text = path.read_text() if path.exists() else "lab:\n"
+        path.write_text(f"{text}  {setting}\n")
 
     def start(
         self,

@@ -50,8 +50,8 @@ def test_the_watch_sees_a_process():
     assert seen and seen[0].startswith("os.system")
 
 
-# fleet brings its own list of hosts
-@pytest.mark.parametrize("task", sorted({*ns.task_names} - {"fleet"}))
+# fleet brings its own list of hosts, and check needs none
+@pytest.mark.parametrize("task", sorted({*ns.task_names} - {"fleet", "check"}))
 def test_a_task_without_a_host(task, capsys):
     fab = Fab(namespace=ns, executor_class=Executor, config_class=Config)
     with watched() as seen, pytest.raises(SystemExit) as ended:

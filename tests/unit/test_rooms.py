@@ -44,10 +44,12 @@ MAY = {
     "backup": CORE | {"deps", "jupyter", "nginx"},
     "status": CORE | {"steps", "jupyter", "tls"},
     "doctor": CORE | {"status", "jupyter"},
-    "manage": CORE | {"status", "jupyter", "systemd"},
+    "manage": CORE | {"status", "jupyter", "systemd", "steps"},
     "uninstall": CORE | {"hosts", "jupyter", "nginx", "fail2ban"},
     "fleet": CORE | {"catalogue"},
     "cluster": CORE | {"fleet", "manage", "uninstall", "jupyter", "nginx", "systemd"},
+    "version": set(),
+    "program": {"__init__", "python", "settings", "version"},
     "__init__": {"catalogue", "settings", "ui"},
 }
 LEVELS = 13
@@ -90,7 +92,7 @@ def imported(module: str, late: bool = False) -> Iterator[str]:
         source = ".".join([*base, *filter(None, [node.module])])
         for alias in node.names:
             whole = f"{source}.{alias.name}".lstrip(".")
-            yield whole if whole in MODULES else source
+            yield whole if whole in MODULES else source or "__init__"
 
 
 @pytest.mark.parametrize("module", MODULES)

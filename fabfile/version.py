@@ -1,0 +1,3 @@
+"""The version of this project: of the wheel, and of `jupyterlab-fab --version`."""
+
+__version__ = "1.0.0"
