@@ -240,6 +240,21 @@ def uninstall(c, purge=False, yes=False):
     """
 
 
+@local_task("manage.init", full="full.full")
+def init(c, user="", domain="", yes=False):
+    """Ask a few questions, look at the server, and write fabric.yaml.
+
+    It asks for the server, the name that people type, and a password if you like; says what it
+    found and which HTTPS fits; writes the settings into the project's folder, and offers to run
+    `full`. It changes nothing on the server before that. Without a terminal it takes the server
+    from -H, and the answers from the options.
+
+    :param user: whose JupyterLab it is, when you log in as root.
+    :param domain: the name that people type; without one, JupyterLab has the default name.
+    :param yes: do not ask: write the file, and run `full`.
+    """
+
+
 @local_task("manage.check")
 def check(c, json=False):
     """Check the settings without a server; show where each comes from.
@@ -324,4 +339,4 @@ FLEET = (
     backup, restore, schedule, token, audit, uninstall,
 )  # fmt: skip
 # The tasks of one host or of this machine, and those that ask for something.
-ALONE = check, script, hosts, open, password, cluster, fleet
+ALONE = init, check, script, hosts, open, password, cluster, fleet

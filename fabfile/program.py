@@ -1,4 +1,4 @@
-"""The command `jupyterlab-fab`: Fabric's own program with these tasks, from an installed package."""
+"""The command `jupyterlab-fab`: Fabric's program with these tasks, from an installed package."""
 
 import os
 

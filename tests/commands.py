@@ -12,7 +12,7 @@ SPAN = re.compile(r"`([^`]+)`")  # also over the end of a line
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 PROMPT = re.compile(r"^(?:\$|root@server:~#) (.+)$", re.MULTILINE)
 
-HERE = ("check",)  # tasks that need no server
+HERE = ("check", "init")  # tasks that need no server
 
 
 def commands_of(text: str) -> list[str]:

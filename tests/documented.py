@@ -78,6 +78,7 @@ RUN_ELSEWHERE = {
         ],
         "it takes four hosts: test_cluster.py",
     ),
+    "fab init": "on a terminal: test_init.py",
     "./bootstrap": "how every run of this suite begins (.ci/run)",
     "./bootstrap test": "a part of this very suite (.ci/run)",
     "./bootstrap test --all": "this very suite",

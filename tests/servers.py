@@ -129,6 +129,7 @@ class Operator:
     key: Path
     public_key: str
     settings: dict[str, str] = field(default_factory=dict)
+    program: Path = Path(sys.executable).parent / "fab"
 
     def environment(self, env: dict[str, str] | None = None) -> dict[str, str]:
         """What fab sees: none of this machine's own settings, but the operator's files."""
@@ -177,7 +178,7 @@ class Operator:
         hosts = hosts or (self.home / "known" if os.geteuid() == 0 else None)
         elsewhere = ["unshare", "--mount", "sh", "-c", ELSEWHERE, "sh", hosts] if hosts else []
         return subprocess.Popen(
-            [*elsewhere, Path(sys.executable).parent / "fab", *arguments],
+            [*elsewhere, self.program, *arguments],
             cwd=folder,
             env=self.environment(env),
             stdin=stdin,

@@ -87,10 +87,14 @@ def ask(why: str, so_far: str = UNCHANGED) -> None:
         raise Exit(so_far)
 
 
-def confirmed(question: str) -> bool:
-    """Ask a question on the terminal; only yes is yes."""
+def confirmed(question: str, usual: bool = False) -> bool:
+    """Ask a question on the terminal.
+
+    :param usual: what an empty answer means.
+    """
+    choices = "[Y/n]" if usual else "[y/N]"
     try:
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        return input(f"{question} {choices} ").strip().lower() in ("y", "yes", *[""] * usual)
     except (EOFError, KeyboardInterrupt):
         say()
         return False

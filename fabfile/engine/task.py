@@ -32,7 +32,7 @@ def task(place: str, **handed: str):
             def run(one, settings):
                 given = arguments(signature, one, *args, **kwargs)
                 body = found(place, signature.__name__)
-                more = {name: found(*where.rsplit(".", 1)) for name, where in handed.items()}
+                more = handed_over(handed)
                 if "in_fleet" in inspect.signature(body).parameters:
                     more["in_fleet"] = in_fleet
                 body(given.pop("c"), settings, **given, **more)
@@ -46,19 +46,25 @@ def task(place: str, **handed: str):
     return made
 
 
-def local_task(place: str):
+def local_task(place: str, **handed: str):
     """Make a Fabric task as `task` does, of a body that chooses its hosts, or needs none."""
 
     def made(signature):
         @functools.wraps(signature)
         def here(*args, **kwargs):
-            found(place, signature.__name__)(**arguments(signature, *args, **kwargs))
+            given = arguments(signature, *args, **kwargs)
+            found(place, signature.__name__)(**given, **handed_over(handed))
 
         task = fabric_task(here)
-        task.place, task.handed = place, {}
+        task.place, task.handed = place, handed
         return task
 
     return made
+
+
+def handed_over(handed: dict[str, str]) -> dict:
+    """Return the functions that a task is given, by the names of its parameters."""
+    return {name: found(*where.rsplit(".", 1)) for name, where in handed.items()}
 
 
 def arguments(signature, *args, **kwargs) -> dict:

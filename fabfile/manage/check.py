@@ -40,7 +40,8 @@ def check(c, json):
     chosen = [name for name in NAMES if origins[name] != layers.DEFAULT]
     others = [name for name in NAMES if origins[name] == layers.DEFAULT]
     say(f"{f'{host}: ' if host else ''}the settings are valid")
-    say(f"  read: {', '.join(layers.files(c.config)) or 'no file: see fabric.example.yaml'}")
+    nothing = f"no file; yours would be {layers.project_file()}"
+    say(f"  read: {', '.join(layers.files(c.config)) or nothing}")
     for title, names in (("set", chosen), ("not set: the defaults", others)):
         if names:
             say(f"\n{title}")

@@ -1,29 +1,37 @@
 """The layers of settings: which files are read, and which layer each value comes from.
 
-Invoke reads /etc/fabric.yaml, ~/.fabric.yaml and the fabric.yaml of the project's folder. Where that
-folder has none, the one in ~/.config/jupyterlab-fab takes its place: Fabric's method that reads it
-is replaced by one that looks there, too.
+Invoke reads /etc/fabric.yaml, ~/.fabric.yaml and the fabric.yaml of the project's folder. Where
+that folder has none, the one in ~/.config/jupyterlab-fab takes its place: Fabric's method that
+reads it is replaced by one that looks there, too.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from fabric import Config
 
 FOLDER = "~/.config/jupyterlab-fab"
 VARIABLE = "FABRIC_LAB_"
 DEFAULT = "default"
+PROJECT = ["."]  # the project's folder, as Invoke or our own program found it
 read_project = Config.load_project
 
 
 def load_project(config: Config, merge: bool = True) -> None:
     """Read the fabric.yaml of the project's folder; without one, the operator's own."""
     read_project(config, merge=merge)
+    PROJECT[0] = config._project_prefix or "."
     path = config._project_path  # fabric.py where there is none: Invoke tries that last
     if path and not os.path.exists(path):
         config.set_project_location(os.path.expanduser(FOLDER))
         read_project(config, merge=merge)
+
+
+def project_file() -> Path:
+    """Return the path of the settings file in the project's folder, which may be missing."""
+    return Path(PROJECT[0]).resolve() / "fabric.yaml"
 
 
 def files(config: Config) -> list[str]:

@@ -34,7 +34,7 @@ def mine(folder):
 
 @pytest.fixture
 def run(folder, capsys):
-    """Give a function that runs the installed command and returns its exit code and both outputs."""
+    """Give a function that runs the installed command and returns its exit code and its outputs."""
 
     def run(*words: str) -> tuple[int, str, str]:
         program = Program(
@@ -152,5 +152,3 @@ def test_the_version_names_the_tool_and_what_it_deploys(run):
     assert code == 0
     for words in ("jupyterlab-fab ", "Fabric 3.", "jupyter_server>=", "Nginx", "Debian 12"):
         assert words in told
-
-
