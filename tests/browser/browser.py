@@ -60,6 +60,7 @@ class Watched:
         self.url = url
         size = {"width": 1280, "height": 800}
         self.context: BrowserContext = browser.new_context(base_url=url, viewport=size)
+        self.context.set_default_timeout(60_000)
         self.said: list[str] = []
         self.context.add_init_script(LISTEN)
         self.context.on("console", self.note)
