@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Playwright
@@ -59,6 +60,7 @@ class Watched:
         self.url = url
         size = {"width": 1280, "height": 800}
         self.context: BrowserContext = browser.new_context(base_url=url, viewport=size)
+        self.context.set_default_timeout(60_000)
         self.said: list[str] = []
         self.context.add_init_script(LISTEN)
         self.context.on("console", self.note)
@@ -73,6 +75,13 @@ class Watched:
     def errors(self) -> list[str]:
         """Errors of pages and consoles that JupyterLab does not cause by itself."""
         return [text for text in self.said if not any(re.search(own, text) for own in OWN)]
+
+    def wait_said(self, page, pattern: str) -> None:
+        """Wait until a console has said it: that comes in any order with what a page shows."""
+        deadline = time.monotonic() + 60
+        while not re.search(pattern, "\n".join(self.said)):
+            assert time.monotonic() < deadline, f"no {pattern!r} in {self.said}"
+            page.wait_for_timeout(100)
 
     def log_in(self, secret: str, new_password: str | None = None, picture=None) -> None:
         """Fill in the login page and wait until JupyterLab is there.

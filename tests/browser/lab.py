@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 PROJECT = PurePosixPath("/home/david/project")
 CELL = ".jp-Notebook .jp-Cell .cm-content"
 OUTPUT = ".jp-CodeCell .jp-OutputArea-output"
+expect.set_options(timeout=30_000)  # a busy machine takes longer than the 5 s it has by itself
 
 
 class Lab:
@@ -18,7 +19,7 @@ class Lab:
 
     def __init__(self, page: Page, name: str, host):
         self.page, self.name, self.host = page, name, host
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
 
     def open(self, path: str = "") -> Page:
         """Open JupyterLab, with a file if a path is given, and wait until it is drawn."""

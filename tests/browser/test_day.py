@@ -56,7 +56,7 @@ def test_a_file_of_30_mb_is_uploaded_and_downloaded(lab, tmp_path, how):
     item = page.locator(".jp-DirListing-item", has_text=name)
     item.wait_for()
     there = f"$(stat -c %s /home/david/project/{name})"
-    lab.host.exec(f"timeout 30 sh -c 'until [ {there} = {SIZE} ]; do sleep 0.2; done'")
+    lab.host.exec(f"timeout 120 sh -c 'until [ {there} = {SIZE} ]; do sleep 0.2; done'")
     item.click(button="right")
     with page.expect_download() as download:
         page.get_by_role("menuitem", name="Download", exact=True).click()

@@ -12,6 +12,7 @@ from visitor import DOMAIN
 
 pytestmark = pytest.mark.browser
 
+_, OF_TREE, OF_HTML = OWN
 PORT, TOKEN = 9999, "of a plain one"
 # the same JupyterLab, none of our files
 START = f"""
@@ -46,8 +47,10 @@ def test_it_is_said_without_nginx_too(direct):
     lab, window = direct
     lab.page.goto("/tree")
     lab.page.wait_for_selector(".jp-DirListing-content")
+    window.wait_said(lab.page, OF_TREE)
     page = lab.open(lab.put("page.html", "<p>hello</p><script>1</script>"))
     page.frame_locator(".jp-HTMLViewer iframe").locator("p").wait_for()
+    window.wait_said(page, OF_HTML)
     with page.expect_console_message(lambda message: "without a file" in message.text):
         lab.open(lab.put("paper.pdf", pdf()))
     whole = "\n".join(window.said)

@@ -75,5 +75,6 @@ def test_the_site_may_be_framed_by_itself_and_by_no_other(site, elsewhere):
             page.evaluate(FRAME, f"{site.url}/login")
         url = page.frames[1].url
         assert url == (f"{site.url}/login" if framed else "chrome-error://chromewebdata/")
+    window.wait_said(page, "frame-ancestors")
     assert "frame-ancestors" in "\n".join(window.errors)
     window.context.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -70,12 +71,17 @@ def said(browser, ca, name: str, folder) -> str:
     path = folder / "site.pem"
     path.write_text("".join(ca.sign(name, (), ExtendedKeyUsageOID.SERVER_AUTH)))
     with served(path) as port:
-        page = browser.new_page()
+        page, deadline = browser.new_page(), time.monotonic() + 60
         try:
-            page.goto(f"https://{name}:{port}/")
-            return page.inner_text("body")
-        except Error as problem:
-            return problem.message
+            while True:
+                try:
+                    page.goto(f"https://{name}:{port}/")
+                    return page.inner_text("body")
+                except Error as problem:
+                    # it says nothing of the certificate: another test started or removed a server
+                    changed = "ERR_NETWORK_CHANGED" in problem.message
+                    if not changed or time.monotonic() > deadline:
+                        return problem.message
         finally:
             page.close()
 

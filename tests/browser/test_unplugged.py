@@ -21,7 +21,8 @@ def test_what_a_cell_says_while_the_network_is_lost_comes_later(lab, site, membe
     output = lab.run(COUNT)
     expect(output).to_contain_text("1")
     with lost(lab.host, 443 if reset else 80, reset):
+        before = len(output.inner_text().split())  # to lose it may take seconds
         page.wait_for_timeout(SECONDS * 1000)
-        assert len(output.inner_text().split()) < 6
-    expect(output).to_have_text("\n".join(map(str, range(SECONDS + 6))) + "\n", timeout=40_000)
+        assert len(output.inner_text().split()) < before + 4
+    expect(output).to_have_text("\n".join(map(str, range(SECONDS + 6))) + "\n", timeout=120_000)
     member.said[:] = [text for text in member.said if "net::ERR_" not in text]

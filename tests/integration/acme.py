@@ -19,7 +19,7 @@ TEMPER = {
     "PEBBLE_AUTHZREUSE": "0",
     "GODEBUG": "netdns=cgo",
 }
-READY_SECONDS = 10
+READY_SECONDS = 60
 INSTALL = """command -v pebble >/dev/null || {
     apt-get update && apt-get install -y --no-install-recommends pebble
 } >&2"""
@@ -74,6 +74,7 @@ class Authority:
         while True:
             try:
                 self.get(self.directory_url)
+                self.root_certificate()  # by a listener of its own, begun at the same time
                 return
             except OSError:  # a refusal, or an answer that comes too late
                 if time.monotonic() > deadline:
@@ -115,5 +116,5 @@ class Authority:
     def get(self, url: str) -> str:
         """Fetch a page of its API."""
         context = ssl.create_default_context(cadata=self.certificate)
-        with urlopen(url, timeout=5, context=context) as answer:
+        with urlopen(url, timeout=30, context=context) as answer:
             return answer.read().decode()

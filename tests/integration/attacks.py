@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -52,7 +53,7 @@ def harvests_a_password_in_the_place_of_the_service(server) -> list[str]:
     """Take its address while it is stopped: it starts elsewhere, and Nginx does not notice."""
     server.host.exec("systemctl stop jupyterlab")
     try:
-        with at_work(server, "squat", "20", SECRET) as (first, thief):
+        with at_work(server, "squat", "60", SECRET) as (first, thief):
             server.host.exec("systemctl start jupyterlab")
             if not first.startswith("bound"):
                 lab.wait_up(server)
@@ -68,7 +69,7 @@ def hears_what_a_kernel_computes(server) -> list[str]:
     """Code and output go to whoever subscribes: that socket asks for no key."""
     with lab.kernel(server) as compute:
         compute("1")
-        with at_work(server, "iopub", "15", f"{SECRET}-42") as (_, ear):
+        with at_work(server, "iopub", "60", f"{SECRET}-42") as (_, ear):
             assert f"{SECRET}-42" in compute(f"print('{SECRET}-' + str(6*7)) # {SECRET}")
             heard = ear.stdout.read()
     return re.findall(rf"[^\"]*# {SECRET}|{SECRET}-42", heard)
@@ -118,8 +119,10 @@ def finds_the_token_in_the_logs(server) -> list[str]:
     lab.client(server).get("/api/status", headers={"Referer": f"http://{lab.DOMAIN}{url}"})
     lab.client(server).get(f"/not-there?token={token}")
     look = "grep -ras '' /var/log/nginx; journalctl -q --no-pager -b -o short"
-    lines = as_other(server, look, "adm,systemd-journal").splitlines()
-    assert any("/not-there" in line for line in lines), "this attack does not see any log"
+    lines, deadline = [], time.monotonic() + lab.PATIENCE
+    while not any("/not-there" in line for line in lines):  # Nginx answers, and then writes it
+        assert time.monotonic() < deadline, "this attack does not see any log"
+        lines = as_other(server, look, "adm,systemd-journal").splitlines()
     return [line.replace(token, "TOKEN")[:150] for line in lines if token in line]
 
 

@@ -23,6 +23,7 @@ OTHER_WAYS = (
     *("/login;x=1", "/login%00", "/login%20", "/lab/../%6c%6f%67in", "/login#x", "\\login"),
 )
 PER_WAY = 6
+JOURNAL = "journalctl --sync || :; journalctl -q -o cat -u jupyterlab"
 STORMS: dict[str, tuple[int, float, float]] = {}
 
 
@@ -112,7 +113,7 @@ def hides_who_guessed(server) -> str:
     lab.log_in(server, GUESS)
     guesser = lab.client(server, **headers)
     guesser.post("/login", data=lab.form(guesser, GUESS))
-    lines = server.host.exec(f"journalctl -q -o cat -u jupyterlab --since=@{since} | grep 401")
+    lines = server.host.exec(f"{JOURNAL} --since=@{since} | grep 401")
     told = set(re.findall(r"\(.*?@?((?:\d+\.){3}\d+)\)", lines))
     return f"{told}" if told != {mine} else ""
 
@@ -139,5 +140,5 @@ def prints_the_token_at_every_start(server) -> list[str]:
     """To the journal, which the group adm may read; and another one each time."""
     since = server.host.exec("date +%s").strip()
     lab.restart(server)
-    journal = server.host.exec(f"journalctl -q -o cat -u jupyterlab --since=@{since}")
+    journal = server.host.exec(f"{JOURNAL} --since=@{since}")
     return sorted(set(re.findall(r"\?token=(?!\.)\w+", journal)))

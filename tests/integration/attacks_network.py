@@ -85,7 +85,7 @@ def opens_a_websocket_from_another_site(server) -> list[int]:
                 host=lab.DOMAIN,
                 origin=origin,
                 cookie=cookies,
-                timeout=10,
+                timeout=60,
                 http_no_proxy=["*"],
             )
             told.append(origin)

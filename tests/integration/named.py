@@ -74,7 +74,7 @@ class Named:
     def plain(self, path: str = "/lab") -> httpx.Response:
         """What plain HTTP answers."""
         url = f"http://{self.host.address}{path}"
-        return httpx.get(url, headers={"Host": DOMAIN}, trust_env=False)
+        return httpx.get(url, headers={"Host": DOMAIN}, timeout=60, trust_env=False)
 
     def serves_by_http(self) -> bool:
         """Whether JupyterLab itself answers without HTTPS."""

@@ -55,6 +55,7 @@ def theirs(servers):
     """A server after the how-to."""
     (server,) = servers("howto")
     howto.follow(server)
+    lab.wait_up(server)
     attacks.prepare(server)
     return server
 

@@ -15,7 +15,10 @@ DROPIN = "/etc/systemd/system/jupyterlab.service.d/harm.conf"
 FRONT = "/etc/nginx/conf.d/front.conf"
 PACKAGES = "/home/david/project/venv/lib/python3*/site-packages"
 RELOAD = "nginx -t 2>&1 && systemctl reload nginx && sleep 1"
-UP = "timeout 30 sh -c 'until [ -S /run/jupyterlab/jupyter.sock ]; do sleep 0.1; done'; sleep 1"
+UP = (
+    "timeout 90 sh -c 'until curl -fso /dev/null --unix-socket /run/jupyterlab/jupyter.sock"
+    " http://localhost/api; do sleep 0.1; done'"
+)
 
 
 def edited(*expressions: str) -> str:

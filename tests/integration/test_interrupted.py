@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from outcomes import nothing_to_change, well
-from surgery import CUT, KILL_ALL
+from surgery import CUT, KILL_ALL, SSHD_OF_DAVID
 
 pytestmark = pytest.mark.lifecycle
 
@@ -77,6 +77,11 @@ ACTS = {
     "kill the remote shell": KILL_ALL,
     "fill the disk": "cat /dev/zero >/mnt/full 2>/dev/null || true",
 }
+# The server has noticed that the client is gone: until then the run may go on, to its end.
+HUNG_UP = f"""
+n=100
+until [ -z "$({SSHD_OF_DAVID})" ] || [ "$n" = 0 ]; do sleep 0.1; n=$((n - 1)); done
+"""
 # Stands before the real command on the run's PATH and waits there, once, for whoever stops the run.
 PAUSE = r"""#!/bin/sh
 case "$*" in
@@ -177,13 +182,14 @@ def interrupt(server, way: str, where, env=None) -> bool:
     with paused(server.host, where) as until:
         try:
             met = server.host.exec(
-                f"timeout 90 sh -c '{until}' >/dev/null 2>&1 && echo", check=False
+                f"timeout 300 sh -c '{until}' >/dev/null 2>&1 && echo", check=False
             )
             if not met:
                 client.kill()
                 raise AssertionError(f"it did not come to {where}: {client.communicate()[0]}")
             if way == "kill the client":
                 client.kill()
+                server.host.exec(HUNG_UP)
             elif way == "no network":
                 cut_off(server, "-I")
             else:

@@ -115,9 +115,9 @@ def test_kernels_have_names_states_memory_and_processor(ready):
     assert told["service"]["memory"] > told["server"]["memory"]
     assert told["versions"]["jupyterlab"].startswith("4.")
     assert not told["drift"] and told["differs"] == [] and told["last_run"]["ended_well"]
-    words = r"busy for \d+ s, \d+\.\d MB, \d+ % of one processor"
+    words = r"busy for \d+ (s|min), \d+\.\d MB, \d+ % of one processor"
     assert re.search(rf"kernel +Busy\.ipynb: {words}", out)
-    assert re.search(r"kernel +Idle\.ipynb: idle for \d+ s", out)
+    assert re.search(r"kernel +Idle\.ipynb: idle for \d+ (s|min)", out)
 
 
 def test_an_older_version_and_a_hole_are_told(ready):
@@ -154,7 +154,7 @@ def test_an_index_that_does_not_answer_is_unknown_and_no_error(ready):
     took = time.monotonic() - began
     ready.host.exec("rm -r /home/david/.config/pip")
     assert re.search(r"newer +unknown", out), out
-    assert took < 12
+    assert took < 40  # pip by itself would ask for a minute and a half
 
 
 def test_without_nginx_it_says_so(ready):

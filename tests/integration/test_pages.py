@@ -67,7 +67,8 @@ def fetch(site, address: str, how: dict[str, str]):
 def assert_true(site) -> set[str]:
     """Everything comes as the venv has it; gives what came from the disk."""
     served = set()
-    asked = httpx.Client(base_url=f"http://{site.host.address}", headers={"Host": DOMAIN, **ZIPPED})
+    url = f"http://{site.host.address}"
+    asked = httpx.Client(base_url=url, headers={"Host": DOMAIN, **ZIPPED}, timeout=60)
     with asked:
         for address, digest in files(site).items():
             answer = asked.get(address)

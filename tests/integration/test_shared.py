@@ -43,9 +43,9 @@ def site(server):
 def others(site) -> tuple[str, str]:
     """What the other sites answer, and their files with time and rights."""
     names = ("shop.example.org", "anything.example.org", site.host.address)
+    url = f"http://{site.host.address}/x"
     answers = [
-        httpx.get(f"http://{site.host.address}/x", headers={"Host": name}, trust_env=False)
-        for name in names
+        httpx.get(url, headers={"Host": name}, timeout=60, trust_env=False) for name in names
     ]
     files = site.host.exec(
         "find /etc/nginx ! -name '*jupyterlab*' ! -type d -printf '%p %T@ %C@ %m %u %g %l\\n'"

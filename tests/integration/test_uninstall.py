@@ -29,7 +29,7 @@ def kill_during(server, task: list[str], moment: str, **options) -> None:
     """Start a task and kill all that it runs as root, at a moment that a shell condition tells."""
     client = server.start(*task, stdin=subprocess.DEVNULL, **options)
     try:
-        server.host.exec(f"timeout 90 sh -c 'until {moment}; do sleep 0.02; done'")
+        server.host.exec(f"timeout 240 sh -c 'until {moment}; do sleep 0.02; done'")
         server.host.exec(KILL_ALL)
     finally:
         client.communicate(timeout=60)
@@ -165,7 +165,7 @@ def asked(inhabited):
     def ask():
         while not done.is_set():
             url, name = f"http://{inhabited.host.address}/", {"Host": "shop.example.org"}
-            answers.add(httpx.get(url, headers=name, trust_env=False).text)
+            answers.add(httpx.get(url, headers=name, timeout=60, trust_env=False).text)
             time.sleep(0.05)
 
     thread = threading.Thread(target=ask)

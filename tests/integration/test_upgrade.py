@@ -114,7 +114,7 @@ def test_one_that_is_killed_leaves_the_old_one_serving(site, session, tool):
     before = serving(site)
     running = site.start("upgrade")
     site.host.exec(
-        f"for n in $(seq 600); do pgrep -f '/{tool} ' >/dev/null && break; sleep 0.05; done\n"
+        f"for n in $(seq 6000); do pgrep -f '/{tool} ' >/dev/null && break; sleep 0.05; done\n"
         "sleep 0.3; kill -KILL $(sed 's/.*process //' /run/jupyterlab-fab.turn)\n"
         f"pkill -KILL -f '/{tool} '"
     )
@@ -150,7 +150,7 @@ def test_the_way_back_takes_seconds_and_refuses_a_hole(site, newest):
     refused(site.fab("rollback"), "has a vulnerability", "--anyway")
     began = time.monotonic()
     assert "-> 4.0.13" in well(site.fab("rollback", "--anyway"))
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60  # a busy machine may take its time
     assert versions(site)["jupyterlab"] == "4.0.13"
     assert Notebook(site.host).cell("6*7").startswith("42")
     assert "this goes forward again" in well(site.fab("rollback"))
