@@ -52,7 +52,7 @@ def init(c, user, domain, yes, full):
                    "move it away first")  # fmt: skip
     if not isinstance(c, Connection):
         if not may_ask():
-            raise Exit("no host given: fab -H user@server init")
+            raise Exit("no host given: fab -H user@server init, which writes fabric.yaml")
         c = Connection(answer("Server, as ssh takes it, such as david@1.1.1.1"), config=c.config)
     with clear_errors(c), c:
         found = look(c)
