@@ -10,7 +10,7 @@ from .engine.converge import NoUser, look
 from .engine.host import Request
 from .engine.plan import apply_script
 from .manage.login import tell
-from .ssh.errors import name_of
+from .ssh.errors import fab_on
 from .steps import STEPS
 from .ui.console import headline, may_ask
 
@@ -51,6 +51,6 @@ def script(c, settings):
     settings = msgspec.structs.replace(settings, password=None)
     seen, changes = look(c, settings, STEPS)
     if any("PRIVATE KEY" in change.shell for change in changes):
-        raise Exit(f"the script would hold a private key: first run fab -H {name_of(c)} tls")
+        raise Exit(f"the script would hold a private key: first run {fab_on(c)} tls")
     host = replace(seen.host, turn="any")
     print(apply_script(host, seen.items, changes, "a script, run by hand"))

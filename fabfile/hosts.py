@@ -18,6 +18,7 @@ from invoke import Exit
 from .engine.task import each_host
 from .settings import Settings, load
 from .ssh import connection
+from .ui.command import FAB
 from .ui.console import may_ask, say
 
 PROMPT = "sudo password of %u on this machine: "
@@ -75,7 +76,7 @@ def refuse_taken(c: fabric.Connection, settings: Settings) -> None:
         return
     raise Exit(f"lab.domain: {settings.domain} leads to {there} in {path}, and this server is "
                f"{here}: choose another lab.domain for it; or, if it is the same server, set "
-               f"lab.address: {there}, or forget that line: fab hosts --remove")  # fmt: skip
+               f"lab.address: {there}, or forget that line: {FAB} hosts --remove")  # fmt: skip
 
 
 def read(path: Path) -> str:

@@ -19,7 +19,7 @@ from .render import program
 from .script import call
 from .settings import Settings
 from .ssh import channel
-from .ssh.errors import name_of
+from .ssh.errors import fab_on
 from .ui.console import say
 
 SPECS = "~/.local/share/jupyter/kernels"  # Jupyter reads it at each request: no restart
@@ -117,7 +117,7 @@ def show(c, settings: Settings) -> None:
     told = channel.ask(c, f"cd /\n{asked}\n", user=settings.user, seconds=600)
     rows = list(filter(None, map(offered, told)))
     if not rows:
-        raise Exit(f"no JupyterLab on the server yet: first run fab -H {name_of(c)} jupyter")
+        raise Exit(f"no JupyterLab on the server yet: first run {fab_on(c)} jupyter")
     wide = max(len(row.name) for row in rows)
     for row in rows:
         say(f"  {row.name:<{wide}}  {row.title}: {row.what}")

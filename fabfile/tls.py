@@ -22,7 +22,7 @@ from .script import RemoteScript, call
 from .settings import Settings
 from .settings.credentials import given_ca_passphrase
 from .ssh import channel, connection
-from .ssh.errors import name_of
+from .ssh.errors import fab_on
 from .ui.console import say
 
 RENEWAL = "/etc/systemd/system/certbot.service.d"
@@ -135,7 +135,7 @@ def serve(
         if not ca.names:
             names = " ".join(settings.ca_names) or settings.domain
             say(f"  note     your private CA in {ca.folder} may sign for any name, so its key "
-                f"could fake every site: fab -H {name_of(c)} tls --new-ca makes one for {names}, "
+                f"could fake every site: {fab_on(c)} tls --new-ca makes one for {names}, "
                 "which browsers must import")  # fmt: skip
     seen = converge(c, settings, *steps, request=request)
     if settings.tls != "letsencrypt":
@@ -216,7 +216,7 @@ def show(c, settings: Settings) -> None:
     told = channel.ask(c, RemoteScript(("lib/read",), calls=asked))
     there = parsed(unpacked("".join(told)))
     if there is None:
-        raise Exit(f"Nginx has no certificate for {settings.domain}: run fab -H {name_of(c)} tls")
+        raise Exit(f"Nginx has no certificate for {settings.domain}: run {fab_on(c)} tls")
     say(f"{settings.url}: issued by {issuer(there)}, for {', '.join(names(there))}")
     end = there.not_valid_after_utc
     say(f"  {days_left(there)} days left, until {end:%Y-%m-%d %H:%M} UTC")

@@ -12,7 +12,7 @@ from .doctor.evidence import Evidence
 from .doctor.proof import HOPS, ROW, from_here, script
 from .settings import Settings
 from .ssh import channel, connection
-from .ssh.errors import name_of
+from .ssh.errors import fab_on, name_of
 from .ui import console
 from .ui.console import count, say
 
@@ -23,7 +23,7 @@ NONE = re.compile(r"^000 [^a-z]*(?=curl: )")
 
 def explain(c: Connection, settings: Settings, hop: str, check: str, detail: str) -> str:
     """Return the hop, the failure, its likely cause and the remedy as a message."""
-    fab = f"fab -H {name_of(c)}"
+    fab = fab_on(c)
     first, *others = diagnose.likely(check, detail)
     words = diagnose.placeholders(Evidence(settings, probe.site_url(settings), peer=c.host), fab)
     said = NONE.sub("", detail.strip()) or "no answer"
@@ -44,7 +44,7 @@ def prove(c: Connection, settings: Settings, by_address: bool = False, each: boo
     secret = settings.password.reveal() if settings.password else ""
     lines = channel.ask(c, script(settings), secret + "\n", user=settings.user, seconds=600)
     if "absent" in lines:
-        raise Exit(f"{name_of(c)} is not set up yet: first run fab -H {name_of(c)} full")
+        raise Exit(f"{name_of(c)} is not set up yet: first run {fab_on(c)} full")
     rows = [row.groups() for row in map(ROW.fullmatch, lines) if row]
     if not rows:
         raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")
@@ -75,7 +75,7 @@ def tell_cluster(c: Connection, wanted: list[str], result: str, detail: str) -> 
 
     :raises Exit: when a worker of the cluster did not.
     """
-    fab = f"fab -H {name_of(c)} cluster"
+    fab = f"{fab_on(c)} cluster"
     if result == "ok":
         console.report("").shown("verify", f"cluster {count(len(wanted), 'worker')}: "
                                 f"{' '.join(wanted)}")  # fmt: skip

@@ -27,8 +27,9 @@ from ..python import minimum_versions, requirements
 from ..script import RemoteScript, call
 from ..settings import Settings
 from ..ssh import channel
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..ui import console
+from ..ui.command import FAB
 from ..ui.progress import meter
 from . import archives, backup, validate
 from .validate import Backup
@@ -67,9 +68,11 @@ def chosen_here(file: str, folder: Path, settings: Settings) -> Backup:
     if file == "latest":
         path = next(iter(archives.found(folder)), None)
         if path is None:
-            raise Exit(f"there is no backup in {folder}: name a file, or make one with fab backup")
+            raise Exit(
+                f"there is no backup in {folder}: name a file, or make one with {FAB} backup"
+            )
     if not path.is_file():
-        raise Exit(f"{path}: no such file; fab backup --list shows the backups")
+        raise Exit(f"{path}: no such file; {FAB} backup --list shows the backups")
     with meter("checking", path.stat().st_size) as told:
         return validate.examine(path, told, settings)
 
@@ -82,7 +85,7 @@ def chosen_there(c: Connection, settings: Settings, host: Host, name: str) -> Ba
     if name == "latest" and names:
         name = names[0]
     if name not in names:
-        raise Exit(f"{settings.archives} on the server has no {name}: fab -H {name_of(c)} "
+        raise Exit(f"{settings.archives} on the server has no {name}: {fab_on(c)} "
                    "backup --list shows the backups")  # fmt: skip
     lines = list(channel.apply(c, backup.script(settings, host, f"show {name}"), host.root))
     refused = [line for line in lines if line.startswith("refused: ")]

@@ -16,7 +16,7 @@ from invoke import Exit
 from ..script import RemoteScript, call
 from ..settings import Settings
 from ..ssh import channel
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..ui.console import say
 from ..web import ERRORS, answer, any_certificate, connected
 
@@ -30,7 +30,7 @@ def check(c, settings: Settings, root: bool) -> None:
     :raises Exit: with the obstacle and the remedy.
     """
     domain, nonce = settings.domain, secrets.token_hex(16)
-    anyway = f"; to ask anyway: fab -H {name_of(c)} tls --no-preflight"
+    anyway = f"; to ask anyway: {fab_on(c)} tls --no-preflight"
     offer = call("offer", f"{settings.instance.webroot}{PLACE}", nonce, domain)
     told = list(channel.apply(c, RemoteScript(("run/preflight",), calls=offer), root))
     if "offered" not in told:

@@ -26,6 +26,7 @@ from invoke import Exit
 
 from ..settings import within
 from ..settings.credentials import Secret, ca_passphrase, given_ca_passphrase
+from ..ui.command import FAB
 
 CA_DAYS = 3650
 DAYS = 397  # the longest that browsers accept from public CAs
@@ -79,7 +80,7 @@ class Authority:
         """
         if self.names and not any(within(domain, name) for name in self.names):
             raise Exit(f"lab.domain: your CA in {self.folder} signs for {', '.join(self.names)}, "
-                       f"not for {domain}: list all names in lab.ca_names, then `fab -H HOST "
+                       f"not for {domain}: list all names in lab.ca_names, then `{FAB} -H HOST "
                        "tls --new-ca` makes another CA, which browsers must import")  # fmt: skip
 
     @property
@@ -243,7 +244,7 @@ def load(folder: Path) -> Authority | None:
     end = loaded.not_valid_after_utc
     if end < datetime.now(UTC) + timedelta(days=DAYS):
         raise Exit(f"lab.ca_folder: {certificate} expires too soon, on {end:%Y-%m-%d}: "
-                   "`fab -H HOST tls --new-ca` makes another CA for browsers; a cluster makes "
+                   f"`{FAB} -H HOST tls --new-ca` makes another CA for browsers; a cluster makes "
                    f"another one in its next run, once {folder} is moved away")  # fmt: skip
     return Authority(loaded, signer, folder)
 

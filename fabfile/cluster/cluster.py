@@ -25,8 +25,9 @@ from ..python import requirements
 from ..settings import Settings
 from ..settings.groups import listed
 from ..ssh import connection
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..ui import console
+from ..ui.command import FAB
 from ..ui.console import say
 from . import compatibility, dask, leave, members, scheduler, worker
 from .members import Cluster
@@ -39,7 +40,7 @@ def cluster(c, settings, workers, add, remove, status, yes):
     if sum(map(bool, (workers, add, remove, status))) > 1:
         raise Exit("cluster: one of --workers, --add, --remove and --status at a time")
     host = met(c, settings)
-    where = f"fab -H {name_of(c)} cluster"
+    where = f"{fab_on(c)} cluster"
     if not host.cluster and (add or remove or status):
         raise Exit(f"{name_of(c)} has no cluster yet: {where} --workers david@w1,david@w2")
     if status:
@@ -69,7 +70,7 @@ def met(c, settings: Settings) -> Host:
     symbols = [jupyter.venv(settings, Host()), systemd.needed(settings)]
     host, (venv, unit) = actions.meet(c, settings, symbols)
     if not venv.exists or unit.kind == "absent":
-        raise Exit(f"{name_of(c)} has no JupyterLab yet: first run fab -H {name_of(c)} full")
+        raise Exit(f"{name_of(c)} has no JupyterLab yet: first run {fab_on(c)} full")
     return host
 
 
@@ -120,7 +121,7 @@ def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[
     where, known = name_of(c), members.targets(host.cluster)
 
     def gone(target: str) -> str:
-        more = f"; if it is gone for good: fab -H {where} cluster --remove {target}"
+        more = f"; if it is gone for good: {FAB} -H {where} cluster --remove {target}"
         return more if target in known else ""
 
     reached = parallel.reached(others, settings, gone)
@@ -138,7 +139,7 @@ def looked_at(c, settings: Settings, host: Host, others) -> tuple[Cluster, dict[
         whose = compatibility.strangers(unit, called)
         if whose:
             wrong.append(f"{target} works for another cluster, {whose}: name another host, or "
-                         f"remove that worker with fab -H {target} uninstall")  # fmt: skip
+                         f"remove that worker with {FAB} -H {target} uninstall")  # fmt: skip
     for line in wrong[:-1]:
         say(line)
     if wrong:

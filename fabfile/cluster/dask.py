@@ -14,8 +14,9 @@ from ..render import program
 from ..script import call
 from ..settings import Settings
 from ..ssh import channel
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..ui import console
+from ..ui.command import FAB
 from . import compatibility, members
 
 PATIENCE = 30  # seconds that a started worker has to register with the scheduler
@@ -55,7 +56,7 @@ def ask(c: Connection, settings: Settings, host: Host, what: str, *words: object
         return ANSWERS[what].decode(rows[-1] if rows else "")
     except (msgspec.DecodeError, RecursionError):
         last = told[-1][:200] if told else "nothing"
-        raise Exit(f"the scheduler on {name_of(c)} does not answer ({last}): fab -H {name_of(c)} "
+        raise Exit(f"the scheduler on {name_of(c)} does not answer ({last}): {fab_on(c)} "
                    "cluster repairs it; its journal: journalctl -u "
                    f"{settings.instance.scheduler}") from None  # fmt: skip
 
@@ -95,8 +96,8 @@ def show(c: Connection, settings: Settings, host: Host) -> None:
         report.line(f"  {target:<{wide}}  {name}  {words}")
     if not well:
         where = name_of(c)
-        raise Exit(f"some workers are not in order: fab -H {where} cluster repairs them; "
-                   f"if a host is gone for good: fab -H {where} cluster --remove HOST")  # fmt: skip
+        raise Exit(f"some workers are not in order: {FAB} -H {where} cluster repairs them; "
+                   f"if one is gone for good: {FAB} -H {where} cluster --remove HOST")  # fmt: skip
 
 
 def described(one: Worker | None) -> tuple[str, bool]:

@@ -17,6 +17,7 @@ from ..items import Change
 from ..script import call
 from ..settings import Settings
 from ..ssh.errors import name_of
+from ..ui.command import FAB
 from ..ui.console import say
 from ..uninstall import uninstall
 from ..uninstall.ledger import Seen
@@ -81,12 +82,12 @@ def dismiss(c, settings: Settings, targets: tuple[str, ...], named=()) -> None:
     ours = members.vouched(c, settings) | set(named)
     for target in set(targets) - ours:
         say(f"  note          {name_of(c)} lists the worker {target}, but this machine did not "
-            f"add it; if it is yours: fab -H {target} uninstall")  # fmt: skip
+            f"add it; if it is yours: {FAB} -H {target} uninstall")  # fmt: skip
     targets = tuple(target for target in targets if target in ours)
     hosts = parallel.named(c, list(targets))
     _, away = parallel.on_each(hosts, parallel.opened(settings))
     for target, why in away.items():
-        say(f"  note          {why}; when it is back: fab -H {target} uninstall")
+        say(f"  note          {why}; when it is back: {FAB} -H {target} uninstall")
     there = {target: one for target, one in hosts.items() if target not in away}
     parallel.all_of(there, lambda other: leave(other, settings))
     for one in there.values():

@@ -23,6 +23,7 @@ from ..items.certificate import parsed
 from ..settings import Settings
 from ..ssh import host_keys
 from ..ssh.errors import name_of
+from ..ui.command import FAB
 
 CALLED = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"  # a cluster's name, also that of a folder here
 HEAD = "# Written by `fab cluster`: MAIN ITS-HOST-KEY CLUSTER WORKER, as main was given them.\n"
@@ -150,7 +151,7 @@ def refuse_unvouched(c: Connection, settings: Settings, host: Host, named) -> No
     if strange:
         where, all_of = name_of(c), ",".join(targets(host.cluster))
         raise Exit(f"{where} lists workers that this machine did not add: "
-                   f"{', '.join(strange)}; if they are yours, name all once: fab -H {where} "
+                   f"{', '.join(strange)}; if they are yours, name all once: {FAB} -H {where} "
                    f"cluster --workers {all_of}")  # fmt: skip
 
 

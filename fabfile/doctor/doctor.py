@@ -17,7 +17,7 @@ from ..engine.plan import MARK, split, whose
 from ..script import RemoteScript
 from ..settings import Settings
 from ..ssh import channel, connection
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..ui.console import SINK, count, report, say
 from . import causes, diagnose, probe, proof
 from .evidence import Evidence
@@ -96,7 +96,7 @@ def doctor(c, settings, url, json, in_fleet=False):
         for one in causes.CAUSES:
             say(f"  would check whether {one.why}", routine=True)
         return
-    found = diagnose.diagnose(examine(c, settings, url, in_fleet), f"fab -H {name_of(c)}")
+    found = diagnose.diagnose(examine(c, settings, url, in_fleet), fab_on(c))
     ill = [one for one in found if not one.cause.mild]
     if json:
         rows = [

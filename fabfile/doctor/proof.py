@@ -12,6 +12,7 @@ from ..engine.plan import whose
 from ..render import program
 from ..script import RemoteScript
 from ..settings import Settings
+from ..ui.command import FAB
 from ..web import ERRORS, answer, connected
 
 ROW = re.compile(r"(jupyter|nginx|cluster)\|([^|]*)\|(ok|FAIL)\|(\d+(?:\.\d+)?)\|(.*)")
@@ -61,7 +62,7 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     try:
         socket.getaddrinfo(*where)
     except OSError:
-        return check, "skip", 0.0, f"unknown name {settings.domain}: add it with `fab hosts`"
+        return check, "skip", 0.0, f"unknown name {settings.domain}: add it with `{FAB} hosts`"
     try:
         context = selection.trust(settings) if settings.secure else None
         wire = connected(*where, context, settings.domain)

@@ -16,8 +16,9 @@ from ..items import Change, Item
 from ..script import exported
 from ..settings import Settings
 from ..ssh import channel, connection
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..ui import console
+from ..ui.command import FAB
 from . import consent, hints
 from .host import Host, Request, proxies
 from .other_instances import refuse_taken
@@ -123,7 +124,7 @@ def look(
     seen = read(c, first.result(), chosen)
     seen.host.refuse_unfit()
     refuse_taken(seen.host, chosen)
-    where = f"fab -H {name_of(c)}"
+    where = fab_on(c)
     items = [item.named(where) for item in gather(steps, chosen, request.upon(seen.host))]
     seen = replace(seen, items=items)
     return seen, seen.changes(steps)
@@ -161,7 +162,7 @@ def understood(
     if "user=" in sections.get("facts", []):
         raise NoUser(
             f"there is no user {user or c.user} on {c.original_host}: create it, correct lab.user, "
-            f"or log in as root: FABRIC_LAB_USER={user} fab -H root@{c.original_host} full"
+            f"or log in as root: FABRIC_LAB_USER={user} {FAB} -H root@{c.original_host} full"
         )
     if "end" not in sections:
         raise Exit(hints.unanswered(lines, name_of(c), c.user, c.host))

@@ -2,6 +2,8 @@
 
 import re
 
+from ..ui.command import FAB
+
 REMEDIES = (
     (
         r"\S+, run as \S+, did not end within .*|\S+ has used up the .*",
@@ -129,7 +131,7 @@ REMEDIES = (
 REASON = re.compile(r"^E: |[Ee]rror|No space left")  # in the line that tells best why; as apply.sh
 UNKNOWN = "fix that, then run again to continue"
 UNANSWERED = (  # by the login, or the login shell, before our command
-    (r"log ?in as the user \"?([\w.-]+)", "log in as that user: fab -H {0}@{host}"),
+    (r"log ?in as the user \"?([\w.-]+)", f"log in as that user: {FAB} -H {{0}}@{{host}}"),
     (
         r"(?i)password change required|password (has )?expired",
         "log in once with ssh, set a new password, then run again",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from invoke import Exit
 
+from ..ui.command import FAB
 from .listening import Listen, listens
 from .other_instances import Neighbour, neighbours
 
@@ -112,7 +113,7 @@ class Host:
         if self.uid == 0:
             raise Exit(
                 "JupyterLab does not run as root: name its user, whom full creates if needed, such "
-                "as: FABRIC_LAB_USER=david fab -H root@1.1.1.1 full"
+                f"as: FABRIC_LAB_USER=david {FAB} -H root@1.1.1.1 full"
             )
         for kind, name, rename in (
             ("user", self.user, "usermod --login"),

@@ -11,6 +11,8 @@ import fabric
 from fabric import Connection
 from invoke import Exit
 
+from ..ui.command import FAB
+
 HOUSE = __name__.partition(".")[0]
 
 
@@ -83,7 +85,7 @@ def fabric_task(body):
     """Hand a function to Fabric; each `:param x:` of its docstring is the help of an option."""
     body = cleanly(body)
     text, *rest = re.split(r"^\s*:param (\w+):", inspect.getdoc(body), flags=re.MULTILINE)
-    body.__doc__ = text.strip()
+    body.__doc__ = re.sub(r"\bfab (?=[a-z-])", f"{FAB} ", text.strip())
     words = (" ".join(part.split()) for part in rest[1::2])
     return fabric.task(body, help=dict(zip(rest[::2], words, strict=True)))
 
@@ -128,7 +130,7 @@ def each_host(c, body, name: str) -> None:
             return body(c, load(personal(c).config))
     hosts = listed(c.config.get("hosts"))
     if not hosts:
-        raise Exit(f"no host given: fab -H user@server {name}, or `hosts:` in fabric.yaml")
+        raise Exit(f"no host given: {FAB} -H user@server {name}, or `hosts:` in fabric.yaml")
     for host in hosts:
         with Connection(host, config=c.config.clone()) as connection:
             each_host(connection, body, name)

@@ -17,6 +17,7 @@ from .. import settings
 from ..catalogue import FLEET
 from ..settings.groups import personal
 from ..ui import console
+from ..ui.command import FAB
 from .parallel import in_parallel, reason
 from .table import Prefixed, Result, Row, summary
 from .targets import FAILED, choose, remember
@@ -41,7 +42,7 @@ def parsed(what: str):
     try:
         (given,) = Parser(contexts=[known]).parse_argv(shlex.split(what))
     except (ParseError, ValueError) as problem:
-        raise Exit(f"fleet: {what}: {problem}; fab --help {name} shows its options") from None
+        raise Exit(f"fleet: {what}: {problem}; {FAB} --help {name} shows its options") from None
     return name, functools.partial(TASKS[name], in_fleet=True, **given.as_kwargs)
 
 
@@ -94,7 +95,7 @@ def fleet(c, what, on, limit, jobs, retry_failed, verify, drift):
     again = ""
     if not (c.config.run.dry or name == "status"):
         remember(failed, FAILED.read_text().split() if retry_failed else [], chosen)
-        again = f"; retry with: fab fleet {shlex.quote(what)} --retry-failed"
+        again = f"; retry with: {FAB} fleet {shlex.quote(what)} --retry-failed"
     if failed:
         raise Exit(f"{len(failed)} of {len(results)} failed{again}")
     if any(result.state == "drifted" for result in results):

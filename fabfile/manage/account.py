@@ -12,6 +12,7 @@ from ..engine.converge import read
 from ..items import Change
 from ..script import call
 from ..settings import Settings
+from ..ui.command import FAB
 from ..ui.console import say
 
 
@@ -27,4 +28,4 @@ def create(c: Connection, settings: Settings, yes: bool) -> None:
     consent.agree(c, yes, [], (new,))
     actions.carry_out(c, root, Change(f"create the user {user}", call("create_user", user)))
     if not c.config.run.dry:
-        say(f"  note          you can log in as that user now: fab -H {user}@{c.original_host}")
+        say(f"  note          you can log in as that user now: {FAB} -H {user}@{c.original_host}")

@@ -15,7 +15,7 @@ from ..render import program
 from ..script import RemoteScript
 from ..settings import Settings
 from ..ssh import channel, connection
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..ui.console import count, say
 
 ROW = re.compile(r"audit\|(\w+)\|(closed|open)\|(.*)")
@@ -144,7 +144,7 @@ def audit(c, settings):
         if state == "chosen":
             say(f"          allowed by {chosen}")
         elif state == "OPEN":
-            say(f"          remedy: fab -H {name_of(c)} {threat.remedy}{threat.more}")
+            say(f"          remedy: {fab_on(c)} {threat.remedy}{threat.more}")
     for note in (word.removeprefix("note|") for word in words if word.startswith("note|")):
         say(f"  note    {note}")
     told = f"{number['closed']} of {count(len(rows), 'threat')} closed"

@@ -22,6 +22,7 @@ from ..settings import layers, load
 from ..settings.credentials import ask
 from ..ssh import channel, connection
 from ..ssh.errors import clear_errors, name_of
+from ..ui.command import FAB
 from ..ui.console import may_ask, say
 
 SUDO = {
@@ -48,11 +49,11 @@ class Found:
 def init(c, user, domain, yes, full):
     path = layers.project_file()
     if path.exists():
-        raise Exit(f"{path} is there already: change it there (fab check shows what applies), or "
+        raise Exit(f"{path} is there already: change it there ({FAB} check shows what applies), or "
                    "move it away first")  # fmt: skip
     if not isinstance(c, Connection):
         if not may_ask():
-            raise Exit("no host given: fab -H user@server init, which writes fabric.yaml")
+            raise Exit(f"no host given: {FAB} -H user@server init, which writes fabric.yaml")
         c = Connection(answer("Server, as ssh takes it, such as david@1.1.1.1"), config=c.config)
     with clear_errors(c), c:
         found = look(c)
@@ -69,11 +70,11 @@ def init(c, user, domain, yes, full):
         if may_ask() and not yes and not confirmed("Write this file?", usual=True):
             raise Exit("nothing was written")
         write(path, text)
-        say(f"wrote {path}; fab check shows all settings")
+        say(f"wrote {path}; {FAB} check shows all settings")
         if yes or (may_ask() and confirmed("Run full now?", usual=True)):
             full(c, settings, verbose=False, verify=True, yes=yes)
         else:
-            say("next: fab full")
+            say(f"next: {FAB} full")
 
 
 def answer(question: str) -> str:
@@ -118,7 +119,8 @@ def tell(c: Connection, found: Found) -> None:
         kind = "public" if ip_address(address).is_global else "private"
         say(f"  address    {address}, {kind}")
     for other in found.host.neighbours:
-        say(f"  note       {other.user} has a JupyterLab here: {other.domain}{other.path}")
+        where = f" at {other.domain}{other.path}" if other.domain else ""
+        say(f"  note       {other.user or 'somebody'} has a JupyterLab here{where}")
 
 
 def questions(c: Connection, found: Found, user: str, domain: str) -> dict[str, tuple[str, str]]:

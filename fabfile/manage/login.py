@@ -16,7 +16,7 @@ from ..script import call
 from ..settings import Settings
 from ..settings.credentials import ask, weakness
 from ..ssh import connection
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..ui.console import say
 from . import service
 
@@ -39,7 +39,7 @@ def tell(c: Connection, settings: Settings, seen: Reading) -> str:
         say(f"  browsers trust it after you import {settings.ca_folder}/ca.pem into them")
     ((token, secret),) = seen.of(Token)
     ((login, known),) = seen.of(Password)
-    fab = f"fab -H {name_of(c)}"
+    fab = fab_on(c)
     if c.user == "root":
         fab = f"FABRIC_LAB_USER={settings.user} {fab}"
     if login.shown(known):
@@ -67,7 +67,7 @@ def address(c: Connection, settings: Settings, site: str = "") -> str:
     (state,) = read(c, [item], settings).states
     secret = item.value(state)
     if not secret:
-        raise Exit(f"{name_of(c)} has no token yet: first run fab -H {name_of(c)} full")
+        raise Exit(f"{name_of(c)} has no token yet: first run {fab_on(c)} full")
     return f"{site or settings.origin}{settings.base_path}/lab?token={secret}"
 
 
@@ -85,7 +85,7 @@ def renew(c: Connection, settings: Settings, yes: bool) -> None:
         Change("make a new login token", call("put_token", path, host.user, host.group)),
     ]
     if state["state"] == "inactive":
-        say(f"  note          JupyterLab stays stopped until: fab -H {name_of(c)} start")
+        say(f"  note          JupyterLab stays stopped until: {fab_on(c)} start")
     else:
         changes.append(Change(f"restart {settings.instance.unit}", systemd.start(settings)))
     carry_out(c, host, *changes, whenever=True)

@@ -13,6 +13,7 @@ from ..render import program
 from ..script import RemoteScript, call
 from ..ssh import channel
 from ..ssh.errors import name_of
+from ..ui.command import FAB
 from ..ui.console import say
 
 PULSE = 5  # seconds between keep-alives to the server's side, which ends without them
@@ -40,7 +41,7 @@ def logs(c, settings, follow, since, nginx, jupyter, lines):
     unit = systemd.needed(settings)
     host, (there,) = meet(c, settings, [unit])
     if there.kind == "absent":
-        raise Exit(f"{where} is not set up yet: first run fab -H {where} full")
+        raise Exit(f"{where} is not set up yet: first run {FAB} -H {where} full")
     told = settings.instance.unit, settings.instance.log, lines, since, "follow" if follow else "no"
     asked = call("exec", "python3", "-IB", "-c", *told, *(what or ("jupyter", "nginx")))
     asked = asked.replace(" -c ", ' -c "$logs_py" ', 1)

@@ -20,7 +20,7 @@ from ..python.requirements import name
 from ..script import call
 from ..settings import Settings
 from ..settings.fields import parsed_requirement
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on
 from ..ui.console import count, may_ask, say
 
 
@@ -58,10 +58,10 @@ def packages(c, settings, add, remove, list):
     host, (seen, (extensions, _)) = actions.meet(c, settings, symbols)
     venv, there = jupyter.venv(settings, host), seen.versions
     if not seen.exists:
-        raise Exit(f"{venv.path} is missing: first run fab -H {name_of(c)} full")
+        raise Exit(f"{venv.path} is missing: first run {fab_on(c)} full")
     if seen.former and not more:
         raise Exit(f"{venv.path} was made with {seen.former}, which is gone: first run "
-                   f"fab -H {name_of(c)} full")  # fmt: skip
+                   f"{fab_on(c)} full")  # fmt: skip
     if more:
         request = Request(added=with_more(host.added, more))
         after = converge(c, settings, jupyter.items, running, request=request)
@@ -99,7 +99,7 @@ def offer_restart(c, settings: Settings, host: Host, before: set[str], after: Re
         change = Change(f"restart {settings.instance.unit}", systemd.start(settings))
         actions.carry_out(c, host, change, whenever=True)
     else:
-        say(f"  to restart it: fab -H {name_of(c)} restart")
+        say(f"  to restart it: {fab_on(c)} restart")
 
 
 def drop(c, settings: Settings, host: Host, venv: Venv, there: dict[str, str], fewer) -> None:

@@ -12,7 +12,7 @@ from ..engine.host import Host
 from ..items import Change
 from ..script import call
 from ..settings import Settings
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..status.collect import condition
 from ..ui.console import say
 
@@ -30,7 +30,7 @@ def seen(c: Connection, settings: Settings) -> tuple[Host, dict, list[dict] | No
     there = condition(unit)
     if there["state"] == "absent" or file.kind == "absent":
         raise Exit(f"{name_of(c)} has no {settings.instance.unit} that matches your settings: "
-                   f"first run fab -H {name_of(c)} full")  # fmt: skip
+                   f"first run {fab_on(c)} full")  # fmt: skip
     return host, there, running.get("kernels")
 
 
@@ -48,13 +48,13 @@ def stop(c, settings, yes):
     fix = call("stop_units", settings.instance.socket_unit, settings.instance.unit)
     carry_out(c, host, Change(f"stop {settings.instance.unit}", fix), whenever=True)
     if not c.config.run.dry:
-        say(f"  it stays stopped until: fab -H {name_of(c)} start")
+        say(f"  it stays stopped until: {fab_on(c)} start")
 
 
 def start(c, settings):
     host, state, _ = seen(c, settings)
     if state["state"] == "active" and state["enabled"]:
-        say(f"  {settings.instance.unit} runs already; to restart it: fab -H {name_of(c)} restart")
+        say(f"  {settings.instance.unit} runs already; to restart it: {fab_on(c)} restart")
         return
     fix = systemd.start(settings)
     if state["state"] == "active":  # it must not end kernels

@@ -23,7 +23,7 @@ from ..python import minimum_versions, requirements
 from ..render import program
 from ..script import call, here, quote
 from ..settings import Settings
-from ..ssh.errors import name_of
+from ..ssh.errors import fab_on, name_of
 from ..status import collect
 from ..ui import console
 from ..ui.console import say
@@ -72,9 +72,9 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
             return
         there = now(c, settings, venv)
         say(f"  jupyter  {with_versions(jupyter.SHOW, there)}")
-        say(f"  to roll back to the previous versions: fab -H {name_of(c)} rollback")
+        say(f"  to roll back to the previous versions: {fab_on(c)} rollback")
         if host.cluster:
-            say(f"  its workers have old versions; to upgrade them: fab -H {name_of(c)} cluster")
+            say(f"  its workers have old versions; to upgrade them: {fab_on(c)} cluster")
     if lock and not c.config.run.dry:
         exact = {name: there[name] for name in there if name not in elsewhere}
         count = requirements.write_lock(
@@ -103,7 +103,7 @@ def rollback(c, settings, anyway, yes):
     if not before:
         raise Exit(
             f"there is no previous venv: {jupyter.previous(settings)} is made by "
-            f"fab -H {name_of(c)} upgrade"
+            f"{fab_on(c)} upgrade"
         )
     for why in () if anyway else minimum_versions.holes(before):
         raise Exit(f"rollback refused: {why}; to use that version all the same: --anyway")
@@ -116,7 +116,7 @@ def rollback(c, settings, anyway, yes):
     change = Change("serve from the previous venv", f"{back} {systemd.start(settings)}")
     actions.carry_out(c, host, change, jupyter.assets(settings, host).change())
     if not again and not c.config.run.dry:
-        say(f"  to go forward again, to the newer versions: fab -H {name_of(c)} rollback")
+        say(f"  to go forward again, to the newer versions: {fab_on(c)} rollback")
 
 
 def goes_forward(there: dict[str, str], before: dict[str, str]) -> bool:
@@ -136,7 +136,7 @@ def meet(c, settings: Settings) -> tuple[Venv, Host, VenvState, list[dict] | Non
     symbols.append(jupyter.kernels_of(settings))
     host, (seen, unit, running) = actions.meet(c, settings, symbols)
     if not seen.exists or unit.kind == "absent":
-        raise Exit(f"the server does not match your settings: first run fab -H {name_of(c)} full")
+        raise Exit(f"the server does not match your settings: first run {fab_on(c)} full")
     return jupyter.venv(settings, host), host, seen, running.get("kernels")
 
 

@@ -11,6 +11,7 @@ from ..engine.host import Host
 from ..items.packages import canonical, requirement
 from ..settings import Settings
 from ..settings.fields import parsed_requirement
+from ..ui.command import FAB
 from . import minimum_versions
 
 # The requirements of a cluster: arrays, dataframes, the dashboard, and its way through JupyterLab.
@@ -20,7 +21,7 @@ CLUSTER = "dask[dataframe,diagnostics,distributed]", "jupyter-server-proxy"
 QUICK = "rfc3987"
 SERVERS = {"jupyter", "jupyterlab"}  # either brings JupyterLab
 TOOLS = {"pip", "setuptools"}  # they install the others; nobody asks for them
-ANEW = "create it again with fab -H david@1.1.1.1 upgrade --lock"
+ANEW = f"create it again with {FAB} -H david@1.1.1.1 upgrade --lock"
 
 
 def wanted(settings: Settings, host: Host) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ def pins(settings: Settings) -> tuple[str, ...]:
     there = {canonical(name): version for name, version in (row.split("==") for row in rows)}
     for hole in minimum_versions.holes(there):
         raise Exit(
-            f"lab.lock: {settings.lock}: {hole}: create it again with fab -H HOST upgrade --lock"
+            f"lab.lock: {settings.lock}: {hole}: create it again with {FAB} -H HOST upgrade --lock"
         )
     return tuple(rows)
 

@@ -9,6 +9,7 @@ import socket
 from fabric import Connection
 from invoke import Exit
 
+from ..ui.command import FAB
 from . import host_keys, offers
 
 
@@ -16,6 +17,11 @@ def name_of(c: Connection) -> str:
     """Return the host as the operator types it after -H."""
     port = f":{c.port}" if c.port != 22 else ""
     return f"{c.user}@{c.original_host}{port}"
+
+
+def fab_on(c: Connection) -> str:
+    """Return the beginning of a command for this host, as the operator types it."""
+    return f"{FAB} -H {name_of(c)}"
 
 
 @contextlib.contextmanager

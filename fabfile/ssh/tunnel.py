@@ -15,6 +15,7 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 
 from ..render import program
 from ..settings.names import Endpoint
+from ..ui.command import FAB
 from .errors import name_of
 
 SECONDS = 20  # seconds until a connection on the server must be open
@@ -53,7 +54,7 @@ class Tunnel:
             return self.relay.reach()
         except SSHException:  # the same error for both
             raise Exit(
-                f"{where}: nothing answers at {self.endpoint}: start JupyterLab (fab -H {where} "
+                f"{where}: nothing answers at {self.endpoint}: start JupyterLab ({FAB} -H {where} "
                 "start), or let sshd forward connections (AllowStreamLocalForwarding and "
                 "AllowTcpForwarding in its sshd_config)"
             ) from None

@@ -7,6 +7,7 @@ from datetime import datetime
 from rich.filesize import decimal
 
 from ..items.packages import with_versions
+from ..ui.command import FAB
 from .collect import DEBIAN, newer
 
 
@@ -16,7 +17,7 @@ def lines(told: dict, asked: bool = True) -> list[tuple[str, str]]:
     :param told: what collect.whole() returned.
     :param asked: whether the package index was asked for newer versions.
     """
-    where, now = f"fab -H {told['host']}", seconds(told["now"])
+    where, now = f"{FAB} -H {told['host']}", seconds(told["now"])
     rows = [("service", service(told, where, now))]
     rows += versions(told, where, asked)
     if told["server"]:

@@ -10,6 +10,8 @@ import shlex
 from invoke.exceptions import ParseError
 from invoke.parser.parser import ParseMachine
 
+from .command import FAB
+
 SEVERAL = {("packages", "add"), ("packages", "remove")}  # (task, option)
 handle_one = ParseMachine.handle
 
@@ -37,10 +39,10 @@ def refuse(machine: ParseMachine, why: str) -> None:
         word, task = unknown[1], machine.context
         if word.startswith("-") and task and task.name:
             known, what = task.flags, f"{task.name} has no option {word}"
-            all_of_them = f"fab --help {task.name} shows its options"
+            all_of_them = f"{FAB} --help {task.name} shows its options"
         else:
             known, what = machine.contexts, f"no task is called {word}"
-            all_of_them = "fab --list shows all tasks"
+            all_of_them = f"{FAB} --list shows all tasks"
         near = get_close_matches(word, list(known), 1)
         why = f"{what}; {f'did you mean {near[0]}?' if near else all_of_them}"
     raise ParseError(why, machine.context)

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from outcomes import nothing_to_change, well
 from refusals import refused
-from terminal import converse
+from terminal import CTRL_C, converse
 
 from fabfile.version import __version__
 from testbed.machine import ROOT
@@ -58,7 +58,7 @@ def init(site, folder):
         def start(**streams):
             return replace(site, user=user).start("init", *options, folder=folder, **streams)
 
-        return converse(start, answers)
+        return converse(start, answers, seconds=500)
 
     return run
 
@@ -100,7 +100,7 @@ def test_init_replaces_no_file(site, init, folder):
 def test_ctrl_c_leaves_nothing(init, folder, question):
     answers = {NAME: DOMAIN, PASSWORD: "n", WRITE: ""}
     before = dict(list(answers.items())[: list(answers).index(question)])
-    done = init(answers={**before, question: "\x03"})
+    done = init(answers={**before, question: CTRL_C})
     assert done.returncode != 0 and os.listdir(folder) == []
 
 
