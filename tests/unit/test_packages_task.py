@@ -37,7 +37,7 @@ def test_a_restart_is_offered_where_an_extension_waits(
 ):
     done = []
     monkeypatch.setattr(packages, "may_ask", lambda: answer is not None)
-    monkeypatch.setattr(packages, "name_of", lambda c: "d@h")
+    monkeypatch.setattr(packages, "fab_on", lambda c: "fab -H d@h")
     monkeypatch.setattr(builtins, "input", lambda question: answer)
     monkeypatch.setattr(
         packages.actions, "carry_out", lambda c, host, change, whenever: done.append(change.say)
