@@ -27,7 +27,8 @@ def endpoints(settings: Settings) -> dict[str, object]:
     """Return the shell variables that say where JupyterLab and Nginx listen on the server."""
     return {
         "socket": settings.endpoint.socket,
-        "domain": settings.domain,
+        "domain": settings.url_name,
+        "sni": settings.sni,
         "base": settings.base_path,
         "scheme": settings.scheme,
         "port": settings.entrance,
