@@ -25,8 +25,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from invoke import Exit
 
 from ..settings import within
-from ..settings.fields import address
 from ..settings.credentials import Secret, ca_passphrase, given_ca_passphrase
+from ..settings.fields import address
 
 CA_DAYS = 3650
 DAYS = 397  # the longest that browsers accept from public CAs

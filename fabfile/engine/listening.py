@@ -111,17 +111,17 @@ def eclipsed(others: tuple[Listen, ...], port: int, first: bool) -> str:
     """Return why our site cannot be the default of an HTTPS port, and what to do; "" if it can.
 
     A client that connects to an address names no site in its TLS handshake (RFC 6066), so the
-    default site of the port answers. Where others have one, they would notice.
+    default site of the port answers. Sites that others have at that port keep theirs.
 
     :param first: whether our site is the default there already.
     """
+    taking = {"default_server"} if first else {"default_server", "ssl"}
     for one in others:
-        if port in one.ports and ("default_server" in one.options or not first):
-            if {"ssl", "default_server"} & {*one.options}:
-                return (
-                    f"{one}, and a client that connects to an address gets the certificate of "
-                    f"the port's first site: {another(port)}"
-                )
+        if port in one.ports and taking & {*one.options}:
+            return (
+                f"{one}, and a client that connects to an address gets the certificate of the "
+                f"port's default site: {another(port)}"
+            )
     return ""
 
 

@@ -123,8 +123,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     )
     ca_names: several(
         text(rf"(?=.{{1,253}}\Z)({LABEL}\.)+{LABEL}|{IPV6}"),
-        "domains that the CA signs for, with all below, and addresses; else domain",
-        "a list of domains with a dot, but no public suffix such as co.uk, and of IP addresses",
+        "what the CA signs for, with all names below; else domain",
+        "a list of IP addresses, and domains with a dot, but no public suffix such as co.uk",
         ["lab.example.org"],
     ) = ()
     login_rate: number(1, 6000, "login attempts a minute from one address") = 12
@@ -281,7 +281,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def hsts(self) -> bool:
-        """True when browsers are told to use HTTPS only, which counts for names alone (RFC 6797)."""
+        """True when browsers are told to use HTTPS only: no address can say so (RFC 6797)."""
         return self.certified and not self.numeric
 
     def named(self, secure: bool) -> str:
