@@ -98,7 +98,7 @@ def spelled(setting: str, name: str) -> str:
     :raises Exit: for what browsers take for an address and cannot connect to.
     """
     found = address(name)
-    if not found and not re.search(r":|(\A|\.)(\d+|0[Xx][0-9A-Fa-f]*)\Z", name):
+    if not found and not re.search(r"[:[]|(\A|\.)(\d+|0[Xx][0-9A-Fa-f]*)\Z", name):
         return name
     known = ipaddress.ip_address(found or "::")
     six = known.version == 6 and (known.is_link_local or known.ipv4_mapped)
