@@ -109,16 +109,20 @@ def test_by_https_it_is_the_default_and_answers_no_other_name(site, address, wri
     assert of(nobody, "return") == [["444"]] and not of(nobody, "ssl_reject_handshake")
     options = ["ssl", "default_server"]
     assert of(lab, "listen") == [["443", *options], ["[::]:443", *options]]
-    assert of(block(lab, "if", "$host", "!=", written), "return") == [["444"]]
+    assert of(block(lab, "if", "$jupyterlab_elsewhere"), "return") == [["444"]]
     assert of(block(plain, "location", "/"), "return") == [
         ["301", f"https://{written}$request_uri"]
     ]
     headers = [name for name, *_ in of(lab, "add_header")]
     assert "Strict-Transport-Security" not in headers and "Content-Security-Policy" in headers
-    map_ = block(tree, "map", "$http_host", "$jupyterlab_host")
-    (pattern,) = [d["directive"] for d in map_ if d["directive"].startswith("~*")]
-    sieve = re.compile(pattern.removeprefix("~*"))
-    assert sieve.match(written) and sieve.match(f"{written}:8443") and not sieve.match("fd00xx9")
+    elsewhere = block(tree, "map", "$http_host", "$jupyterlab_elsewhere")
+    assert of(elsewhere, "default") == [["1"]]
+    passed = block(tree, "map", "$http_host", "$jupyterlab_host")
+    for known in (elsewhere, passed):
+        (pattern,) = [d["directive"] for d in known if d["directive"].startswith("~*")]
+        sieve = re.compile(pattern.removeprefix("~*"))
+        assert sieve.match(written) and sieve.match(f"{written}:8443")
+        assert not any(map(sieve.match, ("", "fd00xx9", "203x0x113x7", f"x{written}")))
 
 
 def test_a_named_site_is_nobodys_default(site):  # noqa: F811
