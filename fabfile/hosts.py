@@ -66,6 +66,8 @@ def refuse_taken(c: fabric.Connection, settings: Settings) -> None:
 
     :raises Exit: with both addresses.
     """
+    if settings.numeric:
+        return
     path = Path(settings.hosts_file).expanduser()
     try:
         there = ipaddress.ip_address(led_to(read(path), settings.domain))
@@ -150,10 +152,13 @@ def update(settings: Settings, address: str | None, dry: bool = False, ask: bool
 
 
 def add(c: fabric.Connection, settings: Settings, ask: bool = True) -> bool:
-    """Add the line for this host; return whether it is there.
+    """Add the line for this host; return whether it is there, or not needed.
 
     :param ask: as for `update`.
     """
+    if settings.numeric:
+        say(f"  hosts    {settings.domain} is an address, which needs no line")
+        return True
     return update(settings, address_of(c, settings), c.config.run.dry, ask)
 
 

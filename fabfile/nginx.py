@@ -11,7 +11,7 @@ from pathlib import PurePath
 from .certs import selection
 from .engine.converge import converge
 from .engine.host import Host, Request
-from .engine.listening import addresses, unfit
+from .engine.listening import addresses, another, eclipsed, unfit
 from .items import (
     Absent,
     Directory,
@@ -57,7 +57,9 @@ def policy(settings: Settings, host: str, secure: bool) -> str:
     :param secure: whether the site has HTTPS.
     """
     more = "".join(f" {origin}" for origin in settings.content_from)
-    wire = f"{'wss' if secure else 'ws'}://{host}"
+    wire = f" {'wss' if secure else 'ws'}://{host}"
+    if host.startswith("["):  # CSP has no IPv6; in current browsers 'self' includes websockets
+        wire = ""
     directives = {
         "default-src": "'self'",
         "script-src": f"'self' 'unsafe-inline' 'unsafe-eval' blob:{more}",
@@ -65,7 +67,7 @@ def policy(settings: Settings, host: str, secure: bool) -> str:
         "img-src": f"'self' data: blob:{more}",
         "font-src": f"'self' data:{more}",
         "media-src": f"'self' data: blob:{more}",
-        "connect-src": f"'self' {wire}{more}",
+        "connect-src": f"'self'{wire}{more}",
         "frame-src": f"'self' data: blob: {HELP}{more}",
         "worker-src": "'self' blob:",
         "object-src": "blob:",
@@ -98,6 +100,8 @@ def rendered(template: str, settings: Settings, host: Host, certificate: str | N
         http=addresses(host.listens, settings.http_port, host.ipv6),
         https=addresses(host.listens, settings.https_port, host.ipv6),
         certificate=certificate,
+        nameless=bool(certificate) and settings.numeric,
+        hsts=bool(certificate) and settings.hsts,
         key=key_of(certificate or ""),
         webroot=settings.instance.webroot,
         assets=f"{settings.instance.pages}/assets",
@@ -147,7 +151,9 @@ def own(settings: Settings, host: Host) -> list[Item]:
     pair = (given, key_of(given)) if certificate == given else ()
     changed = ours.enabled, ours.former, WELCOME, ours.site, ours.http, ours.locations, *pair
     ports = [(settings.http_port, False), (settings.https_port, True)][: 1 + settings.secure]
-    unshared = (unfit(host.listens, port, secure) for port, secure in ports)
+    unshared = [unfit(host.listens, port, secure) for port, secure in ports]
+    if settings.secure and settings.numeric:
+        unshared.append(never_first(settings, host))
     wanted = [
         *([Needs(path=given, maker="tls")] if fixed else []),
         Obstacle(why=next(filter(None, (foreign(settings, host), *unshared)), "")),
@@ -166,6 +172,17 @@ def own(settings: Settings, host: Host) -> list[Item]:
     if settings.secure:
         wanted.append(Port(port=settings.https_port, unit=UNIT))
     return wanted
+
+
+def never_first(settings: Settings, host: Host) -> str:
+    """Return why the site of an address would not be the default of its HTTPS port; "" if it is."""
+    ours, port = settings.instance.called, settings.https_port
+    there = {one.called: one for one in host.neighbours if one.default == port}
+    other = next((one for one in there.values() if one.called != ours), None)
+    if other:
+        return (f"{other.user}'s {other.called} is at the address {other.domain}, and a port has "
+                f"one certificate for addresses: {another(port)}")  # fmt: skip
+    return eclipsed(host.listens, port, first=ours in there)
 
 
 def foreign(settings: Settings, host: Host) -> str:
@@ -200,7 +217,7 @@ def included(settings: Settings, host: Host) -> list[Item]:
     former, name = (ours.former, ours.enabled, ours.site), PurePath(beside(settings)).name
     return [
         Obstacle(why=unshut(settings, host)),
-        Included(domain=settings.domain, line=ours.line, beside=beside(settings)),
+        Included(domain=settings.url_name, line=ours.line, beside=beside(settings)),
         Directory(path=ours.certificates, **NEEDS),
         Directory(path=ours.beside, **NEEDS),
         File(path=ours.http, content=rendered("nginx/http.conf.j2", settings, host), **NEEDS),

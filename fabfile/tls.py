@@ -212,7 +212,7 @@ def show(c, settings: Settings) -> None:
     if not settings.secure:
         raise Exit("lab.tls is off: there is no certificate; choose self-signed or letsencrypt")
     connection.open_connection(c, settings)
-    asked = call("show_served", settings.domain, settings.https_port)
+    asked = call("show_served", settings.sni, settings.https_port)
     told = channel.ask(c, RemoteScript(("lib/read",), calls=asked))
     there = parsed(unpacked("".join(told)))
     if there is None:

@@ -106,6 +106,12 @@ DEFAULT = (
     Mutation("a certificate is renewed only when it has expired", "fabfile/items/certificate.py",
         "datetime.now(UTC) + min(DUE, (end - begin) / 4)", "datetime.now(UTC)",
         f"{UNIT}/test_diagnosis.py::test_a_certificate_is_judged_by_both_clocks"),
+    Mutation("a private CA for an address signs for any name", "fabfile/certs/private_ca.py",
+        "rest = [] if named else [NO_NAME]", "rest = []",
+        f"{UNIT}/test_ca_names.py::test_and_nothing_else"),
+    Mutation("the site of an address takes the port of another HTTPS site", "fabfile/nginx.py",
+        "unshared.append(never_first(settings, host))", "pass",
+        f"{UNIT}/test_address.py::test_beside_another_https_site_it_is_refused_with_another_port"),
     Mutation("a backup lacks the keys of certificates", "templates/files/backup/backup.sh",
         r"\( -name '*.pem' -o -name '*.key' \)", "-name '*.pem'",
         f"{UNIT}/test_backup_shell.py::test_a_backup_is_a_plain_tar_with_plain_names"),
@@ -132,6 +138,9 @@ DEFAULT = (
 )  # fmt: skip
 # Caught by tests of an area on servers, which `./bootstrap test --all` runs.
 BEYOND = (
+    Mutation("by HTTPS an address answers to other names", "templates/files/nginx/site.conf.j2",
+        "    if (${{ jl }}_elsewhere) {\n        return 444;\n    }\n", "",
+        f"{REAL}/test_address.py::test_other_names_and_none_get_no_answer"),
     Mutation("Nginx serves the old certificate", "templates/files/certs/renewal-hook.sh",
         "exec systemctl reload nginx", "exit 0",
         f"{REAL}/test_tls.py::test_a_renewal_is_served"),

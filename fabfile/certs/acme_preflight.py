@@ -44,7 +44,7 @@ def check(c, settings: Settings, root: bool) -> None:
         raise Exit(f"{who} the name {domain}: add it to the DNS, and wait until that is known"
                    f"{anyway}")  # fmt: skip
     for address in filter(routed, known):
-        found = fetched(address, domain)
+        found = fetched(address, settings.url_name)
         if found != nonce:
             raise Exit(f"{domain} leads to {address}, but port 80 there is not this server's "
                        f"({found!r}): correct the DNS or open the port{anyway}")  # fmt: skip

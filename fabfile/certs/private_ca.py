@@ -26,6 +26,7 @@ from invoke import Exit
 
 from ..settings import within
 from ..settings.credentials import Secret, ca_passphrase, given_ca_passphrase
+from ..settings.fields import address
 from ..ui.command import FAB
 
 CA_DAYS = 3650
@@ -35,7 +36,8 @@ CLOCKS = timedelta(minutes=5)  # clocks differ
 MAKING = threading.Lock()  # a fleet's hosts share one CA, even a new one
 SERVERS = [ExtendedKeyUsageOID.SERVER_AUTH]
 OPENING = threading.Lock()  # they share its passphrase, asked for once
-NO_ADDRESS = tuple(x509.IPAddress(ip_network(net)) for net in ("0.0.0.0/0", "::/0"))
+NO_NAME = x509.DNSName("")  # all names are below it
+NO_ADDRESS = {4: x509.IPAddress(ip_network("0.0.0.0/0")), 6: x509.IPAddress(ip_network("::/0"))}
 FOUND: dict[Path, Authority] = {}
 OPENED: dict[Path, ec.EllipticCurvePrivateKey] = {}
 SAVED: set[Path] = set()
@@ -64,14 +66,16 @@ class Authority:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that it may sign for, with all below them; empty if it may sign for any."""
+        """The names that it may sign for, with all below them, and the addresses.
+
+        Empty if it may sign for any.
+        """
         extensions = self.certificate.extensions
         try:
             told = extensions.get_extension_for_class(x509.NameConstraints).value
         except x509.ExtensionNotFound:
             return ()
-        permitted = told.permitted_subtrees or ()
-        return tuple(one.value.lower() for one in permitted if isinstance(one, x509.DNSName))
+        return tuple(map(spelled, told.permitted_subtrees or ()))
 
     def refuse_other(self, domain: str) -> None:
         """Refuse a name that browsers would not accept from this CA.
@@ -118,9 +122,10 @@ class Authority:
     def sign(self, name: str, addresses: tuple[str, ...], *uses) -> tuple[str, str]:
         """Make a key, and a certificate for these uses."""
         signer, key = self.key, ec.generate_private_key(ec.SECP256R1())
-        told = [x509.DNSName(name), *(x509.IPAddress(ip_address(one)) for one in addresses)]
+        called = f"address {name}" if address(name) else name  # else openssl takes it for a name
+        told = [alternative(one) for one in (name, *addresses)]
         mine = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-        builder = begin(common_name(name), self.certificate.subject, key, DAYS)
+        builder = begin(common_name(called), self.certificate.subject, key, DAYS)
         for extension, critical in (
             (x509.SubjectAlternativeName(told), False),
             (x509.BasicConstraints(ca=False, path_length=None), True),
@@ -253,7 +258,7 @@ def make(folder: Path, called: str = "", names: tuple[str, ...] = ()) -> Authori
     """Make a CA that may sign certificates, but no other CA.
 
     :param called: its name.
-    :param names: the only names that it may sign for, with all below them, and no IP address.
+    :param names: the only names and addresses that it may sign for, with all below the names.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     whose = f"JupyterLab servers of {getpass.getuser()}@{socket.gethostname()}"
@@ -266,10 +271,39 @@ def make(folder: Path, called: str = "", names: tuple[str, ...] = ()) -> Authori
     ):
         builder = builder.add_extension(extension, critical)
     if names:
-        mine = [x509.DNSName(one.lower()) for one in names]
-        builder = builder.add_extension(x509.NameConstraints(mine, NO_ADDRESS), True)
+        builder = builder.add_extension(constraints(names), True)
         builder = builder.add_extension(x509.ExtendedKeyUsage(SERVERS), False)  # no mail, no code
     return Authority(builder.sign(key, hashes.SHA256()), key, folder, new=True)
+
+
+def constraints(names: tuple[str, ...]) -> x509.NameConstraints:
+    """Return the limits of a CA to these names and addresses.
+
+    A kind without any permitted name is not limited, so all of it is excluded.
+    """
+    mine = [subtree(one) for one in names]
+    named = any(isinstance(one, x509.DNSName) for one in mine)
+    kinds = {one.value.version for one in mine if isinstance(one, x509.IPAddress)}
+    rest = [] if named else [NO_NAME]
+    rest += [everything for version, everything in NO_ADDRESS.items() if version not in kinds]
+    return x509.NameConstraints(mine, rest or None)
+
+
+def subtree(name: str) -> x509.GeneralName:
+    """Return a name with all below it, or a network of one address."""
+    return x509.IPAddress(ip_network(name)) if address(name) else x509.DNSName(name.lower())
+
+
+def spelled(one: x509.GeneralName) -> str:
+    """Return such a name or address as text."""
+    if isinstance(one, x509.IPAddress):
+        return str(one.value).removesuffix(f"/{one.value.max_prefixlen}")
+    return str(one.value).lower()
+
+
+def alternative(name: str) -> x509.GeneralName:
+    """Return a name or an address as a certificate has it."""
+    return x509.IPAddress(ip_address(name)) if address(name) else x509.DNSName(name)
 
 
 def begin(subject: x509.Name, issuer: x509.Name, key, days: int) -> x509.CertificateBuilder:

@@ -14,7 +14,7 @@ from .evidence import Evidence
 
 ANSWERS, LAB = "answers on its socket", "/lab leads"
 KERNEL, SOCKET, ASKED = "a kernel", "a websocket", "6*7"
-NAME = "the name"
+NAME = "the site"
 SILENT = ("proof", "front-lost")  # consequences of an Nginx that does not answer
 
 
@@ -170,7 +170,7 @@ CAUSES = (
             "in the proxy: proxy_pass {origin}; proxy_set_header Host $http_host;",
             check_network.no_way_back),
     Cause("elsewhere", "another page, or none", "the name points to another machine",
-            "point {name} to {server} in the DNS, or for this machine alone: {fab} hosts",
+            "{lead}",
             check_network.elsewhere,
             ((NAME, ""), (NAME, "timed out"), (NAME, "refused")), ("untrusted",)),
     Cause("banned", "suddenly no answer, for one address only", "fail2ban has banned an address",

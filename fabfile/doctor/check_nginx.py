@@ -35,7 +35,7 @@ def nginx_down(e: Evidence) -> str:
 def no_site(e: Evidence) -> str:
     if e.site is None or e.site.files:
         return ""
-    return f"no server block of Nginx has {e.settings.domain} on port {e.settings.entrance}"
+    return f"no server block of Nginx has {e.settings.url_name} on port {e.settings.entrance}"
 
 
 def unloaded(e: Evidence) -> str:
@@ -68,8 +68,9 @@ def upgrade(e: Evidence) -> str:
 
 def host(e: Evidence) -> str:
     told = e.site.headers.get("host", "") if proxied(e) else "$http_host"
-    usual = e.settings.host == e.settings.domain
-    if told not in ("", "$proxy_host") and (usual or told not in ("$host", e.settings.domain)):
+    name = e.settings.url_name
+    usual = e.settings.host == name
+    if told not in ("", "$proxy_host") and (usual or told not in ("$host", name)):
         return ""
     what = f"proxy_set_header Host {told}" if told else "no proxy_set_header Host"
     return f"{e.site.files[0]} has {what}, browsers send {e.settings.host}"

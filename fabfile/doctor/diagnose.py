@@ -71,7 +71,7 @@ def table() -> str:
 def placeholders(e: Evidence, fab: str) -> dict[str, str]:
     """Return the values for the placeholders of the remedies."""
     odd = check_network.under(e)
-    inside = f"http://{e.peer or 'this-server'}"
+    inside = f"http://{f'[{e.peer}]' if ':' in e.peer else e.peer or 'this-server'}"
     if e.settings.entrance not in (80, 443):
         inside += f":{e.settings.entrance}"
     alone = e.settings.site == "own"
@@ -80,6 +80,10 @@ def placeholders(e: Evidence, fab: str) -> dict[str, str]:
         "apart": f"remove {e.settings.domain} from that site, then {fab} nginx"
         if alone
         else f"the site of {e.settings.domain} needs our line, which {fab} nginx prints",
+        "lead": f"set lab.domain: {e.peer or 'ADDRESS'}, an address of the server, then {fab} full"
+        if e.settings.numeric
+        else f"point {e.url.name} to {e.peer or 'this server'} in the DNS, or for this machine "
+        f"alone: {fab} hosts",
         "user": e.settings.user or "that user",
         "domain": e.settings.domain,
         "name": e.url.name,

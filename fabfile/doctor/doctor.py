@@ -36,6 +36,7 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
     chosen = msgspec.structs.replace(settings, user=user)
     values = {
         **proof.endpoints(settings),
+        "sni": settings.sni,
         "backups": settings.archives,
         "nonce": nonce,
         "proof": str(proof.script(chosen)),

@@ -132,7 +132,7 @@ class Evidence:
         if not text.strip():
             return None
         path = f"{settings.base_path}/api/kernels/1/channels"
-        return nginx_config.site(text, settings.domain, settings.entrance, path)
+        return nginx_config.site(text, settings.url_name, settings.entrance, path)
 
     @cached_property
     def certificate(self):

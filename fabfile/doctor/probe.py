@@ -34,7 +34,8 @@ class Url:
     def host(self) -> str:
         """The Host header of a browser."""
         usual = {"http": 80, "https": 443}[self.scheme]
-        return self.name if self.port == usual else f"{self.name}:{self.port}"
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        return name if self.port == usual else f"{name}:{self.port}"
 
 
 def site_url(settings: Settings, url: str = "") -> Url:

@@ -8,6 +8,7 @@ import time
 
 from .. import jupyter
 from ..certs import selection
+from ..certs.acme_preflight import routed
 from ..engine.plan import whose
 from ..render import program
 from ..script import RemoteScript
@@ -28,7 +29,7 @@ def endpoints(settings: Settings) -> dict[str, object]:
     """Return the shell variables that say where JupyterLab and Nginx listen on the server."""
     return {
         "socket": settings.endpoint.socket,
-        "domain": settings.domain,
+        "domain": settings.url_name,
         "base": settings.base_path,
         "scheme": settings.scheme,
         "port": settings.entrance,
@@ -57,8 +58,10 @@ def from_here(settings: Settings, address: str) -> tuple[str, str, float, str]:
     :param address: the address to connect to; empty to resolve the name.
     :returns: check, ok / FAIL / skip, seconds, detail.
     """
-    check, began = f"the name {settings.domain} leads to the login page", time.monotonic()
+    check, began = f"the site {settings.domain} leads to the login page", time.monotonic()
     where = address or settings.domain, settings.entrance
+    if settings.numeric and not routed(where[0]):
+        return check, "skip", 0.0, f"this machine has no route to {where[0]}: it has no IPv6"
     try:
         socket.getaddrinfo(*where)
     except OSError:

@@ -107,6 +107,29 @@ def addresses(others: tuple[Listen, ...], port: int, ipv6: bool = True) -> list[
     return list(dict.fromkeys([*found, *single]))
 
 
+def eclipsed(others: tuple[Listen, ...], port: int, first: bool) -> str:
+    """Return why our site cannot be the default of an HTTPS port, and what to do; "" if it can.
+
+    A client that connects to an address names no site in its TLS handshake (RFC 6066), so the
+    default site of the port answers. Sites that others have at that port keep theirs.
+
+    :param first: whether our site is the default there already.
+    """
+    taking = {"default_server"} if first else {"default_server", "ssl"}
+    for one in others:
+        if port in one.ports and taking & {*one.options}:
+            return (
+                f"{one}, and a client that connects to an address gets the certificate of the "
+                f"port's default site: {another(port)}"
+            )
+    return ""
+
+
+def another(port: int) -> str:
+    """Return the advice to choose another port for HTTPS."""
+    return f"choose another lab.https_port, such as {8443 if port != 8443 else 9443}"
+
+
 def unfit(others: tuple[Listen, ...], port: int, secure: bool) -> str:
     """Return why our site cannot share a port with other sites, and what to do; "" if it can.
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .host import Host
 
+DEFAULT = re.compile(r"\s*listen (?:\S*:)?(\d+) .*default_server;")
 SECURE = re.compile(r"\s*ssl_certificate\s.*")
 PLACE = re.compile(r"# JupyterLab of (\S+) at ([^\s/]+)(/\S*?)?(, in a site that is there)?")
 
@@ -24,6 +25,7 @@ class Neighbour:
     """A JupyterLab of the server, perhaps our own.
 
     :param shared: it is in another's site; :param secure: its own site has a certificate.
+    :param default: the HTTPS port whose default its site is, as that of an address.
     """
 
     called: str
@@ -32,6 +34,7 @@ class Neighbour:
     path: str = ""
     shared: bool = False
     secure: bool = False
+    default: int = 0
 
 
 def neighbours(lines: list[str]) -> tuple[Neighbour, ...]:
@@ -47,6 +50,8 @@ def neighbours(lines: list[str]) -> tuple[Neighbour, ...]:
             user, domain, path, shared = place.groups()
             told = {"user": user, "domain": domain.lower(), "path": path or ""}
             found.setdefault(called, {}).update(told, shared=bool(shared))
+        elif default := DEFAULT.fullmatch(text):
+            found.setdefault(called, {})["default"] = int(default[1])
         elif SECURE.fullmatch(text):
             found.setdefault(called, {})["secure"] = True
         elif text.startswith("User="):

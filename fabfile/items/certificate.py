@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ..script import call, look
+from ..settings.fields import address
 from .base import Change
 from .files import PathItem, PathState
 
@@ -169,20 +170,41 @@ def parsed(text: str):
 
 
 def names(certificate) -> list[str]:
+    """Return the DNS names of a certificate, in lower case, and its IP addresses."""
+    return [*dns_names(certificate), *addresses(certificate)]
+
+
+def dns_names(certificate) -> list[str]:
     """Return the DNS names of a certificate, in lower case."""
+    from cryptography import x509
+
+    return [name.lower() for name in alternatives(certificate, x509.DNSName)]
+
+
+def addresses(certificate) -> list[str]:
+    """Return the IP addresses of a certificate."""
+    from cryptography import x509
+
+    return [str(one) for one in alternatives(certificate, x509.IPAddress)]
+
+
+def alternatives(certificate, kind) -> list:
+    """Return the values of one kind in a certificate's SubjectAlternativeName."""
     from cryptography import x509
 
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return []
-    return [name.lower() for name in found.value.get_values_for_type(x509.DNSName)]
+    return found.value.get_values_for_type(kind)
 
 
 def covers(certificate, domain: str) -> bool:
-    """Check whether it is valid for a name; `*.` stands for one label (RFC 6125)."""
+    """Check whether it is valid for a name or an address; `*.` is one label of it (RFC 6125)."""
+    if address(domain):
+        return domain in addresses(certificate)
     _, _, above = domain.lower().partition(".")
-    return not {domain.lower(), f"*.{above}"}.isdisjoint(names(certificate))
+    return not {domain.lower(), f"*.{above}"}.isdisjoint(dns_names(certificate))
 
 
 def lasts(certificate) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from invoke import Exit
@@ -45,7 +46,7 @@ class Included(Item):
 
 def expression(text: str) -> str:
     """Return a regular expression of grep that matches only this name or path."""
-    return text.replace(".", r"\.").replace("*", r"\*")
+    return re.sub(r"([].*[])", r"\\\1", text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ Messages about bad values, fabric.yaml and docs/settings.md are all made of thes
 (reference.py).
 """
 
+import ipaddress
 from typing import Annotated, Literal
 
 import msgspec
@@ -51,6 +52,15 @@ def choice(*values: str, purpose: str):
 def several(kind, purpose: str, accepts: str, example: list[str] | None = None, **check):
     """Declare a list."""
     return Annotated[tuple[kind, ...], said(purpose, accepts, example, **check)]
+
+
+def address(text: str) -> str:
+    """Return an IP address in its shortest form, without brackets; "" for another text."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") and ":" in text else text
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return ""
 
 
 def words(kind) -> dict:

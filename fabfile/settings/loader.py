@@ -13,7 +13,7 @@ import msgspec
 from invoke import Exit
 
 from .credentials import given
-from .fields import parsed_requirement, words
+from .fields import address, parsed_requirement, words
 from .kernel import KERNEL, Kernel
 from .schema import Settings
 
@@ -83,9 +83,30 @@ def load(config) -> Settings:
         except ValueError:
             what = meaning(Settings.__annotations__[name])
             raise Exit(f"lab.{name}: {values[name]!r} is not accepted; give {what}") from None
+    if "domain" in values:
+        values["domain"] = spelled("domain", values["domain"])
+    if "ca_names" in values:
+        values["ca_names"] = tuple(spelled("ca_names", name) for name in values["ca_names"])
     settings = Settings(**values, password=given())
     refuse_at_odds(settings)
     return settings
+
+
+def spelled(setting: str, name: str) -> str:
+    """Return a name as it is, and an IP address as browsers write it.
+
+    :raises Exit: for what browsers take for an address and cannot connect to.
+    """
+    found = address(name)
+    if not found and not re.search(r"[:[]|(\A|\.)(\d+|0[Xx][0-9A-Fa-f]*)\Z", name):
+        return name
+    known = ipaddress.ip_address(found or "::")
+    six = known.version == 6 and (known.is_link_local or known.ipv4_mapped)
+    if six or known.is_unspecified or known.is_multicast:
+        raise Exit(f"lab.{setting}: {name!r} is neither a name nor an address that browsers can "
+                   "connect to: give a name such as lab.example.org, or an IP address of the "
+                   "server")  # fmt: skip
+    return found
 
 
 def checked_kernels(path: str, given, kind) -> dict[str, Kernel]:
@@ -133,7 +154,7 @@ def refuse_at_odds(settings: Settings) -> None:
             f"lab.http_port: {settings.http_port}: Let's Encrypt connects to port 80: remove "
             "lab.http_port, or choose lab.tls: self-signed or files"
         )
-    if settings.tls == "letsencrypt" and "." not in settings.domain:
+    if settings.tls == "letsencrypt" and (settings.numeric or "." not in settings.domain):
         raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: set "
                    "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
     if settings.site == "include" and not settings.base_path:

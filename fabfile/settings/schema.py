@@ -9,11 +9,12 @@ from typing import Annotated
 import msgspec
 
 from .credentials import Secret
-from .fields import HERE, LABEL, PATH, Package, choice, flag, number, said, several, text
+from .fields import HERE, LABEL, PATH, Package, address, choice, flag, number, said, several, text
 from .kernel import EXAMPLES, KERNEL, Kernel
 from .names import NICKNAME, Endpoint, Instance
 
-NAME = rf"(?=.{{1,253}}\Z)({LABEL}\.)*{LABEL}"
+IPV6 = r"\[[0-9A-Fa-f:.]*\]|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
+NAME = rf"(?=.{{1,253}}\Z)({LABEL}\.)*{LABEL}|{IPV6}"  # IPv4 looks like a name
 ORIGIN = rf"https://(\*\.)?({LABEL}\.)*{LABEL}(:\d{{1,5}})?"
 # at least what a server with one kernel needs
 MEMORY = r"infinity|([1-9]\d|100)%|(25[6-9]|2[6-9]\d|[3-9]\d\d|[1-9]\d{3,})M|[1-9]\d*[GT]"
@@ -25,9 +26,11 @@ HASHED = 46  # characters of a name that fit into Nginx's table by default (64 b
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings under `lab:`, with their defaults."""
 
-    domain: text(NAME, "the host name that people type", "a host name such as lab.example.org") = (
-        "jupyterlab.vmdomain.io"
-    )
+    domain: text(
+        NAME,
+        "the host name or the address that people type",
+        "a host name such as lab.example.org, or an IP address",
+    ) = "jupyterlab.vmdomain.io"
     base_path: text(
         FOLDER,
         "the path prefix of the URL; else JupyterLab is at the root",
@@ -119,9 +122,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "~/.config/jupyterlab-fab/ca"
     )
     ca_names: several(
-        text(rf"(?=.{{1,253}}\Z)({LABEL}\.)+{LABEL}"),
-        "domains that the CA signs for, with all below; else domain",
-        "a list of domains with a dot, but no public suffix such as co.uk",
+        text(rf"(?=.{{1,253}}\Z)({LABEL}\.)+{LABEL}|{IPV6}"),
+        "what the CA signs for, with all names below; else domain",
+        "a list of IP addresses, and domains with a dot, but no public suffix such as co.uk",
         ["lab.example.org"],
     ) = ()
     login_rate: number(1, 6000, "login attempts a minute from one address") = 12
@@ -261,21 +264,41 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """The port of the URL."""
         return self.https_port if self.secure else self.http_port
 
+    @property
+    def numeric(self) -> bool:
+        """True when the domain is an IP address."""
+        return bool(address(self.domain))
+
+    @property
+    def url_name(self) -> str:
+        """The domain in a URL: an IPv6 address is in brackets (RFC 3986)."""
+        return f"[{self.domain}]" if ":" in self.domain else self.domain
+
+    @property
+    def sni(self) -> str:
+        """The name that a client tells in its TLS handshake: none for an address (RFC 6066)."""
+        return "" if self.numeric else self.domain
+
+    @property
+    def hsts(self) -> bool:
+        """True when browsers are told to use HTTPS only: no address can say so (RFC 6797)."""
+        return self.certified and not self.numeric
+
     def named(self, secure: bool) -> str:
         """Return the host as a browser sends it: with the port, unless that is the default."""
         port, usual = (self.https_port, 443) if secure else (self.http_port, 80)
-        return self.domain if port == usual else f"{self.domain}:{port}"
+        return self.url_name if port == usual else f"{self.url_name}:{port}"
 
     @property
     def stem(self) -> str:
         """The domain as the beginning of file names, which have at most 255 characters."""
-        return self.domain.lower()[:200]
+        return self.domain.lower().replace(":", "-")[:200]
 
     @property
     def server_name(self) -> str:
         """The domain for Nginx; a pattern if it is too long for the table of names."""
         long = len(self.domain) > HASHED
-        return f"~^{re.escape(self.domain.lower())}$" if long else self.domain
+        return f"~^{re.escape(self.domain.lower())}$" if long else self.url_name
 
     @property
     def host(self) -> str:

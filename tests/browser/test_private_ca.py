@@ -19,6 +19,7 @@ from fabfile.settings import Settings
 
 pytestmark = pytest.mark.browser
 
+ADDRESS = "127.0.0.1"
 OTHERS = "www.example.com", "other.org", f"not{DOMAIN}"
 
 
@@ -36,10 +37,10 @@ class Here(BaseHTTPRequestHandler):
 
 @contextmanager
 def served(path):
-    """A site with this certificate; give its port."""
+    """A site with this certificate, at all addresses of this machine; give its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Here) as site:
+    with ThreadingHTTPServer(("", 0), Here) as site:
         site.socket = context.wrap_socket(site.socket, server_side=True)
         threading.Thread(target=site.serve_forever, daemon=True).start()
         yield site.server_address[1]
@@ -57,13 +58,32 @@ def ca(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser(ca, playwright, tmp_path_factory):
-    """A Chromium that has imported it."""
-    home = tmp_path_factory.mktemp("importer")
+def numbered(tmp_path_factory):
+    """A new CA for an address."""
+    folder = tmp_path_factory.mktemp("numbered") / "ca"
+    made = private_ca.make(folder, names=(ADDRESS,))
+    made.save()
+    return made
+
+
+def importer(playwright, home, ca):
+    """Start a Chromium that has imported a CA; end it afterwards."""
     trust(home, ca.folder / "ca.pem")
     started = start(playwright, home, dict.fromkeys((DOMAIN, *OTHERS), "127.0.0.1"))
     yield started
     started.close()
+
+
+@pytest.fixture(scope="module")
+def browser(ca, playwright, tmp_path_factory):
+    """A Chromium that has imported the CA for a name."""
+    yield from importer(playwright, tmp_path_factory.mktemp("importer"), ca)
+
+
+@pytest.fixture(scope="module")
+def other_browser(numbered, playwright, tmp_path_factory):
+    """A Chromium that has imported the CA for an address."""
+    yield from importer(playwright, tmp_path_factory.mktemp("importer"), numbered)
 
 
 def said(browser, ca, name: str, folder) -> str:
@@ -93,3 +113,12 @@ def test_its_own_name_is_shown(browser, ca, tmp_path):
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_is_not(browser, ca, name, tmp_path):
     assert "ERR_CERT" in said(browser, ca, name, tmp_path)
+
+
+def test_its_own_address_is_shown(other_browser, numbered, tmp_path):
+    assert said(other_browser, numbered, ADDRESS, tmp_path) == "here"
+
+
+@pytest.mark.parametrize("name", ["127.0.0.2", DOMAIN])
+def test_neither_another_address_nor_a_name(other_browser, numbered, name, tmp_path):
+    assert "ERR_CERT" in said(other_browser, numbered, name, tmp_path)

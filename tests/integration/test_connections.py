@@ -1,17 +1,16 @@
 """Ways to a server: its key pinned, ssh_config, a jump host, IPv6, a boot, and kinds of sudo."""
 
-import json
 import re
-import subprocess
 import threading
 import time
 from contextlib import contextmanager
 
 import pytest
+from dual import by_ipv6
 from outcomes import well
 from refusals import HEARD, refused, state
 
-from testbed.host import docker, keypair
+from testbed.host import keypair
 
 pytestmark = pytest.mark.network
 
@@ -205,24 +204,9 @@ def test_a_jump_host_that_is_down_is_named(site, jump, known, by_config, through
 
 @pytest.fixture
 def ipv6(site):
-    """An IPv6 address of the server that this machine reaches; undone at the end."""
-    (detail,) = json.loads(docker("inspect", site.host.container).stdout)
-    (network,) = detail["NetworkSettings"]["Networks"].values()
-    bridge, pid = f"br-{network['NetworkID'][:12]}", detail["State"]["Pid"]
-    inside = ["nsenter", "-t", str(pid), "-n"]
-    theirs, ours = "fd00:ab:cd::2", "fd00:ab:cd::1"
-    commands = [
-        [*inside, "sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=0"],
-        [*inside, "ip", "-6", "addr", "add", f"{theirs}/64", "dev", "eth0", "nodad"],
-        ["sysctl", "-qw", f"net.ipv6.conf.{bridge}.disable_ipv6=0"],
-        ["ip", "-6", "addr", "add", f"{ours}/64", "dev", bridge, "nodad"],
-    ]
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"no IPv6 here: {' '.join(command)}: {done.stderr.strip()}")
-    yield theirs
-    subprocess.run(["ip", "-6", "addr", "del", f"{ours}/64", "dev", bridge], check=True)
+    """An IPv6 address of the server that this machine reaches."""
+    with by_ipv6(site.host) as address:
+        yield address
 
 
 def test_an_ipv6_host(site, operator, known, ipv6):

@@ -18,6 +18,7 @@ from states import compared
 from fabfile import tls
 from fabfile.certs import private_ca, selection
 from fabfile.settings import Settings
+from fabfile.settings.fields import address
 from fabfile.settings.loader import refuse_at_odds
 
 DOMAIN = "lab.example.org"
@@ -78,7 +79,8 @@ def served(path):
 
 def by_openssl(ca, path, name) -> bool:
     """Whether openssl takes the chain."""
-    asked = "openssl", "verify", "-CAfile", ca, "-verify_hostname", name, path
+    how = "-verify_ip" if address(name) else "-verify_hostname"
+    asked = "openssl", "verify", "-CAfile", ca, how, name, path
     return subprocess.run(asked, capture_output=True).returncode == 0
 
 
@@ -96,7 +98,8 @@ def by_python(ca, path, name) -> bool:
 def by_curl(ca, path, name) -> bool:
     """Whether curl takes the server."""
     with served(path) as port:
-        way = "--noproxy", "*", "--resolve", f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/"
+        url = f"https://{f'[{name}]' if ':' in name else name}:{port}/"
+        way = "--noproxy", "*", "--connect-to", "::127.0.0.1:", url
         done = subprocess.run(("curl", "-sS", "--cacert", ca, *way), capture_output=True, text=True)
     assert done.returncode in (0, 60), done.stderr
     return done.stdout == "here"
@@ -117,10 +120,56 @@ def test_who_has_its_key_is_no_other_site(forged, takes, name):
     assert not takes(*forged(name), name)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "8.8.8.8", "::1"])
-def test_nor_an_address(forged, address):
-    assert not by_openssl(*forged(DOMAIN, address), DOMAIN)
-    assert not by_python(*forged(DOMAIN, address), address)
+@pytest.mark.parametrize("other", ["127.0.0.1", "8.8.8.8", "::1"])
+def test_nor_an_address(forged, other):
+    assert not by_openssl(*forged(DOMAIN, other), DOMAIN)
+    assert not by_python(*forged(DOMAIN, other), other)
+
+
+# --- one for addresses -------------------------------------------------------------------------
+
+FOUR, SIX = "203.0.113.7", "fd00::9"
+LIMITS = [(FOUR,), (SIX,), (FOUR, SIX), (FOUR, DOMAIN)]
+
+
+@pytest.fixture(params=LIMITS, ids=" ".join)
+def limited(request, settings, forged):
+    """A CA for these names and addresses, and what a thief of its key makes of it."""
+    selection.authority(with_names(settings, *request.param, domain=request.param[0]))
+    return request.param, forged
+
+
+@WAYS
+def test_its_addresses_are_taken(limited, takes):
+    names, forged = limited
+    for name in names:
+        assert takes(*forged(name), name)
+
+
+@WAYS
+@pytest.mark.parametrize("other", ["203.0.113.8", "fd00::a", FOUR, SIX, DOMAIN, "example.org"])
+def test_and_nothing_else(limited, takes, other):
+    names, forged = limited
+    if other not in names:
+        assert not takes(*forged(other), other)
+        assert not takes(*forged(names[0], other), names[0]), "nor beside one of its own"
+
+
+def test_its_names_are_read_again(limited, settings):
+    names, forged = limited
+    forged(names[0])
+    assert again(with_names(settings, *names, domain=names[0])).names == names
+
+
+def test_an_address_that_is_not_its_own_is_refused_with_the_way_out(settings):
+    selection.authority(settings).save()
+    with pytest.raises(Exit) as told:
+        tls.given(with_names(settings, domain=FOUR))
+    for word in (f"signs for {DOMAIN}, not for {FOUR}", "lab.ca_names", "tls --new-ca"):
+        assert word in told.value.message
+    with pytest.raises(Exit, match=rf"lab\.domain, {FOUR}, is none of these names"):
+        refuse_at_odds(with_names(settings, DOMAIN, "203.0.113.8", domain=FOUR))
+    refuse_at_odds(with_names(settings, DOMAIN, FOUR, domain=FOUR))
 
 
 def test_it_says_so_where_every_program_must_heed_it(settings):

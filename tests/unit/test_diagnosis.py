@@ -333,7 +333,7 @@ def test_a_certificate_is_judged_by_both_clocks(expected, name, begin, end, offs
 
 
 def test_every_remedy_is_a_task_and_every_sign_a_check_that_there_is():
-    checks = shell("run/verify").replace("$what", "the password / the token") + "the name leads"
+    checks = shell("run/verify").replace("$what", "the password / the token") + "the site leads"
     for one in CAUSES:
         tasks = re.findall(r"\{fab\} ([a-z]+)", one.remedy)
         assert set(tasks) <= set(ns.task_names), one.name

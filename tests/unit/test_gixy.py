@@ -51,6 +51,12 @@ def test_gixy_finds_nothing_in_the_site_under_a_path(judged, tls):
     assert judged(text) - OTHERWISE == set()
 
 
+@pytest.mark.parametrize("domain", ["203.0.113.7", "fd00::9"])
+def test_gixy_misses_in_the_site_of_an_address_what_counts_for_names_alone(judged, domain):
+    text = rendered(nginx, "jupyterlab", tls="self-signed", domain=domain)
+    assert judged(text) - OTHERWISE == {"hsts_header"}  # RFC 6797, 8.1
+
+
 @pytest.mark.parametrize("tls", ["off", "theirs"])
 def test_gixy_finds_nothing_in_what_another_site_includes(judged, tls):
     chosen = {"site": "include", "base_path": "/a.b", "domain": "shop.example.org", "tls": tls}

@@ -15,7 +15,7 @@ from fabfile.render import program
 from fabfile.settings import Settings
 from fabfile.settings.credentials import Secret
 
-HERE = "the name lab.example.org leads to the login page"
+HERE = "the site lab.example.org leads to the login page"
 SITE = "/lab leads to the login page"
 
 
@@ -113,7 +113,7 @@ def test_the_answer_to_this_machine_is_judged(answer, result, detail):
     with answering(answer) as (port, _):
         chosen = Settings(domain="127.0.0.1", http_port=port)
         check, found, _, told = proof.from_here(chosen, "")
-    assert (check, found) == (f"the name {chosen.domain} leads to the login page", result)
+    assert (check, found) == (f"the site {chosen.domain} leads to the login page", result)
     assert detail in told
 
 

@@ -153,10 +153,10 @@ END
     done
 }
 
-# neighbours: print the user, the address and the certificate of each JupyterLab on this server, as
-# FILE:LINE.
+# neighbours: print the user, the address and the certificate of each JupyterLab on this server, and
+# where it is the default, as FILE:LINE.
 neighbours() {
-    grep -s '^User=\|^# JupyterLab of \|^ *ssl_certificate ' /dev/null /etc/systemd/system/jupyterlab*.service \
+    grep -s '^User=\|^# JupyterLab of \|^ *ssl_certificate \|^ *listen .*default_server' /dev/null /etc/systemd/system/jupyterlab*.service \
         /etc/nginx/sites-available/jupyterlab* /etc/nginx/conf.d/00-jupyterlab*.conf || true
 }
 
@@ -245,9 +245,12 @@ show_acme_server() {
     sed -n 's/^server = //p' "/etc/letsencrypt/renewal/$instance-fab.conf" 2>/dev/null || true
 }
 
-# show_served DOMAIN PORT: print the certificate that Nginx serves, in base64.
+# show_served NAME PORT: print the certificate that Nginx serves to a client that tells it this name,
+# or none, in base64.
 show_served() {
-    openssl s_client -connect "127.0.0.1:$2" -servername "$1" </dev/null 2>/dev/null \
+    local port="$2"
+    if [ -n "$1" ]; then set -- -servername "$1"; else set -- -noservername; fi
+    openssl s_client -connect "127.0.0.1:$port" "$@" </dev/null 2>/dev/null \
         | openssl x509 2>/dev/null | base64 -w0
 }
 

@@ -34,7 +34,7 @@ other() {
 # ask CURL-ARGUMENT...: send a request to Nginx, by name; print the status, 000 for no answer.
 ask() {
     curl -ks -o "$work/body" -D "$work/headers" --max-time 20 --noproxy '*' -w '%{http_code}' \
-        --resolve "$domain:$port:127.0.0.1" -b "$work/cookies" -c "$work/cookies" "$@"
+        --connect-to ::127.0.0.1: -b "$work/cookies" -c "$work/cookies" "$@"
 }
 
 # header NAME: print its values in the last answer.
@@ -44,7 +44,8 @@ header() {
 
 # shown OPENSSL-ARGUMENT...: print what openssl sees of a handshake with Nginx.
 shown() {
-    openssl s_client "$@" -connect "127.0.0.1:$port" -servername "$domain" </dev/null 2>/dev/null
+    if [ -n "$sni" ]; then set -- "$@" -servername "$sni"; else set -- "$@" -noservername; fi
+    openssl s_client "$@" -connect "127.0.0.1:$port" </dev/null 2>/dev/null
 }
 
 # as_owner COMMAND...: run COMMAND as JupyterLab's user, for a limited time.
@@ -227,13 +228,16 @@ judged guesses "$([ "$checked" -lt 10 ] || echo "all of 10 guesses in a row were
     "$checked of 10 guesses were checked"
 
 found=
-for name in other-name.invalid "$(hostname -I | cut -d' ' -f1)"; do
+others='other-name.invalid'
+bare=$(hostname -I | cut -d' ' -f1)
+[ "$bare" = "$domain" ] || others="$others $bare"
+for name in $others; do
     curl -ks -o "$work/body" -D "$work/headers" --max-time 5 --noproxy '*' \
         --connect-to "::127.0.0.1:$port" "$scheme://$name:$port$base/lab"
     ! grep -qi '^location:.*/login?next' "$work/headers" || found="$found $name"
     : >"$work/headers"
 done
-judged names "${found:+JupyterLab answers to$found}" "other names and the bare address do not lead to JupyterLab"
+judged names "${found:+JupyterLab answers to$found}" "these do not lead to JupyterLab: $others"
 
 secret=audit$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
 ask "$site/lab?token=$secret" >/dev/null
@@ -264,7 +268,7 @@ header content-security-policy | grep -q 'frame-ancestors' || found="$found fram
 for name in x-content-type-options referrer-policy permissions-policy; do
     [ -n "$(header "$name")" ] || found="$found $name"
 done
-[ "$scheme" = http ] || [ "$owner" != own ] || [ -n "$(header strict-transport-security)" ] \
+[ -z "$hsts" ] || [ -n "$(header strict-transport-security)" ] \
     || found="$found strict-transport-security"
 judged headers "${found:+missing:$found}" "all headers are set"
 
@@ -309,7 +313,7 @@ fi
 if [ "$scheme" = http ]; then
     told clear open "$site is plain HTTP"
 else
-    answer=$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port$base/login")
+    answer=$(ask "http://$domain:$http_port$base/login")
     judged clear "$(printf '%s' "$answer" | grep 200)" "plain HTTP only redirects to HTTPS"
     found=
     for version in tls1 tls1_1; do

@@ -117,7 +117,7 @@ ls -d /etc/nginx/sites-enabled/*jupyterlab* 2>/dev/null
 section listening
 words ss -Hltnp "( sport = :$port or sport = :$http_port )"
 section certificate
-[ "$scheme" = http ] || { show_served "$domain" "$port"; echo; }
+[ "$scheme" = http ] || { show_served "$sni" "$port"; echo; }
 
 # Check whether Nginx can open the socket.
 section socket
@@ -140,7 +140,7 @@ token=$(as_owner sh -c '[ ! -f "$1" ] || exec head -c 4096 -- "$1"' sh "$token_f
 case $token in *[[:cntrl:]]*) token= ;; esac # it must fit in one header
 if command -v curl >/dev/null; then # no token in an argument, no file on a disk that may be full
     head -c 1398205 /dev/zero | curl -s ${trust:+-k} -o /dev/null --max-time 20 --noproxy '*' \
-        -w '%{http_code}\n' --resolve "$domain:$port:127.0.0.1" -X PUT --data-binary @- \
+        -w '%{http_code}\n' --connect-to ::127.0.0.1: -X PUT --data-binary @- \
         -H @/dev/fd/3 "$scheme://$domain:$port$base/api/me" 3<<END
 Authorization: token $token
 END

@@ -13,7 +13,7 @@ trap 'exit 1' HUP INT TERM PIPE # the connection is lost: leave no kernel behind
 # ask CURL-ARGUMENT...: send a request to Nginx, by name; print status, redirect and seconds.
 ask() {
     # if a certificate was installed, Nginx must serve that one
-    curl -sS -o "$work/body" --max-time 20 --noproxy '*' --resolve "$domain:$port:127.0.0.1" \
+    curl -sS -o "$work/body" --max-time 20 --noproxy '*' --connect-to ::127.0.0.1: \
         ${certificate:+--cacert} "${certificate:---insecure}" \
         -b "$work/cookies" -c "$work/cookies" -w '%{http_code} %{redirect_url} %{time_total}' "$@" \
         2>"$work/error" || cat -- "$work/error"
@@ -58,12 +58,13 @@ set -- "http://127.0.0.1:$endpoint$base/api"
 [ -z "$socket" ] || set -- --unix-socket "$socket" "http://localhost$base/api"
 origin=$scheme://$domain:$port
 site=$origin$base
+named=$(printf '%s' "$domain" | tr '[]' '??') # as a pattern: an IPv6 address has brackets
 command -v curl >/dev/null || { echo 'jupyter|curl|FAIL|0|curl is not installed'; exit 0; }
 
 told jupyter 'answers on its socket' '200 *' "$(patiently ask "$@")"
-[ -z "$certificate" ] || told nginx 'plain HTTP redirects to HTTPS' "301 https://$domain*$base/lab *" \
-    "$(ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port$base/lab")"
-told nginx '/lab leads to the login page' "302 $scheme://$domain*$base/login?*" "$(ask "$site/lab")"
+[ -z "$certificate" ] || told nginx 'plain HTTP redirects to HTTPS' "301 https://$named*$base/lab *" \
+    "$(ask "http://$domain:$http_port$base/lab")"
+told nginx '/lab leads to the login page' "302 $scheme://$named*$base/login?*" "$(ask "$site/lab")"
 told nginx 'the login page is there' '200 *' "$(ask "$site/login")"
 told nginx 'a wrong password is refused' '401 *' "$(log_in 'certainly not the password')"
 told nginx "$what is accepted" "302 *$base/lab *" "$(log_in "$password")"
@@ -80,7 +81,7 @@ trap 'remove >/dev/null; rm -rf -- "$work"' EXIT
 
 # curl does not leave an upgraded connection: read the first header and end it.
 curl -sS -N -o /dev/null -D "$work/upgrade" --max-time 20 --noproxy '*' --http1.1 -H "@$work/token" \
-    --resolve "$domain:$port:127.0.0.1" \
+    --connect-to ::127.0.0.1: \
     ${certificate:+--cacert} "${certificate:---insecure}" -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
     -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \
     -H "Origin: $origin" "$site/api/kernels/$kernel/channels" 2>/dev/null &
