@@ -11,12 +11,12 @@ from pathlib import Path
 from invoke import Exit
 
 from . import nginx
-from .certs import selection
+from .certs import renewal, selection
 from .engine.converge import NOTHING, Reading, converge, look
 from .engine.host import Host, Request
 from .items import Absent, Directory, File, Given, Issued, Item, Packages, Service
 from .items.base import unpacked
-from .items.certificate import covers, days_left, issuer, lasts, names, parsed
+from .items.certificate import covers, days_left, issuer, lasts, names, overdue, parsed
 from .render import file, unit_value
 from .script import RemoteScript, call
 from .settings import Settings
@@ -220,3 +220,7 @@ def show(c, settings: Settings) -> None:
     say(f"{settings.url}: issued by {issuer(there)}, for {', '.join(names(there))}")
     end = there.not_valid_after_utc
     say(f"  {days_left(there)} days left, until {end:%Y-%m-%d %H:%M} UTC")
+    if settings.certified and (overdue(there) or not lasts(there)):
+        seen, _ = look(c, settings, (items,))
+        if why := renewal.warning(seen, settings.tls, f"fab -H {name_of(c)}"):
+            say(f"  warning: {why}")

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from .. import jupyter, tls
+from ..certs import renewal
 from ..engine.converge import Reading
 from ..items import Certificate, Change, Live, Packages, Service, Venv
 from ..items.certificate import days_left, issuer, names
@@ -68,14 +69,18 @@ def iso(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def certificate(seen: Reading) -> dict | None:
-    """Return issuer, names and end of the certificate on the server; None without one."""
+def certificate(seen: Reading, warning: str) -> dict | None:
+    """Return issuer, names and end of the certificate on the server; None without one.
+
+    :param warning: why it may end without another one; "" while all is well.
+    """
     there = next((state.certificate for _, state in seen.of(Certificate)), None)
     return there and {
         "issuer": issuer(there),
         "names": names(there),
         "days_left": days_left(there),
         "until": iso(there.not_valid_after_utc.timestamp()),
+        "warning": warning or None,
     }
 
 
@@ -107,7 +112,7 @@ def whole(where: str, settings: Settings, seen: Reading, changes: list[Change]) 
         "kernels": told.get("kernels"),
         "terminals": told.get("terminals"),
         "nginx": unit("nginx.service", seen) | {"version": debian.get("nginx")},
-        "certificate": certificate(seen),
+        "certificate": certificate(seen, renewal.warning(seen, settings.tls, f"fab -H {where}")),
         "disk": told["disk"],
         "drift": bool(differs),
         "differs": differs,

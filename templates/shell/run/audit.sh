@@ -319,8 +319,8 @@ else
     judged oldtls "${found# }" "TLS 1.0 and 1.1 are refused"
     begun=$(date -d "$(shown | openssl x509 -noout -startdate | cut -d= -f2)" +%s)
     end=$(date -d "$(shown | openssl x509 -noout -enddate | cut -d= -f2)" +%s)
-    left=$((end - $(date +%s))) some=$(((end - begun) / 8))
-    [ "$some" -lt 864000 ] || some=864000 # ten days, or an eighth of a short lifetime
+    left=$((end - $(date +%s))) some=$(((end - begun) / 3))
+    [ "$some" -lt 864000 ] || some=864000 # ten days, or a third of a short lifetime
     judged certificate "$([ "$left" -ge "$some" ] || echo "it expires in $((left / 86400)) days")" \
         "$((left / 86400)) days left"
 fi
