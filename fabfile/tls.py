@@ -36,7 +36,7 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ours = settings.instance
     folder = Directory(path=ours.certificates, needs=("nginx",))
     if settings.tls != "letsencrypt":
-        return [folder, given(settings)]
+        return [folder, given(settings), *page(settings)]
     start_timer = call("enable_unit", "certbot.timer", "--now")
     way = f"{RENEWAL}/{ours.called}.conf"  # by which renewals reach the network
     lines = "".join(f'Environment="{name}={unit_value(v)}"\n' for name, v in host.proxies)
@@ -52,6 +52,20 @@ def items(settings: Settings, host: Host) -> list[Item]:
         File(path=ours.hook, content=file("certs/renewal-hook.sh"), mode="0755"),
         issued(settings),
         Service(unit="certbot.timer", reads=(), fix=start_timer, needs=("certbot",)),
+    ]
+
+
+def page(settings: Settings) -> list[Item]:
+    """Return the page from which devices import the private CA; none if there is no such CA."""
+    if settings.tls != "self-signed":
+        return []
+    from .certs import ca_page
+
+    ca, place, needs = selection.authority(settings), settings.instance.ca_page, ("nginx",)
+    texts = {"index.html": ca_page.page(ca, settings), "ca.crt": ca.pem}
+    return [
+        Directory(path=place, needs=needs),
+        *(File(path=f"{place}/{name}", content=text, needs=needs) for name, text in texts.items()),
     ]
 
 
@@ -131,7 +145,7 @@ def serve(
         if ca.new:
             look(c, settings, steps)  # may refuse a new CA
         if ca.save():
-            tell_new(ca)
+            tell_new(ca, settings)
         if not ca.names:
             names = " ".join(settings.ca_names) or settings.domain
             say(f"  note     your private CA in {ca.folder} may sign for any name, so its key "
@@ -155,13 +169,21 @@ def serve(
     return seen
 
 
-def tell_new(ca) -> None:
-    """Print the names of a new CA, the file for browsers, and a note on its passphrase."""
+def tell_new(ca, settings: Settings) -> None:
+    """Print the names of a new CA, how browsers get it, and a note on its passphrase."""
     say(f"  tls      your private CA is new, for {', '.join(ca.names)}: import {ca.folder}/ca.pem "
         "into browsers")  # fmt: skip
+    say(f"  tls      {whereabouts(ca, settings)}")
     if not given_ca_passphrase():
         say(f"  note     its key has no passphrase: ssh-keygen -p -m PKCS8 -f {ca.folder}/ca.key "
             "adds one; then set LAB_CA_PASSPHRASE, or type it when the CA signs")  # fmt: skip
+
+
+def whereabouts(ca, settings: Settings) -> str:
+    """Return where phones find the CA, and by which fingerprint they know it."""
+    from .certs import ca_page
+
+    return f"phones import it from {ca_page.address(settings)}; SHA-256 {ca.fingerprint}"
 
 
 def begin_anew(c, settings: Settings) -> None:
@@ -184,7 +206,7 @@ def begin_anew(c, settings: Settings) -> None:
     ca = selection.authority(settings)
     if ca.save():
         FOUND.pop(folder)  # it is read again as an existing one
-        tell_new(ca)
+        tell_new(ca, settings)
 
 
 def pending(seen: Reading) -> str:
@@ -220,6 +242,8 @@ def show(c, settings: Settings) -> None:
     say(f"{settings.url}: issued by {issuer(there)}, for {', '.join(names(there))}")
     end = there.not_valid_after_utc
     say(f"  {days_left(there)} days left, until {end:%Y-%m-%d %H:%M} UTC")
+    if settings.tls == "self-signed" and (ca := selection.authority(settings)).signed(there):
+        say(f"  its CA: {whereabouts(ca, settings)}")
     if settings.certified and (overdue(there) or not lasts(there)):
         seen, _ = look(c, settings, (items,))
         if why := renewal.warning(seen, settings.tls, f"fab -H {name_of(c)}"):

@@ -136,6 +136,9 @@ def refuse_at_odds(settings: Settings) -> None:
     if settings.tls == "letsencrypt" and "." not in settings.domain:
         raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: set "
                    "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
+    if settings.tls == "self-signed" and f"{settings.base_path}/".startswith("/ca/"):
+        raise Exit(f"lab.base_path: {settings.base_path}: there the certificate of the private CA "
+                   "is served: choose another path")  # fmt: skip
     if settings.site == "include" and not settings.base_path:
         raise Exit("lab.site: include needs lab.base_path, the path prefix of JupyterLab in that "
                    "site, such as /jupyter")  # fmt: skip

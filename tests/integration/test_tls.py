@@ -11,11 +11,13 @@ import time
 from datetime import timedelta
 from itertools import pairwise
 
+import httpx
 import pytest
 from aged import ending
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from named import DOMAIN
 from outcomes import nothing_to_change, well
 from refusals import refused
@@ -316,6 +318,38 @@ def test_one_ca_is_made_and_kept_private(site):
     site.served().verify_directly_issued_by(root)
 
 
+def by_https(site, path: str) -> httpx.Response:
+    """What HTTPS answers to a device that has imported the private CA."""
+    trusted = ssl.create_default_context(cafile=site.folder / "ca" / "ca.pem")
+    with httpx.Client(verify=trusted, trust_env=False) as client:
+        return client.get(
+            f"https://{site.host.address}{path}",
+            headers={"Host": DOMAIN},
+            extensions={"sni_hostname": DOMAIN},
+        )
+
+
+@pytest.mark.debian
+def test_devices_get_the_ca_by_http_and_by_https(site):
+    site.bring("self-signed")
+    pem = (site.folder / "ca" / "ca.pem").read_text()
+    print_of = x509.load_pem_x509_certificate(pem.encode()).fingerprint(SHA256()).hex(":").upper()
+    for get in (site.plain, lambda path: by_https(site, path)):
+        page, file, lost = get("/ca"), get("/ca/ca.crt"), get("/ca/ca.key")
+        assert page.status_code == 200 and print_of in page.text
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert file.status_code == 200 and file.text == pem
+        assert file.headers["Content-Type"] == "application/x-x509-ca-cert"
+        assert lost.status_code in (301, 302, 404) and "PRIVATE" not in lost.text
+    assert f"http://{DOMAIN}/ca; SHA-256 {print_of}" in well(
+        site.fab("self-signed", "tls", "--status")
+    )
+    assert f"phones get it from http://{DOMAIN}/ca" in well(site.fab("self-signed", "full"))
+    site.bring("off")
+    assert print_of not in site.plain("/ca").text and site.plain("/ca/ca.crt").text != pem
+
+
 @pytest.mark.debian
 def test_the_key_of_the_server_is_roots_alone_and_in_no_output(site):
     site.bring("self-signed")
@@ -379,6 +413,8 @@ def test_a_ca_without_names_works_on_is_told_and_replaced(site, tmp_path):
     assert f"is now in {former}" in out and (former / "ca.key").exists()
     made = x509.load_pem_x509_certificate((tmp_path / "ca" / "ca.pem").read_bytes())
     site.served().verify_directly_issued_by(made)
+    assert f"http://{DOMAIN}/ca; SHA-256 {made.fingerprint(SHA256()).hex(':').upper()}" in out
+    assert x509.load_pem_x509_certificate(site.plain("/ca/ca.crt").content) == made
     nothing_to_change(site.fab("self-signed", "full", "--no-verify", **folder))
     well(site.fab("self-signed", "verify", **folder))
 
