@@ -14,7 +14,7 @@ from . import nginx
 from .certs import renewal, selection
 from .engine.converge import NOTHING, Reading, converge, look
 from .engine.host import Host, Request
-from .items import Absent, Directory, File, Given, Issued, Item, Packages, Service
+from .items import Absent, Credentials, Directory, File, Given, Issued, Item, Packages, Service
 from .items.base import unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, overdue, parsed
 from .render import file, unit_value
@@ -39,20 +39,46 @@ def items(settings: Settings, host: Host) -> list[Item]:
         return [folder, given(settings), *page(settings)]
     start_timer = call("enable_unit", "certbot.timer", "--now")
     way = f"{RENEWAL}/{ours.called}.conf"  # by which renewals reach the network
-    lines = "".join(f'Environment="{name}={unit_value(v)}"\n' for name, v in host.proxies)
+    known = [*(host.proxies if settings.proxy else ()), *variables(settings)]
+    lines = "".join(f'Environment="{name}={unit_value(v)}"\n' for name, v in known)
     return [
         *(
             [Directory(path=RENEWAL), File(path=way, content=f"[Service]\n{lines}")]
-            if settings.proxy
+            if known
             else [Absent(path=way, unit="certbot.service", then=call("systemctl", "daemon-reload"))]
         ),
-        Packages(step="tls", names=("certbot",), show=("certbot",)),
+        Packages(step="tls", names=("certbot", *plugins(settings)), show=("certbot",)),
         folder,
+        *credentials(settings),
         Directory(path=ours.webroot),
         File(path=ours.hook, content=file("certs/renewal-hook.sh"), mode="0755"),
         issued(settings),
         Service(unit="certbot.timer", reads=(), fix=start_timer, needs=("certbot",)),
     ]
+
+
+def plugins(settings: Settings) -> list[str]:
+    """Return the Debian package that speaks with the API of the DNS provider, if there is one."""
+    return [f"python3-certbot-dns-{settings.tls_dns}"] if settings.tls_dns else []
+
+
+def variables(settings: Settings) -> list[tuple[str, str]]:
+    """Return the variables that certbot's renewals need: Amazon's plugin has no option for it."""
+    needed = settings.tls_dns == "route53" and settings.tls_dns_credentials
+    return [("AWS_CONFIG_FILE", settings.instance.dns_key)] if needed else []
+
+
+def credentials(settings: Settings) -> list[Item]:
+    """Return the item of the credentials for the API of the DNS provider, if there are any."""
+    secret = selection.dns_credentials(settings)
+    return [
+        Credentials(
+            path=settings.instance.dns_key,
+            secret=secret,
+            setting="lab.tls_dns_credentials",
+            needs=("nginx",),
+        )
+    ] * bool(secret)
 
 
 def page(settings: Settings) -> list[Item]:
@@ -120,6 +146,8 @@ def issued(settings: Settings, now: bool = False) -> Issued:
         server=settings.acme_server,
         webroot=settings.instance.webroot,
         hook=settings.instance.hook,
+        dns=settings.tls_dns,
+        credentials=settings.instance.dns_key if settings.tls_dns_credentials else "",
         now=now,
     )
 

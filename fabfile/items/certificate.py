@@ -70,7 +70,7 @@ class Certificate(PathItem):
 
 @dataclass(frozen=True)
 class Signing(Change):
-    """A change whose shell contains a new signature, so a dry run never asks for that shell.
+    """A change whose shell holds a new key, or a secret, so a dry run never asks for that shell.
 
     :param fix: returns the shell.
     """
@@ -130,6 +130,8 @@ class Issued(Certificate):
     """A certificate from an ACME server, which needs Nginx to answer for the name.
 
     :param server: the URL of its directory.
+    :param dns: the DNS provider through whose API the name is proved; "" if by the webroot.
+    :param credentials: the file for that on the server; "" if the server needs none.
     :param hook: the program that hands a renewed one to Nginx.
     :param now: obtain one, if it is due; else it is only read.
     """
@@ -138,6 +140,8 @@ class Issued(Certificate):
     email: str
     webroot: str
     hook: str
+    dns: str = ""
+    credentials: str = ""
     now: bool = False
     units = (RENEWER,)
 
@@ -148,11 +152,19 @@ class Issued(Certificate):
         told = dict(line.split("=", 1) for line in lines[1:] if "=" in line)
         return CertificateState(PathState.parse(lines[:2]), told=told)
 
+    @property
+    def authenticator(self) -> str:
+        """The plugin of certbot that proves the name."""
+        return f"dns-{self.dns}" if self.dns else "webroot"
+
     def due(self, state):
         if state.file.kind == "file" and state.server != self.server:
             return f"the current one is of {state.server or 'no server that renews it'}"
         if state.file.kind == "file" and state.file.rights != self.rights:
             return "the current one is incomplete"
+        way = state.told.get("authenticator", self.authenticator)
+        if way != self.authenticator:
+            return f"the current one is renewed by {way}, not by {self.authenticator}"
         there = state.certificate
         if there and covers(there, self.domain) and overdue(there):
             return f"certbot has not renewed it, and it ends in {left(there)}"
@@ -161,7 +173,8 @@ class Issued(Certificate):
     def compare(self, state, touched):
         if not self.now or not self.due(state):
             return None
-        told = self.domain, self.email, self.server, self.webroot, self.hook
+        place = self.credentials if self.dns else self.webroot
+        told = self.domain, self.email, self.server, self.hook, self.authenticator, place
         say = f"obtain a certificate for {self.domain}"
         return Change(say, call("obtain_certificate", *told), (self.path,))
 

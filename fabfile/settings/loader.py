@@ -15,7 +15,7 @@ from invoke import Exit
 from .credentials import given
 from .fields import parsed_requirement, words
 from .kernel import KERNEL, Kernel
-from .schema import Settings
+from .schema import ROLES, Settings
 
 NAMES = tuple(n for n in Settings.__struct_fields__ if n != "password")
 LISTS = ("packages", "system_packages", "content_from", "workers", "ca_names")
@@ -128,10 +128,15 @@ def refuse_at_odds(settings: Settings) -> None:
     ):
         raise Exit(f"lab.ca_names: {' '.join(names)}: lab.domain, {settings.domain}, is none of "
                    "these names, nor below one: add it")  # fmt: skip
-    if settings.tls == "letsencrypt" and settings.http_port != 80:
+    if settings.tls_dns and not settings.tls_dns_credentials and settings.tls_dns not in ROLES:
+        raise Exit(f"lab.tls_dns: {settings.tls_dns} needs lab.tls_dns_credentials, a file with the "
+                   "key of its API: set both")  # fmt: skip
+    if settings.tls_dns_credentials and not settings.tls_dns:
+        raise Exit("lab.tls_dns_credentials: whose they are is missing: set lab.tls_dns, too")
+    if settings.tls == "letsencrypt" and settings.http_port != 80 and not settings.tls_dns:
         raise Exit(
             f"lab.http_port: {settings.http_port}: Let's Encrypt connects to port 80: remove "
-            "lab.http_port, or choose lab.tls: self-signed or files"
+            "lab.http_port, or set lab.tls_dns, or choose lab.tls: self-signed or files"
         )
     if settings.tls == "letsencrypt" and "." not in settings.domain:
         raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: set "
