@@ -60,15 +60,15 @@ def check(c, settings: Settings, root: bool) -> None:
 
 
 def tell_reach(settings: Settings) -> None:
-    """Print what keeps this machine from the site; a proof by DNS needs neither address nor port."""
+    """Print what keeps this machine from the site; a proof by DNS needs no address and no port."""
     domain, port = settings.domain, settings.https_port
     known = addresses(domain)
     if not known:
         say(f"  note          there is no address for the name {domain} yet: add it to the DNS")
     for address in filter(routed, known):
         if closed := shut(address, domain, port):
-            say(f"  note          port {port} of {address}, to which {domain} leads, is closed from "
-                f"here ({closed}): open it in the firewall, or correct the DNS")  # fmt: skip
+            say(f"  note          {domain} leads to {address}, where port {port} is closed "
+                f"({closed}): open it in the firewall, or correct the DNS")  # fmt: skip
 
 
 def addresses(domain: str) -> list[str]:

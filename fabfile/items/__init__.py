@@ -10,8 +10,8 @@ from .absent import Absent, Welcome
 from .assets import Assets
 from .base import Change, Item
 from .certificate import Certificate, Given, Issued
-from .credentials import Credentials
 from .cluster import Gone, Identity, Interpreter, Seat, VenvCopy
+from .credentials import Credentials
 from .files import Directory, File, Link, Needs, PathItem
 from .kernels import Kernelspec, NoOthers, OwnVenv, Python
 from .login import Password, Token

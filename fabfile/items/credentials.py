@@ -1,4 +1,4 @@
-"""Credentials for a program of root's: a file of this machine, which nobody reads back."""
+"""Credentials for a program that root runs: a file of this machine, which nobody reads back."""
 
 from __future__ import annotations
 

@@ -128,11 +128,13 @@ def refuse_at_odds(settings: Settings) -> None:
     ):
         raise Exit(f"lab.ca_names: {' '.join(names)}: lab.domain, {settings.domain}, is none of "
                    "these names, nor below one: add it")  # fmt: skip
-    if settings.tls_dns and not settings.tls_dns_credentials and settings.tls_dns not in ROLES:
-        raise Exit(f"lab.tls_dns: {settings.tls_dns} needs lab.tls_dns_credentials, a file with the "
-                   "key of its API: set both")  # fmt: skip
-    if settings.tls_dns_credentials and not settings.tls_dns:
-        raise Exit("lab.tls_dns_credentials: whose they are is missing: set lab.tls_dns, too")
+    if settings.tls == "letsencrypt":
+        provider, credentials = settings.tls_dns, settings.tls_dns_credentials
+        if provider not in ("", *ROLES) and not credentials:
+            raise Exit(f"lab.tls_dns: {provider} needs lab.tls_dns_credentials, a file with the "
+                       "key of its API: set both")  # fmt: skip
+        if credentials and not provider:
+            raise Exit("lab.tls_dns_credentials: for whose API? Set lab.tls_dns, too")
     if settings.tls == "letsencrypt" and settings.http_port != 80 and not settings.tls_dns:
         raise Exit(
             f"lab.http_port: {settings.http_port}: Let's Encrypt connects to port 80: remove "
