@@ -22,7 +22,9 @@ def warning(seen: Reading, tls: str, fab: str) -> str:
         if there is None:
             continue
         if isinstance(item, Issued) and overdue(there):
-            return f"certbot has not renewed it: {unrenewed(seen)}; remedy: {fab} tls"
+            why = unrenewed(seen)
+            told = f"certbot has not renewed it{why and f': {why}'}"
+            return f"{told}; {fab} doctor says why, {fab} tls tries again"
         if not isinstance(item, Issued) and not lasts(there):
             return ending(there, tls, fab)
     return ""
@@ -35,7 +37,7 @@ def ending(there, tls: str, fab: str) -> str:
 
 
 def unrenewed(seen: Reading) -> str:
-    """Return why certbot did not renew it, as far as systemd says that to the login user."""
+    """Return why certbot did not renew it, as far as systemd says that to everybody."""
     timers = {item.unit: state.properties for item, state in seen.of(Service)}
     if timers.get(TIMER, {}).get("ActiveState", "active") != "active":
         return f"{TIMER} does not run"
@@ -43,4 +45,4 @@ def unrenewed(seen: Reading) -> str:
     if state.told.get("ActiveState") == "failed":
         began = moment(state.told.get("ExecMainStartTimestamp", ""))
         return f"its last run, at {datetime.fromtimestamp(began, UTC):%Y-%m-%d %H:%M} UTC, failed"
-    return "doctor looks for the cause"
+    return ""
