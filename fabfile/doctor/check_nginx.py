@@ -156,9 +156,8 @@ def not_handed_on(e: Evidence) -> str:
     renewed = late(e) and parsed(unpacked("".join(e.lines("lineage"))))
     if not renewed or renewed.not_valid_after_utc <= e.certificate.not_valid_after_utc:
         return ""
-    hook = e.settings.instance.hook
-    said = next((line for line in reversed(e.lines("certbot")) if hook in line), "")
-    return f"{late(e)}; certbot has one of {renewed.not_valid_before_utc:%Y-%m-%d}; {short(said)}"
+    new, said = f"certbot has one of {renewed.not_valid_before_utc:%Y-%m-%d}", e.lines("certbot")
+    return "; ".join(filter(None, (late(e), new, hooks(said))))
 
 
 def not_renewed(e: Evidence) -> str:
@@ -177,6 +176,18 @@ def certbots(lines: list[str]) -> str:
             detail = line.partition(": ")[2]
         elif fails:
             found, detail = (detail if detail and VAGUE.match(why) else why), ""
+    return short(found)
+
+
+def hooks(lines: list[str]) -> str:
+    """Return why a new certificate was not given to Nginx, from certbot's log; "" if unknown."""
+    found = ""
+    for line in lines:
+        _, failed, code = line.partition(" reported error code ")
+        if failed:
+            found = f"its hook ended with {code}"
+        elif found and line.startswith("nginx: "):
+            found = line
     return short(found)
 
 

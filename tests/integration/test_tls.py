@@ -199,7 +199,7 @@ def test_a_renewal_that_does_not_reach_nginx_is_told_until_it_is_repaired(site, 
     site.host.exec(RUN, check=False)
     assert site.served().serial_number == serial
     out = site.fab("letsencrypt", "doctor").stdout
-    assert "could not give it to Nginx: it ends in 2" in out and "code 7" in out, out
+    assert "could not give it to Nginx: it ends in 2" in out and "hook ended with 7" in out, out
     well(site.fab("letsencrypt", "tls"))
     assert serves_another(site, serial)
     assert "certbot" not in site.fab("letsencrypt", "doctor").stdout

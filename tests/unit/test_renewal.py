@@ -141,10 +141,8 @@ def test_status_shows_it():
 LOG = f"""Detail: 1.1.1.1: Fetching http://{DOMAIN}/x: Connection refused
 2026-11-29 08:00:01,123:ERROR:certbot._internal.renewal:Failed to renew certificate jupyterlab-fab \
 with error: Some challenges have failed."""
-HOOK = (
-    '2026-11-29 08:00:01,1:ERROR:certbot.hooks:deploy-hook command "/usr/local/sbin/'
-    'jupyterlab-certificate" returned error code 1'
-)
+OPS = "2026-11-29 08:00:01,1:WARNING:certbot.display.ops:Hook 'deploy-hook'"
+HOOK = f"{OPS} reported error code 7"
 
 
 def seen(
@@ -172,7 +170,10 @@ def test_doctor_names_the_cause():
     assert name == "unrenewed" and "it expired on" in proof
     new = base64.b64encode(aged(2000, timedelta(90)).encode()).decode()
     ((name, proof),) = seen(600, lineage=new, certbot=f"{LOG}\n{HOOK}")
-    assert name == "not-handed" and "returned error code 1" in proof
+    assert name == "not-handed" and proof.endswith("its hook ended with 7")
+    why = f"{LOG}\n{HOOK}\n{OPS} ran with error output:\n nginx: [emerg] unknown directive"
+    ((name, proof),) = seen(600, lineage=new, certbot=why)
+    assert name == "not-handed" and proof.endswith("nginx: [emerg] unknown directive")
     assert [name for name, _ in seen(600, lineage=base64.b64encode(b"x").decode())] == ["unrenewed"]
 
 

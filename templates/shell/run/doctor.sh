@@ -125,7 +125,7 @@ section lineage
 echo
 section certbot
 cat /var/log/letsencrypt/letsencrypt.log.1 /var/log/letsencrypt/letsencrypt.log 2>/dev/null | tail -c 2000000 \
-    | grep -a "^ *Detail: \|^acme\.messages\.Error: \|certificate $instance-fab with error: \|$instance-certificate" \
+    | grep -a "^ *Detail: \|^acme\.messages\.Error: \|certificate $instance-fab with error: \|Hook 'deploy-hook' r\|^ nginx: \[emerg\]" \
     | tail -n 100
 
 # Check whether Nginx can open the socket.
