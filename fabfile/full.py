@@ -9,6 +9,7 @@ from . import hosts, tls
 from .engine.converge import NoUser, look
 from .engine.host import Request
 from .engine.plan import apply_script
+from .items.certificate import Signing
 from .manage.login import tell
 from .ssh.errors import fab_on
 from .steps import STEPS
@@ -50,7 +51,7 @@ def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
 def script(c, settings):
     settings = msgspec.structs.replace(settings, password=None)
     seen, changes = look(c, settings, STEPS)
-    if any("PRIVATE KEY" in change.shell for change in changes):
-        raise Exit(f"the script would hold a private key: first run {fab_on(c)} tls")
+    if any(isinstance(change, Signing) for change in changes):
+        raise Exit(f"the script would hold a secret: first run {fab_on(c)} tls")
     host = replace(seen.host, turn="any")
     print(apply_script(host, seen.items, changes, "a script, run by hand"))

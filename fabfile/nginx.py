@@ -8,7 +8,7 @@ block with one line, which its owner adds: this project never writes to the file
 
 from pathlib import PurePath
 
-from .certs import selection
+from .certs import ca_page, selection
 from .engine.converge import converge
 from .engine.host import Host, Request
 from .engine.listening import addresses, another, eclipsed, unfit
@@ -107,6 +107,8 @@ def rendered(template: str, settings: Settings, host: Host, certificate: str | N
         assets=f"{settings.instance.pages}/assets",
         ports=requirements.proxied(settings, host),
         policy=policy(settings, name, secure),
+        page=settings.instance.ca_page if settings.tls == "self-signed" else "",
+        page_policy=ca_page.policy(),
     )
 
 

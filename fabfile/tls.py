@@ -11,12 +11,12 @@ from pathlib import Path
 from invoke import Exit
 
 from . import nginx
-from .certs import selection
+from .certs import renewal, selection
 from .engine.converge import NOTHING, Reading, converge, look
 from .engine.host import Host, Request
-from .items import Absent, Directory, File, Given, Issued, Item, Packages, Service
+from .items import Absent, Credentials, Directory, File, Given, Issued, Item, Packages, Service
 from .items.base import unpacked
-from .items.certificate import covers, days_left, issuer, lasts, names, parsed
+from .items.certificate import covers, days_left, issuer, lasts, names, overdue, parsed
 from .render import file, unit_value
 from .script import RemoteScript, call
 from .settings import Settings
@@ -36,22 +36,62 @@ def items(settings: Settings, host: Host) -> list[Item]:
     ours = settings.instance
     folder = Directory(path=ours.certificates, needs=("nginx",))
     if settings.tls != "letsencrypt":
-        return [folder, given(settings)]
+        return [folder, given(settings), *page(settings)]
     start_timer = call("enable_unit", "certbot.timer", "--now")
     way = f"{RENEWAL}/{ours.called}.conf"  # by which renewals reach the network
-    lines = "".join(f'Environment="{name}={unit_value(v)}"\n' for name, v in host.proxies)
+    known = [*(host.proxies if settings.proxy else ()), *variables(settings)]
+    lines = "".join(f'Environment="{name}={unit_value(v)}"\n' for name, v in known)
     return [
         *(
             [Directory(path=RENEWAL), File(path=way, content=f"[Service]\n{lines}")]
-            if settings.proxy
+            if known
             else [Absent(path=way, unit="certbot.service", then=call("systemctl", "daemon-reload"))]
         ),
-        Packages(step="tls", names=("certbot",), show=("certbot",)),
+        Packages(step="tls", names=("certbot", *plugins(settings)), show=("certbot",)),
         folder,
+        *credentials(settings),
         Directory(path=ours.webroot),
         File(path=ours.hook, content=file("certs/renewal-hook.sh"), mode="0755"),
         issued(settings),
         Service(unit="certbot.timer", reads=(), fix=start_timer, needs=("certbot",)),
+    ]
+
+
+def plugins(settings: Settings) -> list[str]:
+    """Return the Debian package that speaks with the API of the DNS provider, if there is one."""
+    return [f"python3-certbot-dns-{settings.tls_dns}"] if settings.tls_dns else []
+
+
+def variables(settings: Settings) -> list[tuple[str, str]]:
+    """Return the variables that certbot's renewals need: Amazon's plugin has no option for it."""
+    needed = settings.tls_dns == "route53" and settings.tls_dns_credentials
+    return [("AWS_CONFIG_FILE", settings.instance.dns_key)] if needed else []
+
+
+def credentials(settings: Settings) -> list[Item]:
+    """Return the item of the credentials for the API of the DNS provider, if there are any."""
+    secret = selection.dns_credentials(settings)
+    return [
+        Credentials(
+            path=settings.instance.dns_key,
+            secret=secret,
+            setting="lab.tls_dns_credentials",
+            needs=("nginx",),
+        )
+    ] * bool(secret)
+
+
+def page(settings: Settings) -> list[Item]:
+    """Return the page from which devices import the private CA; none if there is no such CA."""
+    if settings.tls != "self-signed":
+        return []
+    from .certs import ca_page
+
+    ca, place, needs = selection.authority(settings), settings.instance.ca_page, ("nginx",)
+    texts = {"index.html": ca_page.page(ca, settings), "ca.crt": ca.pem}
+    return [
+        Directory(path=place, needs=needs),
+        *(File(path=f"{place}/{name}", content=text, needs=needs) for name, text in texts.items()),
     ]
 
 
@@ -106,6 +146,8 @@ def issued(settings: Settings, now: bool = False) -> Issued:
         server=settings.acme_server,
         webroot=settings.instance.webroot,
         hook=settings.instance.hook,
+        dns=settings.tls_dns,
+        credentials=settings.instance.dns_key if settings.tls_dns_credentials else "",
         now=now,
     )
 
@@ -131,7 +173,7 @@ def serve(
         if ca.new:
             look(c, settings, steps)  # may refuse a new CA
         if ca.save():
-            tell_new(ca)
+            tell_new(ca, settings)
         if not ca.names:
             names = " ".join(settings.ca_names) or settings.domain
             say(f"  note     your private CA in {ca.folder} may sign for any name, so its key "
@@ -155,13 +197,21 @@ def serve(
     return seen
 
 
-def tell_new(ca) -> None:
-    """Print the names of a new CA, the file for browsers, and a note on its passphrase."""
+def tell_new(ca, settings: Settings) -> None:
+    """Print the names of a new CA, how browsers get it, and a note on its passphrase."""
     say(f"  tls      your private CA is new, for {', '.join(ca.names)}: import {ca.folder}/ca.pem "
         "into browsers")  # fmt: skip
+    say(f"  tls      {whereabouts(ca, settings)}")
     if not given_ca_passphrase():
         say(f"  note     its key has no passphrase: ssh-keygen -p -m PKCS8 -f {ca.folder}/ca.key "
             "adds one; then set LAB_CA_PASSPHRASE, or type it when the CA signs")  # fmt: skip
+
+
+def whereabouts(ca, settings: Settings) -> str:
+    """Return where phones find the CA, and by which fingerprint they know it."""
+    from .certs import ca_page
+
+    return f"phones import it from {ca_page.address(settings)}; SHA-256 {ca.fingerprint}"
 
 
 def begin_anew(c, settings: Settings) -> None:
@@ -184,7 +234,7 @@ def begin_anew(c, settings: Settings) -> None:
     ca = selection.authority(settings)
     if ca.save():
         FOUND.pop(folder)  # it is read again as an existing one
-        tell_new(ca)
+        tell_new(ca, settings)
 
 
 def pending(seen: Reading) -> str:
@@ -220,3 +270,9 @@ def show(c, settings: Settings) -> None:
     say(f"{settings.url}: issued by {issuer(there)}, for {', '.join(names(there))}")
     end = there.not_valid_after_utc
     say(f"  {days_left(there)} days left, until {end:%Y-%m-%d %H:%M} UTC")
+    if settings.tls == "self-signed" and (ca := selection.authority(settings)).signed(there):
+        say(f"  its CA: {whereabouts(ca, settings)}")
+    if settings.certified and (overdue(there) or not lasts(there)):
+        seen, _ = look(c, settings, (items,))
+        if why := renewal.warning(seen, settings.tls, f"{fab_on(c)}"):
+            say(f"  warning: {why}")

@@ -10,8 +10,10 @@ from fabfile.certs import private_ca
 LASTED = timedelta(90)
 
 
-def ending(ca: private_ca.Authority, domain: str, left: timedelta) -> tuple[str, str]:
-    """Make a certificate that was valid for 90 days, and its key.
+def ending(
+    ca: private_ca.Authority, domain: str, left: timedelta, life: timedelta = LASTED
+) -> tuple[str, str]:
+    """Make a certificate that is valid for 90 days, or another life, and its key.
 
     :param left: how long it still is; negative when it has ended.
     """
@@ -20,6 +22,6 @@ def ending(ca: private_ca.Authority, domain: str, left: timedelta) -> tuple[str,
     end = datetime.now(UTC) + left
     builder = x509.CertificateBuilder(
         leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number,
-        end - LASTED, end, list(leaf.extensions),
+        end - life, end, list(leaf.extensions),
     )  # fmt: skip
     return private_ca.pem(builder.sign(ca.key, hashes.SHA256())), key

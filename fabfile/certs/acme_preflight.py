@@ -1,6 +1,7 @@
 """A check before an ACME server is asked, because its rate limits count failures.
 
-A random text is put where the ACME server will look for its own. This machine must find it by the
+Where the name is proved by its DNS, only what browsers need is looked at. Else
+a random text is put where the ACME server will look for its own. This machine must find it by the
 host name, the server must be able to resolve that name, and the HTTPS port must be open.
 """
 
@@ -29,6 +30,8 @@ def check(c, settings: Settings, root: bool) -> None:
     :param root: True if the login user is root.
     :raises Exit: with the obstacle and the remedy.
     """
+    if settings.tls_dns:
+        return tell_reach(settings)
     domain, nonce = settings.domain, secrets.token_hex(16)
     anyway = f"; to ask anyway: {fab_on(c)} tls --no-preflight"
     offer = call("offer", f"{settings.instance.webroot}{PLACE}", nonce, domain)
@@ -53,6 +56,19 @@ def check(c, settings: Settings, root: bool) -> None:
             raise Exit(f"port {settings.https_port} of {address} is closed ({closed}): open it in "
                        f"the firewall{anyway}")  # fmt: skip
     say(f"  ok            {domain} leads here, ports 80 and {settings.https_port} are open")
+    return None
+
+
+def tell_reach(settings: Settings) -> None:
+    """Print what keeps this machine from the site; a proof by DNS needs no address and no port."""
+    domain, port = settings.domain, settings.https_port
+    known = addresses(domain)
+    if not known:
+        say(f"  note          there is no address for the name {domain} yet: add it to the DNS")
+    for address in filter(routed, known):
+        if closed := shut(address, domain, port):
+            say(f"  note          {domain} leads to {address}, where port {port} is closed "
+                f"({closed}): open it in the firewall, or correct the DNS")  # fmt: skip
 
 
 def addresses(domain: str) -> list[str]:

@@ -92,6 +92,11 @@ class Authority:
         """The certificate as PEM, as browsers import it."""
         return pem(self.certificate)
 
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 fingerprint of the certificate, as browsers show it."""
+        return self.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
     def signed(self, certificate: x509.Certificate) -> bool:
         """Check whether this CA signed a certificate."""
         try:

@@ -14,6 +14,7 @@ from invoke import Exit
 
 from ..engine.host import Host
 from ..settings import Settings
+from ..settings.credentials import Secret
 
 
 def own(settings: Settings) -> str:
@@ -91,6 +92,27 @@ def given(settings: Settings) -> tuple[str, str]:
         end = f"{leaf.not_valid_after_utc:%Y-%m-%d}"
         raise Exit(f"lab.tls_certificate: it expired on {end}: renew it first")
     return chain, key
+
+
+def dns_credentials(settings: Settings) -> Secret | None:
+    """Read the operator's file with the key of a DNS provider's API; None if there is none.
+
+    :raises Exit: when certbot's plugin would refuse it.
+    """
+    if not settings.tls_dns_credentials:
+        return None
+    path, name = Path(settings.tls_dns_credentials).expanduser(), settings.tls_dns
+    try:
+        text = path.read_text(encoding="utf-8").strip() + "\n"
+    except OSError as problem:
+        raise Exit(f"lab.tls_dns_credentials: {path}: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise Exit(f"lab.tls_dns_credentials: {path} is not a text file") from None
+    word = {"google": '"private_key"', "route53": "aws_"}.get(name, f"dns_{name}_")
+    if word not in text or "\0" in text:
+        raise Exit(f"lab.tls_dns_credentials: {path} has no line with {word}: the documentation of "
+                   f"certbot-dns-{name} shows such a file")  # fmt: skip
+    return Secret(text)
 
 
 def whole(chain: str) -> bool:

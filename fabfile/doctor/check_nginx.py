@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
-from ..items.certificate import covers, days_left, issuer, lasts, names
+from ..items.base import unpacked
+from ..items.certificate import covers, days_left, issuer, lasts, left, names, overdue, parsed
 from . import nginx_config
 from .evidence import Evidence
 from .nginx_config import bytes_of
 from .probe import PIECE
 
 NGINX = "nginx.service"
+TIMER = "certbot.timer"
+SERVERS = "Detail: ", "acme.messages.Error: "  # lines with the words of the ACME server
+VAGUE = re.compile("Some challenges have failed|can't set attribute|Authenticated request failed")
 
 
 def rejected(e: Evidence) -> str:
@@ -134,6 +139,65 @@ def other_name(e: Evidence) -> str:
     return f"it is for {', '.join(names(e.certificate)) or 'no name'}" if wrong else ""
 
 
+def timer_off(e: Evidence) -> str:
+    how = e.unit(TIMER, "ActiveState") if e.settings.tls == "letsencrypt" else ""
+    return f"{TIMER} is {how}" if how in ("inactive", "failed") else ""
+
+
+def late(e: Evidence) -> str:
+    """Return how long the certificate lasts if certbot should have replaced it by now."""
+    if e.settings.tls != "letsencrypt" or not e.certificate:
+        return ""
+    if not overdue(e.certificate, min(clocks(e))):
+        return ""
+    return expired(e) or f"it ends in {left(e.certificate)}"
+
+
+def not_handed_on(e: Evidence) -> str:
+    renewed = late(e) and parsed(unpacked("".join(e.lines("lineage"))))
+    if not renewed or renewed.not_valid_after_utc <= e.certificate.not_valid_after_utc:
+        return ""
+    new, said = f"certbot has one of {renewed.not_valid_before_utc:%Y-%m-%d}", e.lines("certbot")
+    return "; ".join(filter(None, (late(e), new, hooks(said))))
+
+
+def not_renewed(e: Evidence) -> str:
+    return late(e) and f"{late(e)}; certbot says: {certbots(e.lines('certbot')) or 'nothing'}"
+
+
+def certbots(lines: list[str]) -> str:
+    """Return why certbot's last renewal failed, from its log; "" if it does not say.
+
+    The words of the ACME server stand before certbot's summary, and tell more.
+    """
+    found = detail = ""
+    for line in lines:
+        _, fails, why = line.partition(" with error: ")
+        if line.startswith(SERVERS):
+            detail = line.partition(": ")[2]
+        elif fails:
+            found, detail = (detail if detail and VAGUE.match(why) else why), ""
+    return short(found)
+
+
+def hooks(lines: list[str]) -> str:
+    """Return why a new certificate was not given to Nginx, from certbot's log; "" if unknown."""
+    found = ""
+    for line in lines:
+        _, failed, code = line.partition(" reported error code ")
+        if failed:
+            found = f"its hook ended with {code}"
+        elif found and line.startswith("nginx: "):
+            found = line
+    return short(found)
+
+
+def short(text: str) -> str:
+    """Return the beginning of a line of a log."""
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
 def ends_soon(e: Evidence) -> str:
-    soon = e.certificate and not expired(e) and not lasts(e.certificate)
+    own = e.certificate and e.settings.tls != "letsencrypt"  # else see `not_renewed`
+    soon = own and not expired(e) and not lasts(e.certificate)
     return f"{days_left(e.certificate)} days left, by {issuer(e.certificate)}" if soon else ""

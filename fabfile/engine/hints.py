@@ -19,6 +19,13 @@ REMEDIES = (
         "fix what the ACME server says, then run again; the site is served as before",
     ),
     (
+        r"(Encountered error adding TXT record|Error (communicating with|determining zone|finding "
+        r"domain|parsing credentials)|Unable to determine (base domain|zone_id|managed zone)|"
+        r"Missing property in credentials|Received response from server).*",
+        "correct the file of lab.tls_dns_credentials, or the zone at the DNS provider, then run "
+        "again; the site is served as before",
+    ),
+    (
         r"(?<=An unexpected error occurred:\n).*|Requesting .*",
         "the server does not reach the ACME server: check its network and lab.acme_server",
     ),

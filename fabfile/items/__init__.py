@@ -11,6 +11,7 @@ from .assets import Assets
 from .base import Change, Item
 from .certificate import Certificate, Given, Issued
 from .cluster import Gone, Identity, Interpreter, Seat, VenvCopy
+from .credentials import Credentials
 from .files import Directory, File, Link, Needs, PathItem
 from .kernels import Kernelspec, NoOthers, OwnVenv, Python
 from .login import Password, Token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ..script import call, look
@@ -12,7 +12,10 @@ from ..settings.fields import address
 from .base import Change
 from .files import PathItem, PathState
 
-DUE = timedelta(days=20)  # certbot has tried for ten days by then; less for a short-lived one
+DUE = timedelta(days=20)  # of one that no program renews; less for a short-lived one
+EARLY = timedelta(days=30)  # certbot's first try, at the earliest; less for a short-lived one
+RENEWER = "certbot.service"
+TRIES = timedelta(days=1)  # certbot tries twice a day
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,17 @@ class CertificateState:
 
     :param file: that of its file.
     :param key: that of its key, without the text.
-    :param server: the ACME server that renews it; "" when none does.
+    :param told: what certbot's settings say of it, and systemd of certbot's last run.
     """
 
     file: PathState
     key: PathState | None = None
-    server: str = ""
+    told: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def server(self) -> str:
+        """The ACME server that renews it; "" when none does."""
+        return self.told.get("server", "")
 
     @functools.cached_property
     def certificate(self):
@@ -63,7 +71,7 @@ class Certificate(PathItem):
 
 @dataclass(frozen=True)
 class Signing(Change):
-    """A change whose shell contains a new signature, so a dry run never asks for that shell.
+    """A change whose shell holds a new key, or a secret, so a dry run never asks for that shell.
 
     :param fix: returns the shell.
     """
@@ -123,6 +131,8 @@ class Issued(Certificate):
     """A certificate from an ACME server, which needs Nginx to answer for the name.
 
     :param server: the URL of its directory.
+    :param dns: the DNS provider through whose API the name is proved; "" if by the webroot.
+    :param credentials: the file for that on the server; "" if the server needs none.
     :param hook: the program that hands a renewed one to Nginx.
     :param now: obtain one, if it is due; else it is only read.
     """
@@ -131,25 +141,41 @@ class Issued(Certificate):
     email: str
     webroot: str
     hook: str
+    dns: str = ""
+    credentials: str = ""
     now: bool = False
+    units = (RENEWER,)
 
     def read(self):
-        return f"{super().read()}\nshow_acme_server"
+        return f"{super().read()}\nshow_acme_server\n{look('show_service', RENEWER)}"
 
     def parse(self, lines) -> CertificateState:
-        return CertificateState(PathState.parse(lines[:2]), server=", ".join(lines[2:]))
+        told = dict(line.split("=", 1) for line in lines[1:] if "=" in line)
+        return CertificateState(PathState.parse(lines[:2]), told=told)
+
+    @property
+    def authenticator(self) -> str:
+        """The plugin of certbot that proves the name."""
+        return f"dns-{self.dns}" if self.dns else "webroot"
 
     def due(self, state):
         if state.file.kind == "file" and state.server != self.server:
             return f"the current one is of {state.server or 'no server that renews it'}"
         if state.file.kind == "file" and state.file.rights != self.rights:
             return "the current one is incomplete"
+        way = state.told.get("authenticator", self.authenticator)
+        if way != self.authenticator:
+            return f"the current one is renewed by {way}, not by {self.authenticator}"
+        there = state.certificate
+        if there and covers(there, self.domain) and overdue(there):
+            return f"certbot has not renewed it, and it ends in {left(there)}"
         return super().due(state)
 
     def compare(self, state, touched):
         if not self.now or not self.due(state):
             return None
-        told = self.domain, self.email, self.server, self.webroot, self.hook
+        place = self.credentials if self.dns else self.webroot
+        told = self.domain, self.email, self.server, self.hook, self.authenticator, place
         say = f"obtain a certificate for {self.domain}"
         return Change(say, call("obtain_certificate", *told), (self.path,))
 
@@ -210,7 +236,19 @@ def covers(certificate, domain: str) -> bool:
 def lasts(certificate) -> bool:
     """Check whether it is valid for long enough."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return end >= datetime.now(UTC) + min(DUE, (end - begin) / 4)
+    return end >= datetime.now(UTC) + min(DUE, (end - begin) / 3)
+
+
+def overdue(certificate, now: datetime | None = None) -> bool:
+    """Check whether certbot should have renewed it by now, after a day in which it may fail.
+
+    Certbot begins when a third of its life is left, or half of less than ten days. So of a
+    certificate of six days there are two and a half left.
+    """
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    life = end - begin
+    first = min(EARLY, life / (2 if life < timedelta(days=10) else 3))
+    return end < (now or datetime.now(UTC)) + first - min(TRIES, life / 8)
 
 
 def issuer(certificate) -> str:
@@ -225,3 +263,10 @@ def issuer(certificate) -> str:
 def days_left(certificate) -> int:
     """Return the whole days until it expires, 0 afterwards."""
     return max((certificate.not_valid_after_utc - datetime.now(UTC)).days, 0)
+
+
+def left(certificate) -> str:
+    """Return how long it is valid, in words: in days, or in hours where these are few."""
+    seconds = (certificate.not_valid_after_utc - datetime.now(UTC)).total_seconds()
+    hours = max(int(seconds // 3600), 0)
+    return f"{hours // 24} days" if hours >= 96 else f"{hours} hours"

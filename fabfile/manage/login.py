@@ -7,6 +7,7 @@ from fabric import Connection
 from invoke import Exit
 
 from .. import jupyter, systemd
+from ..certs import ca_page, renewal
 from ..engine import consent
 from ..engine.actions import carry_out
 from ..engine.converge import Reading, converge, read
@@ -35,11 +36,14 @@ def tell(c: Connection, settings: Settings, seen: Reading) -> str:
         if other.domain == settings.domain.lower() and other.called != settings.instance.called:
             say(f"  warning: {other.user} uses the same domain; code in those pages can act as you")
     warn_weak(settings)
+    fab = fab_on(c)
+    if settings.tls == "files" and (why := renewal.warning(seen, settings.tls, fab)):
+        say(f"  warning: the certificate: {why}")
     if settings.tls == "self-signed":
-        say(f"  browsers trust it after you import {settings.ca_folder}/ca.pem into them")
+        say(f"  browsers trust it after you import {settings.ca_folder}/ca.pem into them; phones "
+            f"get it from {ca_page.address(settings)}")  # fmt: skip
     ((token, secret),) = seen.of(Token)
     ((login, known),) = seen.of(Password)
-    fab = fab_on(c)
     if c.user == "root":
         fab = f"FABRIC_LAB_USER={settings.user} {fab}"
     if login.shown(known):

@@ -15,7 +15,7 @@ from invoke import Exit
 from .credentials import given
 from .fields import address, parsed_requirement, words
 from .kernel import KERNEL, Kernel
-from .schema import Settings
+from .schema import ROLES, Settings
 
 NAMES = tuple(n for n in Settings.__struct_fields__ if n != "password")
 LISTS = ("packages", "system_packages", "content_from", "workers", "ca_names")
@@ -149,14 +149,24 @@ def refuse_at_odds(settings: Settings) -> None:
     ):
         raise Exit(f"lab.ca_names: {' '.join(names)}: lab.domain, {settings.domain}, is none of "
                    "these names, nor below one: add it")  # fmt: skip
-    if settings.tls == "letsencrypt" and settings.http_port != 80:
+    if settings.tls == "letsencrypt":
+        provider, credentials = settings.tls_dns, settings.tls_dns_credentials
+        if provider not in ("", *ROLES) and not credentials:
+            raise Exit(f"lab.tls_dns: {provider} needs lab.tls_dns_credentials, a file with the "
+                       "key of its API: set both")  # fmt: skip
+        if credentials and not provider:
+            raise Exit("lab.tls_dns_credentials: for whose API? Set lab.tls_dns, too")
+    if settings.tls == "letsencrypt" and settings.http_port != 80 and not settings.tls_dns:
         raise Exit(
             f"lab.http_port: {settings.http_port}: Let's Encrypt connects to port 80: remove "
-            "lab.http_port, or choose lab.tls: self-signed or files"
+            "lab.http_port, or set lab.tls_dns, or choose lab.tls: self-signed or files"
         )
     if settings.tls == "letsencrypt" and (settings.numeric or "." not in settings.domain):
         raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: set "
                    "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
+    if settings.tls == "self-signed" and f"{settings.base_path}/".startswith("/ca/"):
+        raise Exit(f"lab.base_path: {settings.base_path}: there the certificate of the private CA "
+                   "is served: choose another path")  # fmt: skip
     if settings.site == "include" and not settings.base_path:
         raise Exit("lab.site: include needs lab.base_path, the path prefix of JupyterLab in that "
                    "site, such as /jupyter")  # fmt: skip

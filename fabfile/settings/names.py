@@ -75,6 +75,8 @@ class Instance:
     former = Name("/etc/nginx/sites-enabled/{}")  # the same link, where a how-to was followed
     http = Name("/etc/nginx/conf.d/00-{}.conf")  # the log format, read before sites that use it
     certificates = Name("/etc/nginx/{}")  # and the locations in a site of somebody else
+    ca_page = Name("/etc/nginx/{}/ca")  # the private CA's certificate, and the page at /ca
+    dns_key = Name("/etc/nginx/{}/dns.key")  # root's, for the API of a DNS provider; in backups
     locations = Name("/etc/nginx/{}/locations.conf")  # that site includes this file
     line = Name("include /etc/nginx/{}/*.conf;")  # by this line: a pattern may fit no file
     beside = Name("/etc/nginx/{}/at")  # our site includes the locations of others from here

@@ -19,6 +19,11 @@ ORIGIN = rf"https://(\*\.)?({LABEL}\.)*{LABEL}(:\d{{1,5}})?"
 # at least what a server with one kernel needs
 MEMORY = r"infinity|([1-9]\d|100)%|(25[6-9]|2[6-9]\d|[3-9]\d\d|[1-9]\d{3,})M|[1-9]\d*[GT]"
 FOLDER = r"(/[A-Za-z0-9_][A-Za-z0-9_.~-]*)*"  # the path prefix of a URL
+PROVIDERS = (  # Debian has certbot's plugins for their APIs; rfc2136 is a name server of your own
+    "rfc2136", "cloudflare", "digitalocean", "dnsimple", "gandi", "gehirn", "google", "linode",
+    "ovh", "route53", "sakuracloud",
+)  # fmt: skip
+ROLES = "google", "route53"  # there a server may have a role of its own, without credentials
 YEAR = 31536000  # seconds
 HASHED = 46  # characters of a name that fit into Nginx's table by default (64 bytes a bucket)
 
@@ -106,6 +111,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         r".+", "with tls: files, your certificate with its chain", HERE, "fullchain.pem"
     ) = ""
     tls_key: text(r".+", "with tls: files, the key of your certificate", HERE, "privkey.pem") = ""
+    tls_dns: text(
+        "|" + "|".join(PROVIDERS),
+        "with letsencrypt, prove the name by this DNS, not by port 80",
+        f"{', '.join(PROVIDERS[:-1])} or {PROVIDERS[-1]}",
+        "cloudflare",
+    ) = ""
+    tls_dns_credentials: text(
+        r".+",
+        "with tls_dns, the key of its API, as certbot wants it",
+        HERE,
+        "dns.ini",
+    ) = ""
     tls_email: text(
         r"|[^@\s]+@[^@\s]+",
         "your address for Let's Encrypt, optional",

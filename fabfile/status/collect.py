@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from .. import jupyter, tls
+from ..certs import renewal
 from ..engine.converge import Reading
 from ..items import Certificate, Change, Live, Packages, Service, Venv
 from ..items.certificate import days_left, issuer, names
@@ -13,6 +14,7 @@ from ..items.packages import canonical
 from ..items.services import UnitState, moment
 from ..python.minimum_versions import holes
 from ..settings import Settings
+from ..ui.command import FAB
 
 ASKED = ("jupyterlab", "jupyter-server")  # packages whose newest versions are looked up
 DEBIAN = ("python3", "python3-pip", "nodejs")  # packages that Debian provides
@@ -68,14 +70,18 @@ def iso(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def certificate(seen: Reading) -> dict | None:
-    """Return issuer, names and end of the certificate on the server; None without one."""
+def certificate(seen: Reading, warning: str) -> dict | None:
+    """Return issuer, names and end of the certificate on the server; None without one.
+
+    :param warning: why it may end without another one; "" while all is well.
+    """
     there = next((state.certificate for _, state in seen.of(Certificate)), None)
     return there and {
         "issuer": issuer(there),
         "names": names(there),
         "days_left": days_left(there),
         "until": iso(there.not_valid_after_utc.timestamp()),
+        "warning": warning or None,
     }
 
 
@@ -107,7 +113,7 @@ def whole(where: str, settings: Settings, seen: Reading, changes: list[Change]) 
         "kernels": told.get("kernels"),
         "terminals": told.get("terminals"),
         "nginx": unit("nginx.service", seen) | {"version": debian.get("nginx")},
-        "certificate": certificate(seen),
+        "certificate": certificate(seen, renewal.warning(seen, settings.tls, f"{FAB} -H {where}")),
         "disk": told["disk"],
         "drift": bool(differs),
         "differs": differs,

@@ -30,7 +30,8 @@ def lines(told: dict, asked: bool = True) -> list[tuple[str, str]]:
     rows.append(("nginx", nginx(told, where, now)))
     if told["certificate"]:
         one = told["certificate"]
-        rows.append(("tls", f"issued by {one['issuer']}, {one['days_left']} days left"))
+        warning = f"; {one['warning']}" if one["warning"] else ""
+        rows.append(("tls", f"issued by {one['issuer']}, {one['days_left']} days left{warning}"))
     if told["disk"]:
         disk = told["disk"]
         free, total = (decimal(disk[name]) for name in ("free", "total"))

@@ -44,8 +44,14 @@ ROOTS = re.compile(
     r"|accounts/(?P<account>([A-Za-z0-9_.:-]+/)+)(meta|private_key|regr)\.json)"
 )
 FACTS = "format", "made", "host", "user", "home", "project", "domain", "by", "jupyterlab"
-LINE = re.compile(r"([a-z_]+|\[\[?[a-z_]+\]\]?|[A-Za-z0-9.-]+)(?: = ([A-Za-z0-9_./:,@+~-]*))?")
+LINE = re.compile(r"([a-z0-9_]+|\[\[?[a-z_]+\]\]?|[A-Za-z0-9.-]+)(?: = ([A-Za-z0-9_./:,@+~-]*))?")
 HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+DNS = (  # lab.tls_dns, the providers to whose API certbot speaks
+    "rfc2136", "cloudflare", "digitalocean", "dnsimple", "gandi", "gehirn", "google", "linode",
+    "ovh", "route53", "sakuracloud",
+)  # fmt: skip
+KEY = "nginx/dns.key"  # the credentials for that
+PROGRAMS = re.compile(rb"credential_process|executable", re.IGNORECASE)
 HOOKS = re.compile(r".*hook.*", re.IGNORECASE | re.DOTALL)
 
 
@@ -229,6 +235,7 @@ def examine(read: Callable[[int], bytes], instance: str, server: str) -> Found:
     if not users:
         raise Refused("it has no notebooks")
     take_lineage(found, instance, server)
+    take_credentials(found)
     return found
 
 
@@ -348,6 +355,13 @@ def take_lineage(found: Found, instance: str, server: str) -> None:
     found.files[f"letsencrypt/renewal/{whose}-fab.conf"] = renewal(given, instance)
 
 
+def take_credentials(found: Found) -> None:
+    """Leave out credentials for the DNS that name a program, which root would run."""
+    if PROGRAMS.search(found.files.get(KEY, b"")):
+        found.notes.append("its credentials for the DNS are left out, as they name a program")
+        del found.files[KEY]
+
+
 def certbots(found: Found) -> list[str]:
     """Return the names of certbot's files."""
     return [name for name in found.files if name.startswith("letsencrypt/")]
@@ -396,7 +410,9 @@ def settings(raw: bytes, name: str, whose: str) -> dict[str, object]:
         **{kind: rf"{place}/live/{called}/{kind}\.pem"
            for kind in ("cert", "privkey", "chain", "fullchain")},
         "account": r"[0-9a-f]+",
-        "authenticator": "webroot",
+        "authenticator": "|".join(["webroot", *(f"dns-{name}" for name in DNS)]),
+        **{f"dns_{name}_credentials": rf"/etc/nginx/{whose}/dns\.key" for name in DNS},
+        **dict.fromkeys((f"dns_{name}_propagation_seconds" for name in DNS), "[0-9]{1,4}"),
         "server": r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9_.~-]+)*/?",
         "key_type": "ecdsa|rsa",
         "elliptic_curve": "secp[0-9]+r1",
@@ -443,10 +459,13 @@ def renewal(told: dict[str, object], instance: str) -> bytes:
         kind: f"{place}/live/{called}/{kind}.pem"
         for kind in ("cert", "privkey", "chain", "fullchain")
     }
+    way = told.get("authenticator", "webroot")
+    option = f"{str(way).replace('-', '_')}_credentials"
+    proof = {"webroot_path": f"{webroot},"} if way == "webroot" else {option: told.get(option)}
     then = {
         "account": told.get("account"),
-        "authenticator": "webroot",
-        "webroot_path": f"{webroot},",
+        "authenticator": way,
+        **proof,
         "server": told["server"],
         **{key: told.get(key) for key in ("key_type", "elliptic_curve", "rsa_key_size")},
         "renew_hook": f"/usr/local/sbin/{instance}-certificate",
@@ -455,8 +474,9 @@ def renewal(told: dict[str, object], instance: str) -> bytes:
     def lines(values: dict[str, object]) -> list[str]:
         return [f"{key} = {value}" for key, value in values.items() if value is not None]
 
-    text = [*lines(first), "[renewalparams]", *lines(then), "[[webroot_map]]"]
-    text += [f"{domain} = {webroot}" for domain in told["domains"]]
+    text = [*lines(first), "[renewalparams]", *lines(then)]
+    if way == "webroot":
+        text += ["[[webroot_map]]", *(f"{domain} = {webroot}" for domain in told["domains"])]
     return "\n".join([*text, ""]).encode()
 
 

@@ -32,6 +32,7 @@ class Authority:
     host: Host
     port: int = 14000
     temper: dict[str, str] = field(default_factory=dict)  # over TEMPER
+    resolver: str = ""  # the name server that it asks instead of the system's
 
     def __post_init__(self) -> None:
         self.address = self.host.address
@@ -65,10 +66,11 @@ class Authority:
         """Start it and wait until it answers: with new roots, and without accounts."""
         temper = {**TEMPER, **self.temper}
         words = " ".join(f"--setenv={quote(f'{name}={temper[name]}')}" for name in temper)
+        resolver = f" -dnsserver {self.resolver}" if self.resolver else ""
         self.host.exec(
             f"systemctl reset-failed {self.unit} 2>/dev/null || :\n"
             f"systemd-run --quiet --unit={self.unit} {words}"
-            f" pebble -config /etc/{self.unit}/config.json"
+            f" pebble -config /etc/{self.unit}/config.json{resolver}"
         )
         deadline = time.monotonic() + READY_SECONDS
         while True:

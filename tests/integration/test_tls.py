@@ -5,16 +5,19 @@ On Debian 13 each way once: there Nginx, certbot and OpenSSL are others, all els
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
 from datetime import timedelta
 from itertools import pairwise
 
+import httpx
 import pytest
 from aged import ending
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from named import DOMAIN
 from outcomes import nothing_to_change, well
 from refusals import refused
@@ -122,6 +125,84 @@ def test_a_renewal_that_fails_leaves_the_certificate(site, issued, acme):
     assert "renew failure" in site.host.exec(RENEW, check=False)
     acme.resolve(DOMAIN, site.host.address)
     assert site.served().serial_number == serial
+
+
+def age(site, left: timedelta, life: timedelta) -> int:
+    """Give certbot and Nginx a certificate that ends soon; return its serial number."""
+    chain, key = ending(private_ca.make(site.folder), DOMAIN, left, life)
+    site.host.exec(
+        f"cd /etc/letsencrypt/live/jupyterlab-fab\n"
+        f"for kind in cert fullchain; do cat >$kind.pem <<'END'\n{chain}END\ndone\n"
+        f"cat >privkey.pem <<'END'\n{key}END\n"
+        f"RENEWED_LINEAGE=$PWD RENEWED_DOMAINS={DOMAIN} /usr/local/sbin/jupyterlab-certificate"
+    )
+    serial = x509.load_pem_x509_certificate(chain.encode()).serial_number
+    deadline = time.monotonic() + 30
+    while site.served().serial_number != serial and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return serial
+
+
+def warning(site) -> str | None:
+    """What `status --json` warns of."""
+    done = site.fab("letsencrypt", "status", "--json", "--drift")
+    return json.loads(done.stdout)["certificate"]["warning"]
+
+
+RUN = "systemctl start certbot.service"  # as its timer does
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize(
+    ("left", "life"),
+    [(timedelta(25), timedelta(90)), (timedelta(hours=50), timedelta(hours=160))],
+    ids=["90 days", "six days"],
+)
+def test_a_renewal_that_fails_is_told_until_it_is_repaired(site, issued, acme, left, life):
+    serial = age(site, left, life)
+    assert site.fab("letsencrypt", "status", "--drift").returncode == 2
+    acme.resolve(DOMAIN, "127.0.0.1")
+    site.host.exec(RUN, check=False)
+    assert site.served().serial_number == serial
+    assert "certbot has not renewed it: its last run, at 20" in warning(site)
+    for task in (["status"], ["tls", "--status"]):
+        assert "certbot has not renewed it: its last run" in well(site.fab("letsencrypt", *task))
+    out = site.fab("letsencrypt", "doctor").stdout
+    assert "FAIL  certbot cannot renew the certificate: it ends in" in out, out
+    assert "127.0.0.1: Fetching http" in out and f"{site.server.target} tls" in out, out
+    done = site.fab("letsencrypt", "full")
+    assert "a certificate is due: certbot has not renewed it" in done.stdout
+    refused(done, f"could not obtain a certificate for {DOMAIN}", "127.0.0.1: Fetching")
+    assert site.served().serial_number == serial
+    acme.resolve(DOMAIN, site.host.address)
+    site.host.exec(RUN)
+    assert serves_another(site, serial)
+    assert warning(site) is None
+    assert "warning" not in well(site.fab("letsencrypt", "tls", "--status"))
+    assert "certbot" not in site.fab("letsencrypt", "doctor").stdout
+    nothing_to_change(site.fab("letsencrypt", "full", "--no-verify"))
+
+
+def test_renewals_that_no_timer_begins_are_told(site, issued):
+    site.host.exec("systemctl disable -q --now certbot.timer")
+    assert (
+        "certbot's timer does not run: certbot.timer is" in site.fab("letsencrypt", "doctor").stdout
+    )
+    well(site.fab("letsencrypt", "tls"))
+    assert site.infra.service("certbot.timer").is_running
+    assert "timer" not in site.fab("letsencrypt", "doctor").stdout
+
+
+def test_a_renewal_that_does_not_reach_nginx_is_told_until_it_is_repaired(site, issued):
+    serial = age(site, timedelta(25), timedelta(90))
+    site.host.exec("printf '#!/bin/sh\nexit 7\n' >/usr/local/sbin/jupyterlab-certificate")
+    site.host.exec(RUN, check=False)
+    assert site.served().serial_number == serial
+    out = site.fab("letsencrypt", "doctor").stdout
+    assert "could not give it to Nginx: it ends in 2" in out and "hook ended with 7" in out, out
+    well(site.fab("letsencrypt", "tls"))
+    assert serves_another(site, serial)
+    assert "certbot" not in site.fab("letsencrypt", "doctor").stdout
 
 
 def test_a_renewal_while_nginx_has_another_trouble_is_served_when_that_is_mended(site, issued):
@@ -237,6 +318,38 @@ def test_one_ca_is_made_and_kept_private(site):
     site.served().verify_directly_issued_by(root)
 
 
+def by_https(site, path: str) -> httpx.Response:
+    """What HTTPS answers to a device that has imported the private CA."""
+    trusted = ssl.create_default_context(cafile=site.folder / "ca" / "ca.pem")
+    with httpx.Client(verify=trusted, trust_env=False) as client:
+        return client.get(
+            f"https://{site.host.address}{path}",
+            headers={"Host": DOMAIN},
+            extensions={"sni_hostname": DOMAIN},
+        )
+
+
+@pytest.mark.debian
+def test_devices_get_the_ca_by_http_and_by_https(site):
+    site.bring("self-signed")
+    pem = (site.folder / "ca" / "ca.pem").read_text()
+    print_of = x509.load_pem_x509_certificate(pem.encode()).fingerprint(SHA256()).hex(":").upper()
+    for get in (site.plain, lambda path: by_https(site, path)):
+        page, file, lost = get("/ca"), get("/ca/ca.crt"), get("/ca/ca.key")
+        assert page.status_code == 200 and print_of in page.text
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert file.status_code == 200 and file.text == pem
+        assert file.headers["Content-Type"] == "application/x-x509-ca-cert"
+        assert lost.status_code in (301, 302, 404) and "PRIVATE" not in lost.text
+    assert f"http://{DOMAIN}/ca; SHA-256 {print_of}" in well(
+        site.fab("self-signed", "tls", "--status")
+    )
+    assert f"phones get it from http://{DOMAIN}/ca" in well(site.fab("self-signed", "full"))
+    site.bring("off")
+    assert print_of not in site.plain("/ca").text and site.plain("/ca/ca.crt").text != pem
+
+
 @pytest.mark.debian
 def test_the_key_of_the_server_is_roots_alone_and_in_no_output(site):
     site.bring("self-signed")
@@ -300,6 +413,8 @@ def test_a_ca_without_names_works_on_is_told_and_replaced(site, tmp_path):
     assert f"is now in {former}" in out and (former / "ca.key").exists()
     made = x509.load_pem_x509_certificate((tmp_path / "ca" / "ca.pem").read_bytes())
     site.served().verify_directly_issued_by(made)
+    assert f"http://{DOMAIN}/ca; SHA-256 {made.fingerprint(SHA256()).hex(':').upper()}" in out
+    assert x509.load_pem_x509_certificate(site.plain("/ca/ca.crt").content) == made
     nothing_to_change(site.fab("self-signed", "full", "--no-verify", **folder))
     well(site.fab("self-signed", "verify", **folder))
 

@@ -171,8 +171,10 @@ def test_the_key_is_never_read():
 )
 def test_when_a_certificate_of_an_acme_server_is_due(pair, domain, server, why):
     item = Issued(path="/x.pem", domain=domain, server=server, email="", webroot="/w", hook="/h")
-    assert item.due(item.parse([*shown(pair[0]), "https://acme"])) == why
-    assert compared(item, [*shown(pair[0]), "https://acme"], set()) is None, "not asked for yet"
+    assert item.due(item.parse([*shown(pair[0]), "server=https://acme"])) == why
+    assert compared(item, [*shown(pair[0]), "server=https://acme"], set()) is None, (
+        "not asked for yet"
+    )
 
 
 @pytest.mark.parametrize(("days", "is_due"), [(40, False), (3, True), (-1, True)])
@@ -181,7 +183,7 @@ def test_one_that_ends_soon_is_due_and_no_longer_fits(folder, days, is_due):
     ca.save()
     text, _ = ending(ca, DOMAIN, timedelta(days, hours=1))
     item = Issued(path="/x.pem", domain=DOMAIN, server="s", email="", webroot="", hook="")
-    assert bool(item.due(item.parse([*shown(text), "s"]))) == is_due
+    assert bool(item.due(item.parse([*shown(text), "server=s"]))) == is_due
     assert tls.signed(ca, Settings(domain=DOMAIN))(text) != is_due
 
 

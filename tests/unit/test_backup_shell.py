@@ -334,6 +334,16 @@ def test_certbot_goes_on_with_its_lineage(place, bare):
     assert stat.S_IMODE((there / "archive/jupyterlab-fab/privkey9.pem").stat().st_mode) == 0o600
 
 
+def test_the_key_of_a_dns_comes_back_and_the_hash_of_another_goes(place, bare):
+    write(place.folder / "etc/nginx/jupyterlab", {"dns.key": "dns_x_token = 1\n"})
+    write(bare.folder / "etc/nginx/jupyterlab", {"dns.key": "2\n", "dns.key.hash": "of 2\n"})
+    assert bare.restore(place.archive()).returncode == 0
+    there = bare.folder / "etc/nginx/jupyterlab"
+    assert (there / "dns.key").read_text() == "dns_x_token = 1\n"
+    assert stat.S_IMODE((there / "dns.key").stat().st_mode) == 0o600
+    assert not (there / "dns.key.hash").exists()
+
+
 def test_a_hook_of_somebody_elses_is_refused(place, bare):
     conf = "account = abc\npre_hook = touch /tmp/x\n"
     write(place.folder / "etc/letsencrypt/renewal", {"jupyterlab-fab.conf": conf})

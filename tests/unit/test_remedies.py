@@ -19,6 +19,7 @@ UNIT = "fix what systemd says"
 PORT = "stop that program, or choose another lab.http_port or lab.port"
 OWNER = "remove it by hand"
 UNKNOWN = "fix that, then run again to continue"
+ZONE = "correct the file of lab.tls_dns_credentials, or the zone at the DNS provider"
 SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
 
 
@@ -53,6 +54,8 @@ SILENT = "jupyterlab.service does not answer; the last lines of its journal:"
          "correct that setting in the files above", True),
         (["x.service:7: Unknown key", "systemd rejected the unit"], UNIT, True),
         (["find: cannot delete '/home/d/project/venv/x/y': Permission denied"], OWNER, False),
+        (["Encountered error adding TXT record: timed out"], ZONE, False),
+        (["Error determining zone_id: 6003 Invalid request headers."], ZONE, False),
         (["something new"], f"something new: {UNKNOWN}", True),
         (["x", "note: an error", "E: odd", "y"], f"E: odd: {UNKNOWN}", True),
         ([], f"it said nothing: {UNKNOWN}", False),

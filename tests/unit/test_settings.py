@@ -281,6 +281,7 @@ def test_a_password_among_the_settings_is_refused_with_its_own_variable(monkeypa
             {"site": "include", "base_path": "/jupyter", "tls": "letsencrypt"},
             "lab.tls: letsencrypt: with lab.site: include the existing site has the certificate",
         ),
+        ({"tls": "self-signed", "base_path": "/ca"}, "lab.base_path: /ca: there the certificate"),
         ({"tls": "theirs"}, "lab.tls: theirs needs lab.site: include"),
         ({"tls": "self-signed", "http_port": 443}, "lab.https_port: 443 is lab.http_port already"),
     ],

@@ -240,9 +240,9 @@ linked_by() {
     case $1 in root | "$account") ;; *) return 1 ;; esac
 }
 
-# show_acme_server: print the ACME server that issued certbot's certificate.
+# show_acme_server: print the ACME server that issued certbot's certificate, and how it is renewed.
 show_acme_server() {
-    sed -n 's/^server = //p' "/etc/letsencrypt/renewal/$instance-fab.conf" 2>/dev/null || true
+    sed -n 's/^\(server\|authenticator\) = /\1=/p' "/etc/letsencrypt/renewal/$instance-fab.conf" 2>/dev/null || true
 }
 
 # show_served NAME PORT: print the certificate that Nginx serves to a client that tells it this name,

@@ -259,6 +259,7 @@ place_ours() {
             *) put_file "$path" root root 0644 <"$1/$name" ;;
         esac
     done <"$run/own/ours"
+    put_absent "/etc/nginx/$instance/dns.key.hash" # the next run knows no more which key is there
     [ -d "$1/letsencrypt/archive/$instance-fab" ] || return 0
     newest=$(find "$1/letsencrypt/archive/$instance-fab" | sed -n 's,.*/cert\([0-9]*\)\.pem$,\1,p' | sort -n | tail -n 1)
     (umask 077; mkdir -p -- "$live")

@@ -215,10 +215,13 @@ retired() {
     done
 }
 
-# obtain_certificate DOMAIN EMAIL SERVER WEBROOT HOOK: obtain a certificate from an ACME server,
+# obtain_certificate DOMAIN EMAIL SERVER HOOK PLUGIN PLACE: obtain a certificate from an ACME server,
 # unless certbot has a valid one, and give it to Nginx by HOOK. If that fails, the former one stays.
+# PLUGIN proves the name: `webroot` in the folder PLACE, `dns-...` with the credentials in PLACE.
 obtain_certificate() {
-    local certbot=/etc/letsencrypt lineage="$instance-fab" contact="--email=$2" force='' tries=12 own
+    local certbot=/etc/letsencrypt lineage="$instance-fab" contact="--email=$2" force='' tries=12 own \
+        settings proof=''
+    settings=$certbot/renewal/$lineage.conf
     intend tree $certbot/accounts
     for own in archive csr keys live live/README renewal renewal-hooks/deploy renewal-hooks/post \
         renewal-hooks/pre; do
@@ -226,15 +229,24 @@ obtain_certificate() {
     done
     intend path /var/lib/letsencrypt/backups
     [ -n "$2" ] || contact=--register-unsafely-without-email
-    if [ ! -s "$certbot/renewal/$lineage.conf" ]; then # left by a killed first run
-        rm -rf "$certbot/renewal/$lineage.conf" "$certbot/live/$lineage" "$certbot/archive/$lineage"
-    elif ! grep -qxF "server = $3" "$certbot/renewal/$lineage.conf"; then
+    if [ ! -s "$settings" ]; then # left by a killed first run
+        rm -rf "$settings" "$certbot/live/$lineage" "$certbot/archive/$lineage"
+    elif ! grep -qxF "server = $3" "$settings" || ! grep -qxF "authenticator = $5" "$settings"; then
         force=yes # a test server's certificate may replace a valid one, too
     fi
+    case $5:$6 in
+        webroot:*) proof=--webroot-path=$6 ;;
+        *:) ;; # the server has a role of its own
+        dns-route53:*)
+            export AWS_CONFIG_FILE="$6"
+            systemctl daemon-reload # for renewals: certbot.service has a new variable
+            ;;
+        *) proof=--$5-credentials=$6 ;;
+    esac
     until certbot certonly --non-interactive --agree-tos "$contact" --server="$3" \
         ${force:+--force-renewal --break-my-certs} \
-        --webroot --webroot-path="$4" --cert-name="$lineage" --domain="$1" --key-type=ecdsa \
-        --renew-with-new-domains --keep-until-expiring --deploy-hook="$5" >"$run/own/certbot" 2>&1; do
+        --authenticator="$5" ${proof:+"$proof"} --cert-name="$lineage" --domain="$1" --key-type=ecdsa \
+        --renew-with-new-domains --keep-until-expiring --deploy-hook="$4" >"$run/own/certbot" 2>&1; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ] || ! grep -q 'Another instance of Certbot' "$run/own/certbot"; then
             # Debian's certbot prints this line instead of the ACME server's error
@@ -245,7 +257,11 @@ obtain_certificate() {
         sleep 5
     done
     cat -- "$run/own/certbot"
-    RENEWED_LINEAGE=$certbot/live/$lineage RENEWED_DOMAINS=$1 "$5" # certbot does not repeat a failed hook
+    RENEWED_LINEAGE=$certbot/live/$lineage RENEWED_DOMAINS=$1 "$4" # certbot does not repeat a failed hook
+    if [ "$5" = webroot ]; then # until here certbot needed them for renewals
+        put_absent "/etc/nginx/$instance/dns.key"
+        put_absent "/etc/nginx/$instance/dns.key.hash"
+    fi
 }
 
 # restart_fail2ban JAIL LOG: restart fail2ban, and wait until the jail is active.

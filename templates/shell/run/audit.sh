@@ -323,10 +323,19 @@ else
     judged oldtls "${found# }" "TLS 1.0 and 1.1 are refused"
     begun=$(date -d "$(shown | openssl x509 -noout -startdate | cut -d= -f2)" +%s)
     end=$(date -d "$(shown | openssl x509 -noout -enddate | cut -d= -f2)" +%s)
-    left=$((end - $(date +%s))) some=$(((end - begun) / 8))
-    [ "$some" -lt 864000 ] || some=864000 # ten days, or an eighth of a short lifetime
+    left=$((end - $(date +%s))) some=$(((end - begun) / 3))
+    [ "$some" -lt 864000 ] || some=864000 # ten days, or a third of a short lifetime
     judged certificate "$([ "$left" -ge "$some" ] || echo "it expires in $((left / 86400)) days")" \
         "$((left / 86400)) days left"
+fi
+if [ -n "$page" ]; then
+    ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port/ca/ca.crt" >/dev/null
+    found=$(find "$page" -mindepth 1 ! -path "$page/index.html" ! -path "$page/ca.crt")
+    ! grep -qr 'PRIVATE KEY' -- "$page" || found="$found with a private key"
+    shown -showcerts | openssl x509 >"$work/served" 2>/dev/null
+    openssl verify -CAfile "$work/body" "$work/served" >/dev/null 2>&1 \
+        || found="$found; the certificate at /ca did not sign that of the site"
+    judged ca "${found:+$page: ${found#; }}" "/ca has the certificate of the CA and nothing else: compare its fingerprint, since plain HTTP can be changed on the way"
 fi
 
 # --- code in a notebook --------------------------------------------------------------------------
