@@ -16,7 +16,7 @@ from invoke import Exit
 from .. import settings
 from ..catalogue import FLEET
 from ..settings.groups import personal
-from ..ui import console
+from ..ui import console, ending
 from .parallel import in_parallel, reason
 from .table import Prefixed, Result, Row, summary
 from .targets import FAILED, choose, remember
@@ -63,6 +63,8 @@ def run_on(config, target: str, task, sink: console.Sink) -> Result:
         result.state, result.why = "failed", reason(problem)
         if problem.code == 2:
             result.state = "drifted"
+    except BrokenPipeError:  # nobody reads our output any more
+        raise
     except Exception as problem:
         result.state, result.why = "failed", f"{type(problem).__name__}: {problem}"
     result.seconds = time.monotonic() - began
@@ -121,7 +123,7 @@ def run(config, targets: list[str], task, jobs: int) -> list[Result]:
             in_parallel(all_of_one, hosts.values(), jobs)
     except KeyboardInterrupt:
         print("\nstopped; run it again to continue", file=sys.stderr, flush=True)
-        os._exit(130)  # at once: Python would wait for the tasks that run on every host
+        os._exit(ending.code())  # at once: Python would wait for the tasks that run on every host
     return [results[target] for target in targets]
 
 

@@ -25,8 +25,11 @@ def handle(machine: ParseMachine, word: str) -> None:
         and word not in machine.contexts
     ):
         option.set_value(f"{option.raw_value} {shlex.quote(word)}")
-    else:
+        return
+    try:
         handle_one(machine, word)
+    except ValueError:  # int() of a word
+        machine.error(f"--{option.name} takes a number, not {word!r}")
 
 
 def refuse(machine: ParseMachine, why: str) -> None:
