@@ -66,7 +66,8 @@ def run_on(config, target: str, task, sink: console.Sink) -> Result:
     except BrokenPipeError:  # nobody reads our output any more
         raise
     except Exception as problem:
-        result.state, result.why = "failed", f"{type(problem).__name__}: {problem}"
+        why = ending.explained(problem) or f"{type(problem).__name__}: {problem}"
+        result.state, result.why = "failed", why
     result.seconds = time.monotonic() - began
     sink.end(result.state)
     return result

@@ -61,46 +61,54 @@ def flush() -> None:
     try:
         sys.stdout.flush()
     except OSError as problem:
-        tell(type(problem), problem, None)
+        tell(type(problem), problem, problem.__traceback__)
         os._exit(1)
 
 
-def read_by_invoke(trace) -> bool:
-    """Check whether the error arose while Invoke read or merged its settings files."""
-    readers = {"_load_file", "_merge_file", "load_project", "load_runtime", "load_shell_env"}
-    return any(frame.name in readers for frame in traceback.extract_tb(trace))
+SETTINGS = {"_load_file", "_merge_file", "load_project", "load_runtime", "load_shell_env"}
 
 
-def not_a_host(kind, trace) -> bool:
-    """Check whether Fabric could not make a connection from the value of -H."""
-    frames = [f.name for f in traceback.extract_tb(trace) if f.filename.endswith("connection.py")]
-    within = "__init__" if issubclass(kind, TypeError) else "derive_shorthand"
-    return issubclass(kind, TypeError | ValueError) and within in frames
+def explained(problem: BaseException) -> str:
+    """Return one line about an error outside of tasks; "" for a fault of this program.
+
+    Invoke reads and merges the settings, Fabric reads ssh_config and makes a connection of -H.
+    """
+    frames = traceback.extract_tb(problem.__traceback__)
+    names = {frame.name for frame in frames}
+    making = {frame.name for frame in frames if frame.filename.endswith("fabric/connection.py")}
+    if isinstance(problem, OSError) and problem.errno == errno.ENOSPC and not problem.filename:
+        return f"the output cannot be written: {problem.strerror}"
+    if isinstance(problem, FileNotFoundError) and "_load_ssh_files" in names:
+        return f"-S {problem.filename}: no such file"
+    if "derive_shorthand" in making or ("__init__" in making and isinstance(problem, TypeError)):
+        return "-H: not a host; write it as david@1.1.1.1"
+    if "__init__" in making and isinstance(problem, ValueError):
+        return f"your ssh_config: Port and ConnectTimeout take a number: {problem}"
+    if isinstance(problem, Exception) and names & SETTINGS:
+        return f"fabric.yaml, or the file after -f, cannot be used: {unusable(problem)}"
+    return ""
+
+
+def unusable(problem: Exception) -> str:
+    """Return why Invoke could not read or merge its settings files."""
+    if type(problem).__name__ == "AmbiguousMergeError":
+        return "a group such as `lab:` needs indented lines below it, a value must have none"
+    if type(problem).__name__ == "UncastableEnvVar":
+        return "it and the environment set the same list: remove one of them"
+    if hasattr(problem, "problem_mark"):
+        mark = problem.problem_mark
+        return f"{mark.name}, line {mark.line + 1}: {problem.problem}"
+    return str(problem).splitlines()[0]
 
 
 def tell(kind, problem, trace) -> None:
-    """Print one line about such an error; show any other one as usual."""
-    if issubclass(kind, BrokenPipeError):
+    """Print one line about an error that nobody handled; of a fault of this program all."""
+    if isinstance(problem, BrokenPipeError):
         end_unheard()
-    if issubclass(kind, OSError) and problem.errno == errno.ENOSPC:
-        print(f"the output cannot be written: {problem.strerror}", file=sys.stderr)
-        return
-    if not_a_host(kind, trace):
-        print("-H: not a host; write it as david@1.1.1.1", file=sys.stderr)
-        return
-    if not issubclass(kind, Exception) or not read_by_invoke(trace):
-        sys.__excepthook__(kind, problem, trace)
-        return
-    if kind.__name__ == "AmbiguousMergeError":
-        reason = "a group such as `lab:` needs indented lines below it, a value must have none"
-    elif kind.__name__ == "UncastableEnvVar":
-        reason = "it and the environment set the same list: remove one of them"
-    elif hasattr(problem, "problem_mark"):
-        mark = problem.problem_mark
-        reason = f"{mark.name}, line {mark.line + 1}: {problem.problem}"
+    elif why := explained(problem):
+        print(why, file=sys.stderr)
     else:
-        reason = str(problem).splitlines()[0]
-    print(f"fabric.yaml, or the file after -f, cannot be used: {reason}", file=sys.stderr)
+        sys.__excepthook__(kind, problem, trace)
 
 
 Fab.update_config = stoppable(Fab.update_config)  # asks for passwords
