@@ -12,7 +12,7 @@ from .engine.plan import apply_script
 from .manage.login import tell
 from .ssh.errors import name_of
 from .steps import STEPS
-from .ui.console import headline, may_ask
+from .ui.console import headline, may_ask, note
 
 
 def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
@@ -31,6 +31,7 @@ def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
         if c.config.run.dry:
             return
         seen = tls.serve(c, settings, *STEPS, request=request)
+    note(url=f"{settings.url}/lab")
     waits = named and not hosts.add(c, settings, ask=False)
     if c.config.run.dry:
         return

@@ -203,3 +203,13 @@ def issuer(certificate) -> str:
 def days_left(certificate) -> int:
     """Return the whole days until it expires, 0 afterwards."""
     return max((certificate.not_valid_after_utc - datetime.now(UTC)).days, 0)
+
+
+def described(certificate) -> dict:
+    """Return issuer, names and end of a certificate, for a program."""
+    return {
+        "issuer": issuer(certificate),
+        "names": names(certificate),
+        "days_left": days_left(certificate),
+        "until": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+    }

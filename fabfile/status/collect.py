@@ -8,7 +8,7 @@ from dataclasses import replace
 from .. import jupyter, tls
 from ..engine.converge import Reading
 from ..items import Certificate, Change, Live, Packages, Service, Venv
-from ..items.certificate import days_left, issuer, names
+from ..items.certificate import described
 from ..items.packages import canonical
 from ..items.services import UnitState, moment
 from ..python.minimum_versions import holes
@@ -71,12 +71,7 @@ def iso(seconds: float) -> str:
 def certificate(seen: Reading) -> dict | None:
     """Return issuer, names and end of the certificate on the server; None without one."""
     there = next((state.certificate for _, state in seen.of(Certificate)), None)
-    return there and {
-        "issuer": issuer(there),
-        "names": names(there),
-        "days_left": days_left(there),
-        "until": iso(there.not_valid_after_utc.timestamp()),
-    }
+    return there and described(there)
 
 
 def whole(where: str, settings: Settings, seen: Reading, changes: list[Change]) -> dict:

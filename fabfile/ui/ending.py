@@ -68,6 +68,13 @@ def flush() -> None:
 SETTINGS = {"_load_file", "_merge_file", "load_project", "load_runtime", "load_shell_env"}
 
 
+def reason(problem: Exception) -> str:
+    """Return why a run failed."""
+    if isinstance(problem, Exit):
+        return problem.message or f"exit {problem.code}"
+    return explained(problem) or f"{type(problem).__name__}: {problem}"
+
+
 def explained(problem: BaseException) -> str:
     """Return one line about an error outside of tasks; "" for a fault of this program.
 

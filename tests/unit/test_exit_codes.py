@@ -82,7 +82,7 @@ def test_what_fails_or_is_refused_exits_with_1_and_one_line(words, why):
 def test_drift_exits_with_2_where_that_is_asked_for(monkeypatch, tmp_path, drifted, asked):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(status, "look", lambda *a: (None, []))
-    monkeypatch.setattr(status, "whole", lambda *a: {"drift": drifted})
+    monkeypatch.setattr(status, "whole", lambda *a: {"drift": drifted, "differs": ["a"]})
     monkeypatch.setattr(status, "show", lambda *a, **k: None)
     fab = Fab(namespace=ns, executor_class=Executor, config_class=Config)
     command = ["fab", "-H", "david@1.1.1.1", "status", *["--drift"] * asked]
