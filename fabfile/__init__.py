@@ -4,10 +4,10 @@ from .ui import bytecode, ending, redact, typed  # isort: skip  (before all else
 
 from invoke import Collection
 
-from .catalogue import ALONE, FLEET
+from .catalogue import TASKS
 from .settings import DEFAULTS, ssh_config
 
 __all__ = ["bytecode", "ending", "ns", "redact", "ssh_config", "typed"]
 
-ns = Collection(*FLEET, *ALONE)
+ns = Collection(*TASKS)
 ns.configure(DEFAULTS)

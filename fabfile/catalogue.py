@@ -100,7 +100,7 @@ def doctor(c, url="", json=False):
 
 @task("status.status")
 def status(c, drift=False, json=False):
-    """Show versions, kernels, disk, and what differs from the settings.
+    """Show versions, kernels, disk, and drift from the settings.
 
     It asks the server once, as the login user, without sudo, and writes nothing there. CPU use is
     measured over half a second.
@@ -154,7 +154,7 @@ def start(c):
 
 @task("manage.packages")
 def packages(c, add="", remove="", list=False, json=False):
-    """Add, remove or list Python packages; every later run keeps them.
+    """Add, remove or list Python packages; later runs keep them.
 
     :param add: pip requirements, such as numpy "pandas>=2"; if they do not fit, nothing changes.
     :param remove: names of packages; refused while another package needs them.
@@ -316,11 +316,21 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
     """
 
 
-# The tasks that `fab fleet` runs on many hosts at once.
-FLEET = (
-    full, deps, jupyter, kernels, systemd, tls, nginx, fail2ban, verify,
-    doctor, status, logs, restart, stop, start, packages, upgrade, rollback,
-    backup, restore, schedule, token, audit, uninstall,
-)  # fmt: skip
+# All tasks, in the groups and the order of README.md and `fab --list`.
+GROUPS = {
+    "set up": (
+        full, script, deps, jupyter, systemd, tls, nginx, fail2ban, schedule, kernels, hosts,
+        cluster, fleet,
+    ),
+    "use": (open, token, password, packages, stop, start, restart),
+    "look": (verify, doctor, status, logs, audit),
+    "keep": (upgrade, rollback, backup, restore, uninstall),
+}  # fmt: skip
+for name, tasks in GROUPS.items():
+    for one in tasks:
+        one.group = name
+TASKS = tuple(one for tasks in GROUPS.values() for one in tasks)
 # The tasks of one host or of this machine, and those that ask for something.
 ALONE = script, hosts, open, password, cluster, fleet
+# Those that `fab fleet` runs on many hosts at once.
+FLEET = tuple(one for one in TASKS if one not in ALONE)

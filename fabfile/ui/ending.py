@@ -87,6 +87,8 @@ def explained(problem: BaseException) -> str:
         return f"the output cannot be written: {problem.strerror}"
     if isinstance(problem, FileNotFoundError) and "_load_ssh_files" in names:
         return f"-S {problem.filename}: no such file"
+    if isinstance(problem, AttributeError) and "list_tasks" in names:
+        return "--list-format takes flat, nested or json"
     if "derive_shorthand" in making or ("__init__" in making and isinstance(problem, TypeError)):
         return "-H: not a host; write it as david@1.1.1.1"
     if "__init__" in making and isinstance(problem, ValueError):

@@ -61,6 +61,7 @@ def test_what_only_tells_exits_with_0(words):
         ("ful", "no task is called ful; did you mean full?"),
         ("full --no", "full has no option --no"),
         ("logs --lines x", "--lines takes a number, not 'x'"),
+        ("--list --list-format x", "--list-format takes flat, nested or json"),
         ("--help ful", "No idea what 'ful' is!"),
         ("-H david@nowhere.invalid full", "no host is called nowhere.invalid"),
         ("-H david@127.0.0.1:x full", "-H: not a host"),

@@ -42,8 +42,9 @@ MARK = "@00000000-0000-0000-0000-000000000000"
 
 def with_json() -> set[str]:
     """Return the tasks that have the option."""
-    tasks = (*catalogue.FLEET, *catalogue.ALONE)
-    return {task.name for task in tasks if "json" in inspect.signature(task.body).parameters}
+    return {
+        task.name for task in catalogue.TASKS if "json" in inspect.signature(task.body).parameters
+    }
 
 
 def test_the_page_names_the_tasks_that_have_the_option():
