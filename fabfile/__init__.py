@@ -1,13 +1,13 @@
 """JupyterLab behind Nginx on your own Debian server: `fab -H david@1.1.1.1 full`."""
 
-from .ui import bytecode, redact, startup_errors, typed  # isort: skip  (before all else is imported)
+from .ui import bytecode, ending, redact, typed  # isort: skip  (before all else is imported)
 
 from invoke import Collection
 
-from .catalogue import ALONE, FLEET
+from .catalogue import TASKS
 from .settings import DEFAULTS, ssh_config
 
-__all__ = ["bytecode", "ns", "redact", "ssh_config", "startup_errors", "typed"]
+__all__ = ["bytecode", "ending", "ns", "redact", "ssh_config", "typed"]
 
-ns = Collection(*FLEET, *ALONE)
+ns = Collection(*TASKS)
 ns.configure(DEFAULTS)

@@ -4,7 +4,7 @@ from .engine.task import local_task, task
 
 
 @task("full")
-def full(c, verbose=False, verify=True, yes=False, diff=False):
+def full(c, verbose=False, verify=True, yes=False, diff=False, json=False):
     """Turn a bare server into JupyterLab behind Nginx, and test it.
 
     It changes only what differs from the desired state, so it may be run at any time. With `--dry`
@@ -15,6 +15,7 @@ def full(c, verbose=False, verify=True, yes=False, diff=False):
     :param yes: do not ask before kernels end, or the site loses its name or HTTPS; in your hosts
         file, a name of another server moves to this one.
     :param diff: with --dry: show the text of new files, too.
+    :param json: print one line of JSON for a program to read, and nothing else.
     """
 
 
@@ -32,12 +33,13 @@ def jupyter(c, anew=False):
 
 
 @task("kernels")
-def kernels(c, list=False):
+def kernels(c, list=False, json=False):
     """Add the further kernels of lab.kernels to JupyterLab.
 
     Each has its own venv with its own packages and, if you like, its own Python.
 
     :param list: only show the kernels that JupyterLab offers, their Pythons, venvs and packages.
+    :param json: print one line of JSON for a program to read, and nothing else.
     """
 
 
@@ -50,7 +52,7 @@ def systemd(c, yes=False):
 
 
 @task("tls")
-def tls(c, status=False, preflight=True, new_ca=False, yes=False):
+def tls(c, status=False, preflight=True, new_ca=False, yes=False, json=False):
     """Serve by HTTPS, with the certificate that lab.tls chooses.
 
     :param status: only show the issuer, the names and the days left of the certificate.
@@ -58,6 +60,7 @@ def tls(c, status=False, preflight=True, new_ca=False, yes=False):
         certificates from it in their next `full`.
     :param preflight: `--no-preflight` asks Let's Encrypt without checking first if it can succeed.
     :param yes: do not ask before the site loses its name or HTTPS.
+    :param json: print one line of JSON for a program to read, and nothing else.
     """
 
 
@@ -75,8 +78,11 @@ def fail2ban(c):
 
 
 @task("verify")
-def verify(c):
-    """Log in, open a websocket, compute in a kernel, as a user would."""
+def verify(c, json=False):
+    """Log in, open a websocket, compute in a kernel, as a user would.
+
+    :param json: print one line of JSON for a program to read, and nothing else.
+    """
 
 
 @task("doctor.doctor")
@@ -94,7 +100,7 @@ def doctor(c, url="", json=False):
 
 @task("status.status")
 def status(c, drift=False, json=False):
-    """Show versions, kernels, disk, and what differs from the settings.
+    """Show versions, kernels, disk, and drift from the settings.
 
     It asks the server once, as the login user, without sudo, and writes nothing there. CPU use is
     measured over half a second.
@@ -147,12 +153,13 @@ def start(c):
 
 
 @task("manage.packages")
-def packages(c, add="", remove="", list=False):
-    """Add, remove or list Python packages; every later run keeps them.
+def packages(c, add="", remove="", list=False, json=False):
+    """Add, remove or list Python packages; later runs keep them.
 
     :param add: pip requirements, such as numpy "pandas>=2"; if they do not fit, nothing changes.
     :param remove: names of packages; refused while another package needs them.
     :param list: show all installed packages, not only the requested ones.
+    :param json: print one line of JSON for a program to read, and nothing else.
     """
 
 
@@ -180,7 +187,7 @@ def rollback(c, anyway=False, yes=False):
 
 
 @task("backup.backup")
-def backup(c, there=False, to="backups", list=False):
+def backup(c, there=False, to="backups", list=False, json=False):
     """Make a backup: notebooks, configuration, login, certificates.
 
     The backup is written to backups/HOST on this machine, with the exact versions of the venv.
@@ -188,6 +195,7 @@ def backup(c, there=False, to="backups", list=False):
     :param there: write it on the server instead, into lab.backup_folder.
     :param to: another folder on this machine; each host gets a folder in it.
     :param list: show the backups on this machine and on the server instead of making one.
+    :param json: print one line of JSON for a program to read, and nothing else.
     """
 
 
@@ -221,11 +229,13 @@ def token(c, rotate=False, yes=False):
 
 
 @task("manage.audit")
-def audit(c):
+def audit(c, json=False):
     """Try attacks on the server, and say which of them work.
 
     The exit code is 1 when one works. An attack that your settings allow is shown with the setting,
     and is no failure.
+
+    :param json: print one line of JSON for a program to read, and nothing else.
     """
 
 
@@ -332,11 +342,21 @@ def fleet(c, what, on="", limit="", jobs=16, retry_failed=False, verify=True, dr
     """
 
 
-# The tasks that `fab fleet` runs on many hosts at once.
-FLEET = (
-    full, deps, jupyter, kernels, systemd, tls, nginx, fail2ban, verify,
-    doctor, status, logs, restart, stop, start, packages, upgrade, rollback,
-    backup, restore, schedule, token, audit, uninstall,
-)  # fmt: skip
+# All tasks, in the groups and the order of README.md and `fab --list`.
+GROUPS = {
+    "set up": (
+        init, check, full, script, deps, jupyter, systemd, tls, nginx, fail2ban, schedule, kernels,
+        hosts, cluster, fleet,
+    ),
+    "use": (open, token, password, packages, stop, start, restart),
+    "look": (verify, doctor, status, logs, audit),
+    "keep": (upgrade, rollback, backup, restore, uninstall),
+}  # fmt: skip
+for name, tasks in GROUPS.items():
+    for one in tasks:
+        one.group = name
+TASKS = tuple(one for tasks in GROUPS.values() for one in tasks)
 # The tasks of one host or of this machine, and those that ask for something.
 ALONE = init, check, script, hosts, open, password, cluster, fleet
+# Those that `fab fleet` runs on many hosts at once.
+FLEET = tuple(one for one in TASKS if one not in ALONE)

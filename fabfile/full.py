@@ -13,7 +13,7 @@ from .items.certificate import Signing
 from .manage.login import tell
 from .ssh.errors import fab_on
 from .steps import STEPS
-from .ui.console import headline, may_ask
+from .ui.console import headline, may_ask, note
 
 
 def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
@@ -32,6 +32,7 @@ def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
         if c.config.run.dry:
             return
         seen = tls.serve(c, settings, *STEPS, request=request)
+    note(url=f"{settings.url}/lab")
     waits = named and not hosts.add(c, settings, ask=False)
     if c.config.run.dry:
         return

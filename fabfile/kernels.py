@@ -20,7 +20,7 @@ from .script import call
 from .settings import Settings
 from .ssh import channel
 from .ssh.errors import fab_on
-from .ui.console import say
+from .ui.console import more, say
 
 SPECS = "~/.local/share/jupyter/kernels"  # Jupyter reads it at each request: no restart
 
@@ -120,6 +120,7 @@ def show(c, settings: Settings) -> None:
         raise Exit(f"no JupyterLab on the server yet: first run {fab_on(c)} jupyter")
     wide = max(len(row.name) for row in rows)
     for row in rows:
+        more("kernels", msgspec.to_builtins(row))
         say(f"  {row.name:<{wide}}  {row.title}: {row.what}")
 
 

@@ -16,14 +16,23 @@ from .engine.converge import NOTHING, Reading, converge, look
 from .engine.host import Host, Request
 from .items import Absent, Credentials, Directory, File, Given, Issued, Item, Packages, Service
 from .items.base import unpacked
-from .items.certificate import covers, days_left, issuer, lasts, names, overdue, parsed
+from .items.certificate import (
+    covers,
+    days_left,
+    described,
+    issuer,
+    lasts,
+    names,
+    overdue,
+    parsed,
+)
 from .render import file, unit_value
 from .script import RemoteScript, call
 from .settings import Settings
 from .settings.credentials import given_ca_passphrase
 from .ssh import channel, connection
 from .ssh.errors import fab_on
-from .ui.console import say
+from .ui.console import note, say
 
 RENEWAL = "/etc/systemd/system/certbot.service.d"
 OURS = "JupyterLab servers of "  # how the name of a private CA begins
@@ -267,6 +276,7 @@ def show(c, settings: Settings) -> None:
     there = parsed(unpacked("".join(told)))
     if there is None:
         raise Exit(f"Nginx has no certificate for {settings.domain}: run {fab_on(c)} tls")
+    note(url=f"{settings.url}/lab", certificate=described(there))
     say(f"{settings.url}: issued by {issuer(there)}, for {', '.join(names(there))}")
     end = there.not_valid_after_utc
     say(f"  {days_left(there)} days left, until {end:%Y-%m-%d %H:%M} UTC")

@@ -50,6 +50,7 @@ def prove(c: Connection, settings: Settings, by_address: bool = False, each: boo
         raise Exit(f"the checks did not run; the server said: {' '.join(lines[-3:]) or 'nothing'}")
     passed = 0
     for hop, check, result, seconds, detail in rows:
+        noted(hop, check, result, float(seconds), detail)
         if hop == "cluster":
             tell_cluster(c, check.split(), result, detail)
             continue
@@ -61,6 +62,7 @@ def prove(c: Connection, settings: Settings, by_address: bool = False, each: boo
     address = connection.peer_address(c) if by_address else ""
     if address or not by_address:
         check, result, seconds, detail = from_here(settings, address)
+        noted("here", check, result, seconds, detail)
         if each or result != "ok":
             tell("here", check if result != "skip" else detail, result, seconds)
         if result == "FAIL":
@@ -68,6 +70,13 @@ def prove(c: Connection, settings: Settings, by_address: bool = False, each: boo
         passed += result == "ok"
     if not each:
         console.report("").shown("verify", f"{count(passed, 'check')} passed: {PROOF}")
+
+
+def noted(hop: str, check: str, result: str, seconds: float, detail: str) -> None:
+    """Keep the result of a check for a program."""
+    well = None if result == "skip" else result == "ok"
+    one = {"where": hop, "check": check, "ok": well, "seconds": round(seconds, 3)}
+    console.more("checks", one | {"detail": detail.strip()})
 
 
 def tell_cluster(c: Connection, wanted: list[str], result: str, detail: str) -> None:

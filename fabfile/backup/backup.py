@@ -168,6 +168,7 @@ def failed(c: Connection, words: list[str]) -> Exit:
 def tell(c, path, count: int, notes: list[str]) -> None:
     """Print the path and size of the backup, and the notes about it."""
     console.SINK.get().changed += 1
+    console.note(backup={"path": str(path), "size": count})
     for note in notes:
         console.say(f"  note          {note.removeprefix('note: ')}")
     console.say(f"{name_of(c)}: backed up: {path} ({decimal(count)})")
@@ -188,11 +189,16 @@ def listing(c: Connection, settings: Settings, host: Host, folder: Path) -> None
             timer = words
     console.say(f"{name_of(c)}: {console.count(len(rows), 'backup')}; here: {folder}, "
                f"there: {settings.archives}")  # fmt: skip
+    console.more("backups")  # also when there are none
+    console.note(timer=None)
     for place, name, count, version, state in rows:
+        one = {"where": place, "name": name, "size": count, "jupyterlab": version}
+        console.more("backups", one | {"sound": state == "sound"})
         lab = f"jupyterlab {version or '?'}"
         console.say(f"  {place:<5}  {name}  {decimal(count):>9}  {lab:<18} {state}")
     if timer:
         coming, last, result = timer
+        console.note(timer={"next": coming or None, "last": last or None, "result": result})
         ended = f"the last run ended {last}: {result}" if last else "it has not run yet"
         why = (
             "" if result == "success" else f"; see journalctl -u {settings.instance.called}-backup"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as written
 import re
 import secrets
 import time
@@ -18,7 +17,7 @@ from ..script import RemoteScript
 from ..settings import Settings
 from ..ssh import channel, connection
 from ..ssh.errors import fab_on, name_of
-from ..ui.console import SINK, count, report, say
+from ..ui.console import count, note, report, say
 from . import causes, diagnose, probe, proof
 from .evidence import Evidence
 
@@ -91,7 +90,7 @@ def heard(lines) -> tuple[list[str], float]:
     return found, offset
 
 
-def doctor(c, settings, url, json, in_fleet=False):
+def doctor(c, settings, url, in_fleet=False):
     probe.site_url(settings, url)
     if c.config.run.dry:
         for one in causes.CAUSES:
@@ -99,18 +98,15 @@ def doctor(c, settings, url, json, in_fleet=False):
         return
     found = diagnose.diagnose(examine(c, settings, url, in_fleet), fab_on(c))
     ill = [one for one in found if not one.cause.mild]
-    if json:
-        rows = [
-            {"name": f.cause.name, "ill": not f.cause.mild, "cause": f.cause.why}
-            | {"proof": f.proof, "remedy": f.remedy}
-            for f in found
-        ]
-        SINK.get().data(written.dumps({"host": name_of(c), "ill": bool(ill), "findings": rows}))
-    else:
-        for one in found:
-            mark = MARKS[one.cause.mild]
-            say(f"  {mark:<4}  {one.cause.why}: {one.proof}; remedy: {one.remedy}")
+    rows = [
+        {"name": f.cause.name, "ill": not f.cause.mild, "cause": f.cause.why}
+        | {"proof": f.proof, "remedy": f.remedy}
+        for f in found
+    ]
+    note(ill=bool(ill), findings=rows)
+    for one in found:
+        mark = MARKS[one.cause.mild]
+        say(f"  {mark:<4}  {one.cause.why}: {one.proof}; remedy: {one.remedy}")
     if ill:
         raise Exit(f"{name_of(c)}: {count(len(ill), 'cause')} found")
-    if not json:
-        say(f"{report(name_of(c)).where}nothing is wrong")
+    say(f"{report(name_of(c)).where}nothing is wrong")

@@ -41,6 +41,7 @@ def carry_out(c: Connection, host: Host, *changes: Change, whenever: bool = Fals
     report = console.report(where)
     if c.config.run.dry:
         console.SINK.get().differs += len(changes)
+        console.more("differs", *(change.say for change in changes))
         for change in changes:
             report.line(f"  would {change.say}")
         return

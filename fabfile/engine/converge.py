@@ -79,6 +79,8 @@ def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = N
     seen, changes = look(c, chosen, steps, request)
     done = rounds = lost = 0
     agreed = request.yes
+    if c.config.run.dry:
+        console.more("differs", *(change.say for change in changes))
     while changes or seen.host.unsettled:
         if c.config.run.dry:
             coming = versions(c, changes, chosen)
@@ -107,6 +109,8 @@ def converge(c: Connection, chosen: Settings, *steps: Step, request: Request = N
     for step in map(name, steps):
         told = (item.shown(state) for item, state in seen.of(Item) if item.step == step)
         report.shown(step, ", ".join(filter(None, told)))
+    console.more("changes")  # also when there are none
+    console.note(system=seen.host.name, items=len(seen.items))
     report.end_host(done, len(seen.items), time.monotonic() - began)
     return seen
 

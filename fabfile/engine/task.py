@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -22,7 +23,8 @@ def task(place: str, **handed: str):
     What the task does is its body: the function of the same name in a module, which is loaded when
     the task runs, so that `fab --list`, `--help` and completion load none of them. It gets the
     connection, the checked settings of that host, and the arguments. If it has a parameter
-    `in_fleet`, it is told whether the host is one of several.
+    `in_fleet`, it is told whether the host is one of several. The argument `json` is not its own:
+    what it notes for a program (ui/console.py) is then printed as one line, and nothing else.
 
     :param place: that module, below this package, such as "manage.logs".
     :param handed: further arguments of it: functions of rooms above its own, by their places.
@@ -31,15 +33,18 @@ def task(place: str, **handed: str):
     def made(signature):
         @functools.wraps(signature)
         def on_each_host(c, *args, in_fleet=False, **kwargs):
+            given = arguments(signature, c, *args, **kwargs)
+            del given["c"]
+            json = given.pop("json", False) and not in_fleet  # a fleet has its own sinks
+
             def run(one, settings):
-                given = arguments(signature, one, *args, **kwargs)
                 body = found(place, signature.__name__)
                 more = handed_over(handed)
                 if "in_fleet" in inspect.signature(body).parameters:
                     more["in_fleet"] = in_fleet
-                body(given.pop("c"), settings, **given, **more)
+                body(one, settings, **given, **more)
 
-            each_host(c, run, signature.__name__)
+            each_host(c, run, signature.__name__, json)
 
         task = fabric_task(on_each_host)
         task.place, task.handed = place, handed
@@ -83,55 +88,54 @@ def found(place: str, name: str):
 
 def fabric_task(body):
     """Hand a function to Fabric; each `:param x:` of its docstring is the help of an option."""
-    body = cleanly(body)
+    body = cleanly()(body)
     text, *rest = re.split(r"^\s*:param (\w+):", inspect.getdoc(body), flags=re.MULTILINE)
     body.__doc__ = re.sub(r"\bfab (?=[a-z-])", f"{FAB} ", text.strip())
     words = (" ".join(part.split()) for part in rest[1::2])
     return fabric.task(body, help=dict(zip(rest[::2], words, strict=True)))
 
 
-def cleanly(body):
-    """Return the body with printable errors, also after Ctrl-C.
+@contextlib.contextmanager
+def cleanly():
+    """Make errors printable, also that of Ctrl-C: a server may have written their text."""
+    try:
+        yield
+    except Exit as problem:
+        from ..ui.console import printable
 
-    A server may have written their text.
-    """
+        raise Exit(problem.message and printable(problem.message), problem.code) from None
+    except KeyboardInterrupt:
+        from ..ui.console import SINK, count
 
-    @functools.wraps(body)
-    def in_text(*args, **kwargs):
-        try:
-            return body(*args, **kwargs)
-        except Exit as problem:
-            from ..ui.console import printable
-
-            raise Exit(problem.message and printable(problem.message), problem.code) from None
-        except KeyboardInterrupt:
-            from ..ui.console import SINK, count
-
-            changed = SINK.get().changed
-            made = f"{count(changed)} made" if changed else "nothing was changed"
-            raise Exit(f"\nstopped: {made}; run again to continue", 130) from None
-
-    return in_text
+        changed = SINK.get().changed
+        made = f"{count(changed)} made" if changed else "nothing was changed"
+        raise Exit(f"\nstopped: {made}; run again to continue", 130) from None
 
 
-def each_host(c, body, name: str) -> None:
+def each_host(c, body, name: str, json: bool = False) -> None:
     """Call the body with every host of `-H`, else of `hosts:` in fabric.yaml, else refuse.
 
     Without hosts, Fabric would run the task on the operator's own machine.
 
     :param body: gets a connection that is not open yet, and the checked settings of its host.
+    :param json: print a line of JSON for each host.
     """
     from ..settings import load
     from ..settings.groups import listed, personal  # here, for the sake of `fab --list`
-    from ..ssh.errors import clear_errors
+    from ..ssh.errors import clear_errors, name_of
+    from ..ui.console import Json
+
+    def told(host: str | None):
+        return Json(host, name).used() if json else contextlib.nullcontext()
 
     if isinstance(c, Connection):
-        with clear_errors(c):
-            return body(c, load(personal(c).config))
+        with told(name_of(c)), cleanly(), clear_errors(c):
+            body(c, load(personal(c).config))
+        return
     hosts = listed(c.config.get("hosts"))
     if not hosts:
-        raise Exit(f"no host given: {FAB} -H user@server {name}, or `hosts:` in fabric.yaml")
+        with told(None):
+            raise Exit(f"no host given: {FAB} -H user@server {name}, or `hosts:` in fabric.yaml")
     for host in hosts:
         with Connection(host, config=c.config.clone()) as connection:
-            each_host(connection, body, name)
-    return None
+            each_host(connection, body, name, json)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import shlex
 import sys
@@ -15,10 +14,11 @@ from invoke import Exit
 
 from .. import settings
 from ..catalogue import FLEET
+from ..engine.task import cleanly
 from ..settings.groups import personal
-from ..ui import console
+from ..ui import console, ending
 from ..ui.command import FAB
-from .parallel import in_parallel, reason
+from .parallel import in_parallel
 from .table import Prefixed, Result, Row, summary
 from .targets import FAILED, choose, remember
 
@@ -52,20 +52,18 @@ def run_on(config, target: str, task, sink: console.Sink) -> Result:
     :param target: the host, or USER/HOST.
     :param task: a function of a connection.
     """
-    console.SINK.set(sink)
     sink.step("connecting")
     result, began = Result(target), time.monotonic()
     user, _, host = target.rpartition("/")
     try:
-        with Connection(host, config=config.clone()) as connection:
+        with sink.used(), cleanly(), Connection(host, config=config.clone()) as connection:
             task(personal(connection, user))
         result.state = "changed" if sink.changed else "differs" if sink.differs else "ok"
-    except Exit as problem:
-        result.state, result.why = "failed", reason(problem)
-        if problem.code == 2:
-            result.state = "drifted"
+    except BrokenPipeError:  # nobody reads our output any more
+        raise
     except Exception as problem:
-        result.state, result.why = "failed", f"{type(problem).__name__}: {problem}"
+        drifted = isinstance(problem, Exit) and problem.code == 2
+        result.state, result.why = "drifted" if drifted else "failed", ending.reason(problem)
     result.seconds = time.monotonic() - began
     sink.end(result.state)
     return result
@@ -85,11 +83,9 @@ def fleet(c, what, on, limit, jobs, retry_failed, verify, drift):
                        f"{OPTIONS[option]}, not with {name}")  # fmt: skip
     settings.load(c.config)
     chosen = choose(c.config, on, limit, retry_failed)
-    results = run(c.config, chosen, functools.partial(task, **options), jobs)
-    if task.keywords.get("json"):
-        for result in (r for r in results if r.state == "failed"):
-            print(json.dumps({"host": result.host, "error": result.why}))
-    else:
+    json = name if task.keywords.get("json") else ""
+    results = run(c.config, chosen, functools.partial(task, **options), jobs, json)
+    if not json:
         summary(results)
     failed = [result.host for result in results if result.state == "failed"]
     again = ""
@@ -102,10 +98,12 @@ def fleet(c, what, on, limit, jobs, retry_failed, verify, drift):
         raise Exit(code=2)
 
 
-def run(config, targets: list[str], task, jobs: int) -> list[Result]:
+def run(config, targets: list[str], task, jobs: int, json: str = "") -> list[Result]:
     """Run the task on `jobs` hosts at once; return the results in the order of the targets.
 
     The users of one host come one after another: the host has one lock.
+
+    :param json: the name of the task, to print a line of JSON for each host.
     """
     hosts: dict[str, list[str]] = {}
     for target in targets:
@@ -118,17 +116,23 @@ def run(config, targets: list[str], task, jobs: int) -> list[Result]:
             results[target] = run_on(config, target, task, sink[target])
 
     try:
-        with sinks(targets) as sink:
+        with sinks(targets, json) as sink:
             in_parallel(all_of_one, hosts.values(), jobs)
     except KeyboardInterrupt:
         print("\nstopped; run it again to continue", file=sys.stderr, flush=True)
-        os._exit(130)  # at once: Python would wait for the tasks that run on every host
+        os._exit(ending.code())  # at once: Python would wait for the tasks that run on every host
     return [results[target] for target in targets]
 
 
 @contextlib.contextmanager
-def sinks(targets: list[str]):
-    """Yield a sink for each target: rows on a terminal, else lines."""
+def sinks(targets: list[str], json: str = ""):
+    """Yield a sink for each target: of JSON if that is asked for, rows on a terminal, else lines.
+
+    :param json: the name of the task.
+    """
+    if json:
+        yield {target: console.Json(target, json) for target in targets}
+        return
     if not sys.stdout.isatty():
         yield {target: Prefixed(target) for target in targets}
         return

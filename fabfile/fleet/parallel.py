@@ -16,6 +16,7 @@ from ..ssh import connection
 from ..ssh.errors import clear_errors, name_of
 from ..ui import console
 from ..ui.console import say
+from ..ui.ending import reason
 from .table import Prefixed
 
 JOBS = 16  # hosts at once
@@ -38,11 +39,6 @@ def in_parallel(body: Callable, things: Iterable, jobs: int = JOBS) -> list:
         return [call.result() for call in calls]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def reason(problem: Exit) -> str:
-    """Return why a task ended."""
-    return problem.message or f"exit {problem.code}"
 
 
 def on_each(hosts: dict[str, Connection], body: Callable) -> tuple[dict, dict[str, str]]:

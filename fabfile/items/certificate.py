@@ -270,3 +270,13 @@ def left(certificate) -> str:
     seconds = (certificate.not_valid_after_utc - datetime.now(UTC)).total_seconds()
     hours = max(int(seconds // 3600), 0)
     return f"{hours // 24} days" if hours >= 96 else f"{hours} hours"
+
+
+def described(certificate) -> dict:
+    """Return issuer, names and end of a certificate, for a program."""
+    return {
+        "issuer": issuer(certificate),
+        "names": names(certificate),
+        "days_left": days_left(certificate),
+        "until": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+    }

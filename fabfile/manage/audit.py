@@ -16,9 +16,10 @@ from ..script import RemoteScript
 from ..settings import Settings
 from ..ssh import channel, connection
 from ..ssh.errors import fab_on, name_of
-from ..ui.console import count, say
+from ..ui.console import count, more, say
 
 ROW = re.compile(r"audit\|(\w+)\|(closed|open)\|(.*)")
+NOTED = {"closed": "closed", "chosen": "allowed", "OPEN": "open"}  # in JSON
 EXPOSED = {"standard": "6.6", "strict": "1.4"}  # of 10, as systemd-analyze security counts
 
 
@@ -142,12 +143,16 @@ def audit(c, settings):
         chosen = threat.chosen(settings)
         state = state if state == "closed" else "chosen" if chosen else "OPEN"
         number[state] += 1
+        remedy = f"{fab_on(c)} {threat.remedy}{threat.more}"
+        why = {"OPEN": {"remedy": remedy}, "chosen": {"setting": chosen}}.get(state, {})
+        one = {"name": name, "threat": threat.what, "state": NOTED[state], "proof": proof}
+        more("threats", one | why)
         say(f"  {state:<7} {threat.what}", routine=state == "closed")
         say(f"          {proof}", routine=state == "closed")
         if state == "chosen":
             say(f"          allowed by {chosen}")
         elif state == "OPEN":
-            say(f"          remedy: {fab_on(c)} {threat.remedy}{threat.more}")
+            say(f"          remedy: {remedy}")
     for note in (word.removeprefix("note|") for word in words if word.startswith("note|")):
         say(f"  note    {note}")
     told = f"{number['closed']} of {count(len(rows), 'threat')} closed"

@@ -18,7 +18,7 @@ from ..settings import Settings
 from ..settings.credentials import ask, weakness
 from ..ssh import connection
 from ..ssh.errors import fab_on, name_of
-from ..ui.console import say
+from ..ui.console import note, say
 from . import service
 
 
@@ -50,6 +50,7 @@ def tell(c: Connection, settings: Settings, seen: Reading) -> str:
         say(f"  log in with the password; with the token: {fab} token")
         return f"JupyterLab is at {settings.url}/lab"
     say(f"  this address logs in; for a password of your own: {fab} password")
+    note(login_url=f"{settings.url}/lab?token={token.value(secret)}")
     return f"JupyterLab is at {settings.url}/lab?token={token.value(secret)}"
 
 

@@ -21,7 +21,7 @@ from ..script import call
 from ..settings import Settings
 from ..settings.fields import parsed_requirement
 from ..ssh.errors import fab_on
-from ..ui.console import count, may_ask, say
+from ..ui.console import count, may_ask, more, say
 
 
 def given(text: str) -> list[str]:
@@ -129,8 +129,11 @@ def show(settings: Settings, host: Host, there: dict[str, str], all: bool) -> No
     asked |= dict.fromkeys(requirements.wanted(settings, Host()), "settings")
     asked |= dict.fromkeys(host.added, "added")
     for text, who in asked.items():
+        one = {"name": name(text), "version": there.get(name(text))}
+        more("packages", one | {"requirement": text, "by": who})
         say(f"  {who:<8}  {text:<30}  {there.get(name(text), 'not installed')}")
     others = sorted(set(there) - set(map(name, asked)))
+    more("packages", *({"name": other, "version": there[other]} for other in others))
     for other in others if all else ():
         say(f"  also      {other:<30}  {there[other]}")
     if not all:

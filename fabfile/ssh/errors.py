@@ -46,8 +46,8 @@ def clear_errors(c: Connection):
         raise Exit(refused(c)) from None
     except socket.gaierror:
         raise Exit(f"no host is called {c.host}: check the name after -H") from None
-    except BrokenPipeError:  # the reader of our output is gone
-        raise Exit(code=1) from None
+    except BrokenPipeError:  # the reader of our output is gone: see ui/ending.py
+        raise
     except TimeoutError:
         raise Exit(silent(c)) from None
     except ConnectionRefusedError:

@@ -9,7 +9,7 @@ from .. import jupyter, tls
 from ..certs import renewal
 from ..engine.converge import Reading
 from ..items import Certificate, Change, Live, Packages, Service, Venv
-from ..items.certificate import days_left, issuer, names
+from ..items.certificate import described
 from ..items.packages import canonical
 from ..items.services import UnitState, moment
 from ..python.minimum_versions import holes
@@ -76,13 +76,7 @@ def certificate(seen: Reading, warning: str) -> dict | None:
     :param warning: why it may end without another one; "" while all is well.
     """
     there = next((state.certificate for _, state in seen.of(Certificate)), None)
-    return there and {
-        "issuer": issuer(there),
-        "names": names(there),
-        "days_left": days_left(there),
-        "until": iso(there.not_valid_after_utc.timestamp()),
-        "warning": warning or None,
-    }
+    return there and {**described(there), "warning": warning or None}
 
 
 def whole(where: str, settings: Settings, seen: Reading, changes: list[Change]) -> dict:

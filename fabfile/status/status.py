@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from json import dumps
 
 from invoke import Exit
 
@@ -12,11 +11,12 @@ from ..engine.converge import Reading, look
 from ..ssh.errors import name_of
 from ..steps import STEPS
 from ..ui import console
+from ..ui.command import FAB
 from .collect import live, whole
 from .display import lines
 
 
-def status(c, settings, drift, json):
+def status(c, settings, drift):
     began = time.monotonic()
 
     def items(settings, host):
@@ -24,12 +24,11 @@ def status(c, settings, drift, json):
 
     seen, changes = look(c, settings, (*STEPS, items))
     told = whole(name_of(c), settings, seen, changes)
-    if json:
-        console.SINK.get().data(dumps(told))
-    else:
-        show(told, seen, changes, asked=not drift, began=began)
+    console.note(**told)
+    show(told, seen, changes, asked=not drift, began=began)
     if drift and told["drift"]:
-        raise Exit(code=2)
+        where, number = name_of(c), console.count(len(told["differs"]))
+        raise Exit(f"{where} has drifted: {FAB} -H {where} full makes {number}", 2)
 
 
 def show(told: dict, seen: Reading, changes, asked: bool, began: float) -> None:

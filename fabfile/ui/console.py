@@ -7,13 +7,17 @@ text from a server cannot control the terminal.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import difflib
 import getpass
+import json
 import re
 import socket
 import sys
 import time
+
+from .ending import reason
 
 # Secrets that manual changes may have put into a file: the value after a name such as `password`,
 # but not after one that ends in `_file`, whose value is a path.
@@ -23,6 +27,7 @@ SECRETS = re.compile(
 MASKED = r"\1***"
 LARGE = 100_000  # characters; no diff of a file with more
 WIDE = 2000  # characters; the rest of a line is not shown
+NOTE = re.compile(r" *(?:note|warning:|hosts) +(.+)", re.DOTALL)  # lines that a program gets, too
 
 
 class Sink:
@@ -41,15 +46,59 @@ class Sink:
         """
         print(printable(text), flush=True)
 
-    def data(self, text: str) -> None:
-        """Print a line for programs, unchanged, also in a fleet."""
-        print(text, flush=True)
+    def note(self, **values) -> None:
+        """Keep values for a program, if one reads this run."""
+
+    def more(self, name: str, *values) -> None:
+        """Add to a list of values for a program."""
+
+    @contextlib.contextmanager
+    def used(self):
+        """Use the sink meanwhile."""
+        former = SINK.set(self)
+        try:
+            yield
+        finally:
+            SINK.reset(former)
 
     def step(self, text: str) -> None:
         """Show which step runs now."""
 
     def end(self, state: str) -> None:
         """Show how the run ended."""
+
+
+class Json(Sink):
+    """A sink of `--json`: it prints one line at the end, whose keys are in docs/scripting.md."""
+
+    owns_terminal = False
+
+    def __init__(self, host: str | None, task: str):
+        super().__init__()
+        self.told = {"host": host, "task": task, "ok": True}
+
+    def line(self, text, routine=False):
+        if found := NOTE.fullmatch(text):
+            self.more("notes", found[1])
+
+    def note(self, **values):
+        self.told |= values
+
+    def more(self, name, *values):
+        self.told.setdefault(name, []).extend(values)
+
+    @contextlib.contextmanager
+    def used(self):
+        began = time.monotonic()
+        try:
+            with super().used():
+                yield
+        except Exception as problem:
+            self.note(ok=False, error=reason(problem).strip())
+            raise
+        finally:
+            self.note(seconds=round(time.monotonic() - began, 1))
+            print(f"{json.dumps(self.told)}\n", end="", flush=True)  # in one piece
 
 
 def printable(text: str) -> str:
@@ -72,8 +121,20 @@ def say(text: str = "", routine: bool = False) -> None:
     SINK.get().line(text, routine)
 
 
+def note(**values) -> None:
+    """Keep values for the line of JSON, if the run prints one."""
+    SINK.get().note(**values)
+
+
+def more(name: str, *values) -> None:
+    """Add to a list in the line of JSON."""
+    SINK.get().more(name, *values)
+
+
 def headline(text: str) -> None:
     """Print a line that stands out: alone, and bold on a terminal."""
+    if not SINK.get().owns_terminal:
+        return
     bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
     print(f"\n{bold}{printable(text)}{plain}", flush=True)
 
@@ -116,6 +177,7 @@ class Report:
     def end(self, number: int, say: str, well: bool) -> None:
         """Print how a step ended, and how long it took."""
         seconds = time.monotonic() - self.started.get(number, time.monotonic())
+        more("changes", {"change": say, "ok": well, "seconds": round(seconds, 1)})
         self.line(f"  {'done' if well else 'FAIL'} {seconds:5.1f} s  {say}", routine=well)
 
     def note(self, text: str) -> None:

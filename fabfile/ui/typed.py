@@ -1,19 +1,23 @@
-"""Words after `fab`: an option that takes several, and a hint for a task or option of no such name.
+"""The command line: an option that takes several words, hints for unknown ones, tasks in groups.
 
-Invoke's parser takes one word for an option, and has no setting for that; so two of its methods are
-replaced here.
+Invoke's parser takes one word for an option, and its list of tasks has no groups. It has no setting
+for that; so three of its methods are replaced here.
 """
 
 import re
 import shlex
+from itertools import groupby
 
+from invoke import Program
 from invoke.exceptions import ParseError
 from invoke.parser.parser import ParseMachine
+from invoke.util import helpline
 
 from .command import FAB
 
 SEVERAL = {("packages", "add"), ("packages", "remove")}  # (task, option)
 handle_one = ParseMachine.handle
+list_sorted = Program.list_flat
 
 
 def handle(machine: ParseMachine, word: str) -> None:
@@ -27,8 +31,11 @@ def handle(machine: ParseMachine, word: str) -> None:
         and word not in machine.contexts
     ):
         option.set_value(f"{option.raw_value} {shlex.quote(word)}")
-    else:
+        return
+    try:
         handle_one(machine, word)
+    except ValueError:  # int() of a word
+        machine.error(f"--{option.name} takes a number, not {word!r}")
 
 
 def refuse(machine: ParseMachine, why: str) -> None:
@@ -48,4 +55,18 @@ def refuse(machine: ParseMachine, why: str) -> None:
     raise ParseError(why, machine.context)
 
 
+def list_in_groups(program: Program) -> None:
+    """List the tasks by their attribute `group`, in their order; else do as Invoke does."""
+    found = program.scoped_collection.tasks
+    if not all(hasattr(task, "group") for task in found.values()):
+        list_sorted(program)
+        return
+    rows: list[tuple[str, str | None]] = []
+    for group, named in groupby(found.items(), lambda pair: pair[1].group):
+        rows += [*[("", None)] * bool(rows), (group, None)]
+        rows += [(f"  {name}", helpline(task)) for name, task in named]
+    program.display_with_columns(rows)
+
+
 ParseMachine.handle, ParseMachine.error = handle, refuse
+Program.list_flat = list_in_groups

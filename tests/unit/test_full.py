@@ -83,7 +83,7 @@ def test_checks_that_passed_are_counted_and_others_shown(monkeypatch, capsys, ea
 def test_ctrl_c_says_what_was_done(monkeypatch):
     sink = console.Sink()
 
-    @cleanly
+    @cleanly()
     def body(changed):
         sink.changed = changed
         raise KeyboardInterrupt

@@ -10,6 +10,7 @@ from invoke import Collection
 
 import tasks
 from fabfile import ns
+from fabfile.catalogue import GROUPS
 from testbed.machine import ROOT
 
 COLLECTIONS = {"fab": ns, "invoke": Collection.from_module(tasks)}
@@ -36,10 +37,17 @@ def test_every_mention_of_a_task_is_of_one_that_is_run():
     assert [mention for mention in mentions if not told_by(mention, [*DAY, *RUN_ELSEWHERE])] == []
 
 
-def test_every_task_is_in_the_readme():
-    readme = (ROOT / "README.md").read_text()
-    for task in ns.task_names:
-        assert re.search(rf"`[^`]*\bfab [^`]*\b{task}\b", readme), task
+def test_the_tables_of_the_readme_have_every_task_in_its_group():
+    _, _, text = (ROOT / "README.md").read_text().partition("## Tasks")
+    tables = re.findall(r"^\| ([a-z ]+) \| \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    listed = {
+        group: [parts(command)[1] for command in re.findall(r"^\| `([^`]+)`", rows, re.MULTILINE)]
+        for group, rows in tables
+    }
+    assert {group: list(dict.fromkeys(names)) for group, names in listed.items()} == {
+        group: [task.name for task in tasks] for group, tasks in GROUPS.items()
+    }
+    assert {task for names in listed.values() for task in names} == set(ns.task_names)
 
 
 def anchors(text: str) -> set[str]:
