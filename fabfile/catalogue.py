@@ -267,10 +267,11 @@ def init(c, user="", domain="", yes=False):
 
 @local_task("manage.check")
 def check(c, json=False):
-    """Check the settings without a server; show where each comes from.
+    """Check the settings, and show where each comes from.
 
-    The files that they name on this machine are checked, too. Without -H the settings of all groups
-    are checked, and those of no group are shown; with -H those that apply to that host.
+    No server is asked. The files that they name on this machine are checked, too. Without -H the
+    settings of all groups are checked, and those of no group are shown; with -H those that apply to
+    that host.
 
     :param json: print one line of JSON for a program to read, and nothing else.
     """

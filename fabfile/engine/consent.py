@@ -95,6 +95,6 @@ def confirmed(question: str, usual: bool = False) -> bool:
     choices = "[Y/n]" if usual else "[y/N]"
     try:
         return input(f"{question} {choices} ").strip().lower() in ("y", "yes", *[""] * usual)
-    except (EOFError, KeyboardInterrupt):
+    except EOFError:
         say()
         return False

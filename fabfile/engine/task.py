@@ -60,13 +60,24 @@ def local_task(place: str, **handed: str):
         @functools.wraps(signature)
         def here(*args, **kwargs):
             given = arguments(signature, *args, **kwargs)
-            found(place, signature.__name__)(**given, **handed_over(handed))
+            with reported(given["c"], signature.__name__, given.pop("json", False)):
+                found(place, signature.__name__)(**given, **handed_over(handed))
 
         task = fabric_task(here)
         task.place, task.handed = place, handed
         return task
 
     return made
+
+
+def reported(c, name: str, json: bool):
+    """Return a context in which a task's output is a line of JSON, if that is wanted."""
+    if not json:
+        return contextlib.nullcontext()
+    from ..ssh.errors import name_of
+    from ..ui.console import Json
+
+    return Json(name_of(c) if isinstance(c, Connection) else None, name).used()
 
 
 def handed_over(handed: dict[str, str]) -> dict:
@@ -122,19 +133,15 @@ def each_host(c, body, name: str, json: bool = False) -> None:
     """
     from ..settings import load
     from ..settings.groups import listed, personal  # here, for the sake of `fab --list`
-    from ..ssh.errors import clear_errors, name_of
-    from ..ui.console import Json
-
-    def told(host: str | None):
-        return Json(host, name).used() if json else contextlib.nullcontext()
+    from ..ssh.errors import clear_errors
 
     if isinstance(c, Connection):
-        with told(name_of(c)), cleanly(), clear_errors(c):
+        with reported(c, name, json), cleanly(), clear_errors(c):
             body(c, load(personal(c).config))
         return
     hosts = listed(c.config.get("hosts"))
     if not hosts:
-        with told(None):
+        with reported(c, name, json):
             raise Exit(f"no host given: {FAB} -H user@server {name}, or `hosts:` in fabric.yaml")
     for host in hosts:
         with Connection(host, config=c.config.clone()) as connection:

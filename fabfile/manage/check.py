@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as encoder
 import re
 
 import msgspec
@@ -16,12 +15,12 @@ from ..settings.fields import as_yaml
 from ..settings.groups import listed, members, personal
 from ..ssh.errors import name_of
 from ..steps import STEPS
-from ..ui.console import SINK, say
+from ..ui.console import note, say
 
 LOGIN = re.compile(r"//[^/@]*@")  # of the proxy's URL
 
 
-def check(c, json):
+def check(c):
     if isinstance(c, Connection):
         settings = examined(personal(c).config)
     else:
@@ -32,11 +31,8 @@ def check(c, json):
     origins = layers.origins(c.config, NAMES)
     host = name_of(c) if isinstance(c, Connection) else None
     shown = {name: shown_value(settings, name) for name in NAMES}
-    if json:
-        told = {name: {"value": shown[name], "source": origins[name]} for name in NAMES}
-        files = layers.files(c.config)
-        SINK.get().data(encoder.dumps({"host": host, "files": files, "settings": told}))
-        return
+    told = {name: {"value": shown[name], "source": origins[name]} for name in NAMES}
+    note(files=layers.files(c.config), settings=told)
     chosen = [name for name in NAMES if origins[name] != layers.DEFAULT]
     others = [name for name in NAMES if origins[name] == layers.DEFAULT]
     say(f"{f'{host}: ' if host else ''}the settings are valid")
