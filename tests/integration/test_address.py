@@ -77,8 +77,8 @@ class Numbered:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         port = 443 if secure else 80
-        with socket.create_connection((self.host.address, port), 30) as plain:
-            wire = context.wrap_socket(plain) if secure else plain
+        plain = socket.create_connection((self.host.address, port), 30)
+        with context.wrap_socket(plain) if secure else plain as wire:
             wire.sendall(request.replace("\n", "\r\n").encode())
             try:
                 return wire.recv(4096)

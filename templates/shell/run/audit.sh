@@ -329,7 +329,7 @@ else
         "$((left / 86400)) days left"
 fi
 if [ -n "$page" ]; then
-    ask --resolve "$domain:$http_port:127.0.0.1" "http://$domain:$http_port/ca/ca.crt" >/dev/null
+    ask "http://$domain:$http_port/ca/ca.crt" >/dev/null
     found=$(find "$page" -mindepth 1 ! -path "$page/index.html" ! -path "$page/ca.crt")
     ! grep -qr 'PRIVATE KEY' -- "$page" || found="$found with a private key"
     shown -showcerts | openssl x509 >"$work/served" 2>/dev/null
