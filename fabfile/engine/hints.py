@@ -21,7 +21,8 @@ REMEDIES = (
     (
         r"(Encountered error adding TXT record|Error (communicating with|determining zone|finding "
         r"domain|parsing credentials)|Unable to determine (base domain|zone_id|managed zone)|"
-        r"Missing property in credentials|Received response from server).*",
+        r"Missing property in credentials|Received response from server|"
+        r"Encountered exception during recovery: certbot.errors.PluginError).*",
         "correct the file of lab.tls_dns_credentials, or the zone at the DNS provider, then run "
         "again; the site is served as before",
     ),

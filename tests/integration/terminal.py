@@ -33,6 +33,7 @@ def converse(start, answers: dict[str, str], seconds: int = SECONDS) -> Complete
             seen += chunk.decode(errors="replace")
             for question in [q for q in answers if seen.rstrip().endswith(q)]:
                 if (typed := answers.pop(question)) == CTRL_C:
+                    time.sleep(0.5)  # Python prints a question a moment before it waits
                     running.send_signal(signal.SIGINT)  # as the terminal does
                 else:
                     os.write(ours, f"{typed}\n".encode())

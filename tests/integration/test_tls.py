@@ -158,10 +158,11 @@ RUN = "systemctl start certbot.service"  # as its timer does
     [(timedelta(25), timedelta(90)), (timedelta(hours=50), timedelta(hours=160))],
     ids=["90 days", "six days"],
 )
-def test_a_renewal_that_fails_is_told_until_it_is_repaired(site, issued, acme, left, life):
+def test_a_renewal_that_fails_is_told_until_it_is_repaired(site, issued, acme, left, life, request):
     serial = age(site, left, life)
     assert site.fab("letsencrypt", "status", "--drift").returncode == 2
     acme.resolve(DOMAIN, "127.0.0.1")
+    request.addfinalizer(lambda: acme.resolve(DOMAIN, site.host.address))
     site.host.exec(RUN, check=False)
     assert site.served().serial_number == serial
     assert "certbot has not renewed it: its last run, at 20" in warning(site)
@@ -169,10 +170,10 @@ def test_a_renewal_that_fails_is_told_until_it_is_repaired(site, issued, acme, l
         assert "certbot has not renewed it: its last run" in well(site.fab("letsencrypt", *task))
     out = site.fab("letsencrypt", "doctor").stdout
     assert "FAIL  certbot cannot renew the certificate: it ends in" in out, out
-    assert "127.0.0.1: Fetching http" in out and f"{site.server.target} tls" in out, out
+    assert "connection refused" in out.lower() and f"{site.server.target} tls" in out, out
     done = site.fab("letsencrypt", "full")
     assert "a certificate is due: certbot has not renewed it" in done.stdout
-    refused(done, f"could not obtain a certificate for {DOMAIN}", "127.0.0.1: Fetching")
+    refused(done, f"could not obtain a certificate for {DOMAIN}", "onnection refused")
     assert site.served().serial_number == serial
     acme.resolve(DOMAIN, site.host.address)
     site.host.exec(RUN)
@@ -408,7 +409,7 @@ def test_a_ca_without_names_works_on_is_told_and_replaced(site, tmp_path):
     assert "may sign for any name" in out and "tls --new-ca" in out
     nothing_to_change(site.fab("self-signed", "full", "--no-verify", **folder))
     out = well(site.fab("self-signed", "tls", "--new-ca", **folder))
-    assert f"your private CA is new, for {DOMAIN}" in out and "may sign" not in out
+    assert f"your private CA is new, for {DOMAIN}" in out and "may sign for any name" not in out
     (former,) = tmp_path.glob("ca.before-*")
     assert f"is now in {former}" in out and (former / "ca.key").exists()
     made = x509.load_pem_x509_certificate((tmp_path / "ca" / "ca.pem").read_bytes())
