@@ -9,10 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fabric import Config, Executor
-from fabric.main import Fab
+from inside import fab
 
-from fabfile import ns
 from fabfile.status import status
 from testbed.machine import ROOT
 
@@ -85,13 +83,13 @@ def test_drift_exits_with_2_where_that_is_asked_for(monkeypatch, tmp_path, drift
     monkeypatch.setattr(status, "look", lambda *a: (None, []))
     monkeypatch.setattr(status, "whole", lambda *a: {"drift": drifted, "differs": ["a"]})
     monkeypatch.setattr(status, "show", lambda *a, **k: None)
-    fab = Fab(namespace=ns, executor_class=Executor, config_class=Config)
+    program = fab(monkeypatch)
     command = ["fab", "-H", "david@1.1.1.1", "status", *["--drift"] * asked]
     if not (drifted and asked):
-        assert fab.run(command) is None  # Python then exits with 0
+        assert program.run(command) is None  # Python then exits with 0
         return
     with pytest.raises(SystemExit) as ended:
-        fab.run(command)
+        program.run(command)
     assert ended.value.code == 2
 
 
