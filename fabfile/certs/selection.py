@@ -14,6 +14,7 @@ from invoke import Exit
 
 from ..engine.host import Host
 from ..settings import Settings
+from ..web import system_trust
 
 
 def own(settings: Settings) -> str:
@@ -106,7 +107,7 @@ def whole(chain: str) -> bool:
 
 def trust(settings: Settings) -> ssl.SSLContext:
     """Return a context that trusts the system's CAs, and the private CA or lab.tls_certificate."""
-    context = ssl.create_default_context()
+    context = system_trust()
     if settings.tls == "self-signed":
         context.load_verify_locations(cadata=authority(settings).pem)
     elif settings.tls == "files":

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import re
 import socket
+import sys
 import time
 
 import msgspec
@@ -17,7 +18,9 @@ from . import host_keys
 from .errors import clear_errors, nobody_yet
 
 SILENCE = 30  # seconds without an acknowledged packet until the connection counts as lost
+ABSENT = errno.EHOSTUNREACH, errno.EHOSTDOWN  # macOS says the latter in a network of its own
 BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+(?:%\w+)?)\](?::(\d+))?")  # an IPv6 address, RFC 3986
+TCP_RXT_CONNDROPTIME = 0x80  # the same option of macOS, <netinet/tcp.h>
 PENALTY = 5  # seconds between two refused logins: OpenSSH 9.8 blocks an address that is faster
 
 
@@ -62,7 +65,7 @@ def open_connection(c: Connection, settings: Settings) -> None:
 
 def booting(problem: Exception) -> bool:
     """Check whether an error fits a host that boots: sshd is not there yet, or not ready."""
-    absent = getattr(problem, "errno", None) == errno.EHOSTUNREACH
+    absent = getattr(problem, "errno", None) in ABSENT
     refused = isinstance(problem, ConnectionRefusedError | TimeoutError | EOFError)
     return absent or refused or "banner" in str(problem)
 
@@ -84,6 +87,8 @@ def dial(c: Connection, timeout: float) -> socket.socket:
     wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+    elif sys.platform == "darwin":
+        wire.setsockopt(socket.IPPROTO_TCP, TCP_RXT_CONNDROPTIME, SILENCE)
     return wire
 
 

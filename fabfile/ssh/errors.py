@@ -11,6 +11,8 @@ from invoke import Exit
 
 from . import host_keys, offers
 
+UNREACHABLE = errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN
+
 
 def name_of(c: Connection) -> str:
     """Return the host as the operator types it after -H."""
@@ -51,7 +53,7 @@ def clear_errors(c: Connection):
     except (SSHException, EOFError, OSError) as problem:
         if "No authentication methods" in str(problem):
             raise Exit(refused(c)) from None
-        if getattr(problem, "errno", None) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        if getattr(problem, "errno", None) in UNREACHABLE:
             raise Exit(silent(c)) from None
         if "banner" in str(problem):
             raise Exit(f"{where} does not speak SSH: is port {c.port} that of sshd?") from None
