@@ -66,7 +66,7 @@ DEFAULT = (
         "update(load(c.config), None, c.config.run.dry)", "update(load(c.config), None, dry=True)",
         f"{REAL}/test_steps.py::test_hosts_adds_the_line_and_takes_it_out_again_byte_by_byte"),
     Mutation("status --drift exits with 0 when something differs", "fabfile/status/status.py",
-        "raise Exit(code=2)", "raise Exit(code=0)",
+        'makes {number}", 2)', 'makes {number}", 0)',
         f"{REAL}/test_drift.py::test_drift_against_other_settings_is_drift_too"),
     Mutation("a guesser of passwords is never banned", "templates/files/fail2ban/jail.conf.j2",
         "maxretry  = 20\n", "maxretry  = 2000\n",
