@@ -76,19 +76,24 @@ class Wire(socket.socket):
     def recv(self, *arguments) -> bytes:
         data = super().recv(*arguments)
         if hasattr(socket, "TCP_QUICKACK"):  # Linux resets it with each packet, tcp(7)
-            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            self.prefer(socket.TCP_QUICKACK, 1)
         return data
+
+    def prefer(self, option: int, value: int) -> None:
+        """Set an option of TCP, unless this system refuses it, as that of WSL 1 may."""
+        with contextlib.suppress(OSError):
+            self.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def dial(c: Connection, timeout: float) -> socket.socket:
     """Open the TCP connection, IPv4 or IPv6."""
     wire = Wire(fileno=socket.create_connection((c.host, c.port), timeout).detach())
     wire.settimeout(timeout)
-    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    wire.prefer(socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+        wire.prefer(socket.TCP_USER_TIMEOUT, SILENCE * 1000)
     elif sys.platform == "darwin":
-        wire.setsockopt(socket.IPPROTO_TCP, TCP_RXT_CONNDROPTIME, SILENCE)
+        wire.prefer(TCP_RXT_CONNDROPTIME, SILENCE)
     return wire
 
 

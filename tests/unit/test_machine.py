@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fabric import Connection
+from fabric import Config, Connection
 from invoke import Exit
 
 from fabfile import hosts, web
@@ -88,41 +88,66 @@ def test_a_real_pipe_is_heard_until_its_reader_is_gone():
 # --- the connection ----------------------------------------------------------------------------
 
 
-class Wire:
-    """A socket that keeps its options."""
+@pytest.fixture
+def options(monkeypatch):
+    """Give a function that connects on a system with these options of TCP; it returns the set."""
 
-    def __init__(self, fileno=None):
-        self.options = []
+    def connect(system: str, *names: str, refused: bool = False) -> list[tuple[int, int]]:
+        found = []
 
-    def setsockopt(self, level, option, value):
-        self.options.append((option, value))
+        def setsockopt(self, level, option, value):
+            if refused:
+                raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+            found.append((option, value))
 
-    def settimeout(self, seconds):
-        pass
+        for name in ("TCP_USER_TIMEOUT", "TCP_QUICKACK"):
+            if name not in names:
+                monkeypatch.delattr(socket, name, raising=False)
+        monkeypatch.setattr(sys, "platform", system)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            monkeypatch.setattr(connection.Wire, "setsockopt", setsockopt)
+            host = f"david@127.0.0.1:{server.getsockname()[1]}"
+            with connection.dial(Connection(host), 5) as wire, server.accept()[0] as far:
+                far.sendall(b"x")
+                assert wire.recv(1) == b"x"
+        return found
 
-    detach = settimeout
-
-
-def test_a_dead_peer_is_noticed_on_macos_too(monkeypatch):
-    monkeypatch.setattr(connection, "Wire", Wire)
-    monkeypatch.setattr(Wire, "detach", lambda self: 0)
-    monkeypatch.setattr(socket, "create_connection", lambda *a: Wire())
-    for name in ("TCP_USER_TIMEOUT", "TCP_QUICKACK"):
-        monkeypatch.delattr(socket, name, raising=False)
-    nodelay = (socket.TCP_NODELAY, 1)
-    monkeypatch.setattr(sys, "platform", "darwin")
-    made = connection.dial(Connection("david@1.1.1.1"), 1)
-    assert made.options == [nodelay, (0x80, connection.SILENCE)]
-    monkeypatch.setattr(sys, "platform", "freebsd14")
-    assert connection.dial(Connection("david@1.1.1.1"), 1).options == [nodelay]
+    return connect
 
 
-def test_without_quick_acknowledgements_data_arrives_as_well(monkeypatch):
-    monkeypatch.delattr(socket, "TCP_QUICKACK", raising=False)
-    near, far = socket.socketpair()
-    with connection.Wire(fileno=near.detach()) as wire, far:
-        far.sendall(b"x")
-        assert wire.recv(1) == b"x"
+NODELAY = (socket.TCP_NODELAY, 1)
+
+
+def test_a_dead_peer_is_noticed_on_macos_too(options):
+    assert options("darwin") == [NODELAY, (0x80, connection.SILENCE)]  # <netinet/tcp.h>
+
+
+def test_a_system_without_such_options_connects_as_well(options):
+    assert options("freebsd14") == [NODELAY]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has them")
+def test_options_that_are_refused_are_left_out(options):
+    names = "TCP_USER_TIMEOUT", "TCP_QUICKACK"
+    assert options("linux", *names, refused=True) == []
+    assert len(options("linux", *names)) == 3
+
+
+MACOS = """
+Include /etc/ssh/ssh_config.d/*
+Host *
+    SendEnv LANG LC_*
+    UseKeychain yes
+    AddKeysToAgent yes
+Host lab
+    HostName 192.0.2.7
+"""
+
+
+def test_the_ssh_config_of_macos_is_understood(tmp_path, capsys):
+    (tmp_path / "config").write_text(MACOS)
+    c = Connection("david@lab", config=Config(runtime_ssh_path=str(tmp_path / "config")))
+    assert c.host == "192.0.2.7" and capsys.readouterr().err == ""
 
 
 def test_a_host_that_is_down_is_told_in_the_words_of_macos(monkeypatch):
