@@ -31,5 +31,5 @@ def heard() -> bool:
     if os.isatty(1) or not hasattr(select, "poll"):  # macOS: no poll() of a terminal, or none
         return True
     watched = select.poll()
-    watched.register(1, 0)
+    watched.register(1, select.POLLOUT)
     return not any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll(0))
