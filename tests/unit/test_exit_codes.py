@@ -1,5 +1,6 @@
 """Each exit code of docs/scripting.md is that of a real run, which tells its reason in one line."""
 
+import errno
 import os
 import re
 import signal
@@ -9,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from fabric import Connection
 from inside import fab
+from invoke import Exit
 
+from fabfile.ssh import errors
 from fabfile.status import status
 from testbed.machine import ROOT
 
@@ -131,3 +135,19 @@ def test_a_number_of_ssh_config_that_is_none_is_named(tmp_path, line):
     code, _, errors = run("-S", str(tmp_path / "config"), "-H", "a", "full")
     assert code == 1
     assert re.fullmatch(r"your ssh_config: Port and ConnectTimeout take a number: .*\n", errors)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_broken_pipe_is_ours_or_that_of_the_connection(monkeypatch, heard):
+    monkeypatch.setattr(errors, "heard", lambda: heard)
+    with pytest.raises((Exit, BrokenPipeError)) as told, errors.clear_errors(Connection("d@h")):
+        raise BrokenPipeError
+    assert (told.type is Exit) is heard
+    assert not heard or told.value.message == "d@h: the connection failed: cut off; run again"
+
+
+def test_a_full_disk_of_this_machine_is_no_error_of_the_connection():
+    with pytest.raises(Exit, match="a disk of this machine is full") as told:  # noqa: SIM117
+        with errors.clear_errors(Connection("d@h")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert told.value.code == 1
