@@ -1,6 +1,6 @@
 """JupyterLab behind Nginx on your own Debian server: `fab -H david@1.1.1.1 full`."""
 
-from .ui import bytecode, ending, redact, typed  # isort: skip  (before all else is imported)
+from .ui import ending, bytecode, redact, typed  # isort: skip  (before all else is imported)
 
 from invoke import Collection
 

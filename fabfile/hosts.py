@@ -20,6 +20,7 @@ from .settings import Settings, load
 from .ssh import connection
 from .ui.command import FAB
 from .ui.console import may_ask, say
+from .ui.machine import WINDOWS_HOSTS, within_windows
 
 PROMPT = "sudo password of %u on this machine: "
 # Rename if possible; in a container the file is a mount, which can only be overwritten.
@@ -141,6 +142,9 @@ def update(settings: Settings, address: str | None, dry: bool = False, ask: bool
         say(f"  would {'write ' + line + ' to' if address else 'remove our line from'} {path}")
     elif write(path, new, ask):
         say(f"  hosts    {path} now has {line}" if address else f"  hosts    {path}: line removed")
+        if within_windows():
+            what = f"add {line} to" if address else "remove the line from"
+            say(f"  note     for browsers of Windows {what} {WINDOWS_HOSTS}, as administrator")
     elif not ask and may_ask():
         return False
     elif address:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import socket
 import ssl
 import threading
 
 SECONDS = 5  # to connect
 PATIENCE = 30  # seconds to answer: a sleeping JupyterLab has to wake up first
+MACOS_CAS = "/etc/ssl/cert.pem"
 ERRORS = OSError, http.client.HTTPException  # of a connection, and of an answer
 
 
@@ -30,6 +32,17 @@ def any_certificate() -> ssl.SSLContext:
     """Return a context for TLS that accepts any certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def system_trust() -> ssl.SSLContext:
+    """Return a context that trusts the CAs of the system.
+
+    On macOS the Python of python.org has none until its user installs some; the system has a file.
+    """
+    context, paths = ssl.create_default_context(), ssl.get_default_verify_paths()
+    if not (paths.cafile or paths.capath) and os.path.exists(MACOS_CAS):
+        context.load_verify_locations(MACOS_CAS)
     return context
 
 

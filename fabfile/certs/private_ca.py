@@ -155,6 +155,10 @@ class Authority:
                 part.mkdir(mode=0o700, parents=True)
                 write(part / "ca.key", key_pem(self.key, given_ca_passphrase()), 0o600)
                 write(part / "ca.pem", self.pem, 0o644)
+                if (part / "ca.key").stat().st_mode & 0o077:
+                    shutil.rmtree(part)
+                    raise Exit(f"lab.ca_folder: {self.folder}: its disk keeps no permissions, as "
+                               "that of Windows under WSL: choose another folder")  # fmt: skip
                 part.rename(self.folder)  # replaces nothing but an empty folder
             except OSError as problem:
                 shutil.rmtree(part, ignore_errors=True)

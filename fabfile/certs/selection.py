@@ -15,6 +15,7 @@ from invoke import Exit
 from ..engine.host import Host
 from ..settings import Settings
 from ..settings.credentials import Secret
+from ..web import system_trust
 
 
 def own(settings: Settings) -> str:
@@ -128,7 +129,7 @@ def whole(chain: str) -> bool:
 
 def trust(settings: Settings) -> ssl.SSLContext:
     """Return a context that trusts the system's CAs, and the private CA or lab.tls_certificate."""
-    context = ssl.create_default_context()
+    context = system_trust()
     if settings.tls == "self-signed":
         context.load_verify_locations(cadata=authority(settings).pem)
     elif settings.tls == "files":

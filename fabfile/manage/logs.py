@@ -13,6 +13,7 @@ from ..render import program
 from ..script import RemoteScript, call
 from ..ssh import channel
 from ..ssh.errors import name_of
+from ..ssh.keepalive import heard
 from ..ui.command import FAB
 from ..ui.console import say
 
@@ -60,5 +61,7 @@ def logs(c, settings, follow, since, nginx, jupyter, lines):
         return
     if last:
         raise Exit(f"{where}: the logs could not be read: {last}")
+    if follow and not heard():
+        raise BrokenPipeError
     if follow:
         raise Exit(f"{where}: the connection was cut; run again")

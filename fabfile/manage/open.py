@@ -8,6 +8,7 @@ from invoke import Exit
 from ..settings import Settings
 from ..ssh.tunnel import Tunnel
 from ..ui.console import say
+from ..ui.machine import browse
 from .login import address
 
 
@@ -24,10 +25,8 @@ def open(c, settings, tunnel, port):
 
 def show(url: str) -> None:
     """Print the URL and open it in a browser."""
-    import webbrowser
-
     say(url)
-    if not webbrowser.open(url):
+    if not browse(url):
         say("  note          no browser found here: open that URL yourself, or set BROWSER")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import re
 import socket
+import sys
 import time
 
 import msgspec
@@ -17,7 +18,9 @@ from . import host_keys
 from .errors import clear_errors, nobody_yet
 
 SILENCE = 30  # seconds without an acknowledged packet until the connection counts as lost
+ABSENT = errno.EHOSTUNREACH, errno.EHOSTDOWN  # macOS says the latter in a network of its own
 BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+(?:%\w+)?)\](?::(\d+))?")  # an IPv6 address, RFC 3986
+TCP_RXT_CONNDROPTIME = 0x80  # the same option of macOS, <netinet/tcp.h>
 PENALTY = 5  # seconds between two refused logins: OpenSSH 9.8 blocks an address that is faster
 
 
@@ -62,7 +65,7 @@ def open_connection(c: Connection, settings: Settings) -> None:
 
 def booting(problem: Exception) -> bool:
     """Check whether an error fits a host that boots: sshd is not there yet, or not ready."""
-    absent = getattr(problem, "errno", None) == errno.EHOSTUNREACH
+    absent = getattr(problem, "errno", None) in ABSENT
     refused = isinstance(problem, ConnectionRefusedError | TimeoutError | EOFError)
     return absent or refused or "banner" in str(problem)
 
@@ -73,17 +76,24 @@ class Wire(socket.socket):
     def recv(self, *arguments) -> bytes:
         data = super().recv(*arguments)
         if hasattr(socket, "TCP_QUICKACK"):  # Linux resets it with each packet, tcp(7)
-            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            self.prefer(socket.TCP_QUICKACK, 1)
         return data
+
+    def prefer(self, option: int, value: int) -> None:
+        """Set an option of TCP, unless this system refuses it, as that of WSL 1 may."""
+        with contextlib.suppress(OSError):
+            self.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def dial(c: Connection, timeout: float) -> socket.socket:
     """Open the TCP connection, IPv4 or IPv6."""
     wire = Wire(fileno=socket.create_connection((c.host, c.port), timeout).detach())
     wire.settimeout(timeout)
-    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    wire.prefer(socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+        wire.prefer(socket.TCP_USER_TIMEOUT, SILENCE * 1000)
+    elif sys.platform == "darwin":
+        wire.prefer(TCP_RXT_CONNDROPTIME, SILENCE)
     return wire
 
 

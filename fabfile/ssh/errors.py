@@ -11,6 +11,9 @@ from invoke import Exit
 
 from ..ui.command import FAB
 from . import host_keys, offers
+from .keepalive import heard
+
+UNREACHABLE = errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN
 
 
 def name_of(c: Connection) -> str:
@@ -46,8 +49,10 @@ def clear_errors(c: Connection):
         raise Exit(refused(c)) from None
     except socket.gaierror:
         raise Exit(f"no host is called {c.host}: check the name after -H") from None
-    except BrokenPipeError:  # the reader of our output is gone: see ui/ending.py
-        raise
+    except BrokenPipeError:
+        if not heard():  # the reader of our output is gone: see ui/ending.py
+            raise
+        raise Exit(f"{where}: the connection failed: cut off; run again") from None
     except TimeoutError:
         raise Exit(silent(c)) from None
     except ConnectionRefusedError:
@@ -57,8 +62,10 @@ def clear_errors(c: Connection):
     except (SSHException, EOFError, OSError) as problem:
         if "No authentication methods" in str(problem):
             raise Exit(refused(c)) from None
-        if getattr(problem, "errno", None) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        if getattr(problem, "errno", None) in UNREACHABLE:
             raise Exit(silent(c)) from None
+        if getattr(problem, "errno", None) == errno.ENOSPC:
+            raise Exit("a disk of this machine is full: make room, then run again") from None
         if "banner" in str(problem):
             raise Exit(f"{where} does not speak SSH: is port {c.port} that of sshd?") from None
         if c.connect_kwargs.get("key_filename") and "key file" in str(problem):

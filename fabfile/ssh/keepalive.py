@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import threading
 import time
@@ -27,6 +28,8 @@ def beat(channel, seconds: float) -> None:
 
 def heard() -> bool:
     """Check whether our output can still be read: not when it is a closed pipe."""
+    if os.isatty(1) or not hasattr(select, "poll"):  # macOS: no poll() of a terminal, or none
+        return True
     watched = select.poll()
-    watched.register(1, 0)
-    return not watched.poll(0)
+    watched.register(1, select.POLLOUT)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll(0))

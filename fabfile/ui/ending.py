@@ -15,6 +15,9 @@ import traceback
 from fabric.main import Fab
 from invoke import Exit
 
+if sys.platform == "win32":
+    sys.exit("Windows runs this within WSL: see `Your own machine` in docs/own-server.md")
+
 asked = signal.SIGINT  # the signal that ended the run, if one did
 
 

@@ -303,6 +303,8 @@ def test_following_shows_what_comes_also_after_a_rotation_and_ends_by_ctrl_c(rea
 def test_a_pipe_that_is_closed_ends_it_though_nothing_comes(ready):
     with following(ready) as running:
         running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == -signal.SIGPIPE
 
 
 def test_a_killed_operator_leaves_nobody_behind(ready):

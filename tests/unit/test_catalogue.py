@@ -6,8 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from fabric import Config, Executor
-from fabric.main import Fab
+from inside import fab
 from invoke import Collection
 
 import tasks
@@ -44,14 +43,11 @@ def run(monkeypatch, capsys):
 
     def typed(*words: str, namespace=ns) -> list[str]:
         with pytest.raises(SystemExit) as ended:
-            fab = Fab(namespace=namespace, executor_class=Executor, config_class=Config)
-            fab.run(["fab", *words])
+            fab(monkeypatch, namespace).run(["fab", *words])
         assert not ended.value.code
         return capsys.readouterr().out.splitlines()
 
     monkeypatch.setenv("COLUMNS", "80")
-    for task in ns.tasks.values():  # Invoke takes the help of a task's options away
-        monkeypatch.setattr(task, "help", {**task.help})
     return typed
 
 

@@ -1,5 +1,6 @@
 """Each exit code of docs/scripting.md is that of a real run, which tells its reason in one line."""
 
+import errno
 import os
 import re
 import signal
@@ -9,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from fabric import Config, Executor
-from fabric.main import Fab
+from fabric import Connection
+from inside import fab
+from invoke import Exit
 
-from fabfile import ns
+from fabfile.ssh import errors
 from fabfile.status import status
 from testbed.machine import ROOT
 
@@ -85,13 +87,13 @@ def test_drift_exits_with_2_where_that_is_asked_for(monkeypatch, tmp_path, drift
     monkeypatch.setattr(status, "look", lambda *a: (None, []))
     monkeypatch.setattr(status, "whole", lambda *a: {"drift": drifted, "differs": ["a"]})
     monkeypatch.setattr(status, "show", lambda *a, **k: None)
-    fab = Fab(namespace=ns, executor_class=Executor, config_class=Config)
+    program = fab(monkeypatch)
     command = ["fab", "-H", "david@1.1.1.1", "status", *["--drift"] * asked]
     if not (drifted and asked):
-        assert fab.run(command) is None  # Python then exits with 0
+        assert program.run(command) is None  # Python then exits with 0
         return
     with pytest.raises(SystemExit) as ended:
-        fab.run(command)
+        program.run(command)
     assert ended.value.code == 2
 
 
@@ -133,3 +135,19 @@ def test_a_number_of_ssh_config_that_is_none_is_named(tmp_path, line):
     code, _, errors = run("-S", str(tmp_path / "config"), "-H", "a", "full")
     assert code == 1
     assert re.fullmatch(r"your ssh_config: Port and ConnectTimeout take a number: .*\n", errors)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_broken_pipe_is_ours_or_that_of_the_connection(monkeypatch, heard):
+    monkeypatch.setattr(errors, "heard", lambda: heard)
+    with pytest.raises((Exit, BrokenPipeError)) as told, errors.clear_errors(Connection("d@h")):
+        raise BrokenPipeError
+    assert (told.type is Exit) is heard
+    assert not heard or told.value.message == "d@h: the connection failed: cut off; run again"
+
+
+def test_a_full_disk_of_this_machine_is_no_error_of_the_connection():
+    with pytest.raises(Exit, match="a disk of this machine is full") as told:  # noqa: SIM117
+        with errors.clear_errors(Connection("d@h")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert told.value.code == 1

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
-from fabric import Config, Executor
-from fabric.main import Fab
+from inside import fab
 from invoke import Exit
 
-from fabfile import catalogue, full, kernels, ns, tls, verify
+from fabfile import catalogue, full, kernels, tls, verify
 from fabfile.backup import backup
 from fabfile.certs import private_ca
 from fabfile.doctor import doctor
@@ -57,21 +56,18 @@ def test_the_page_names_the_tasks_that_have_the_option():
 def nowhere(monkeypatch, tmp_path):
     """Stand in a folder without settings, with no server to connect to."""
     monkeypatch.chdir(tmp_path)
-    for task in ns.tasks.values():  # Invoke takes the help of a task's options away
-        monkeypatch.setattr(task, "help", {**task.help})
     for module in (verify, audit, tls):
         monkeypatch.setattr(module.connection, "open_connection", lambda c, s: None)
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys, monkeypatch):
     """Give a function that types words after `fab -H ...`; it returns code, object and errors."""
 
     def typed(*words: str, host: str = WHERE) -> tuple[int, dict, str]:
-        fab = Fab(namespace=ns, executor_class=Executor, config_class=Config)
         code = 0
         try:
-            fab.run(["fab", *(["-H", host] if host else []), *words, "--json"])
+            fab(monkeypatch).run(["fab", *(["-H", host] if host else []), *words, "--json"])
         except SystemExit as end:
             code = end.code
         out, errors = capsys.readouterr()
@@ -302,9 +298,8 @@ def test_a_fleet_prints_a_line_for_each_host(monkeypatch, capsys):
             raise Exit("no")
 
     monkeypatch.setattr(verify, "prove", prove)
-    fab = Fab(namespace=ns, executor_class=Executor, config_class=Config)
     with pytest.raises(SystemExit) as ended:
-        fab.run(["fab", "fleet", "verify --json", "--on", "anna/a,b,c:x"])
+        fab(monkeypatch).run(["fab", "fleet", "verify --json", "--on", "anna/a,b,c:x"])
     out, errors = capsys.readouterr()
     told = {one["host"]: one for one in map(json.loads, out.splitlines())}
     assert ended.value.code == 1 and errors.startswith("2 of 3 failed")
@@ -317,7 +312,6 @@ def test_a_fleet_prints_a_line_for_each_host(monkeypatch, capsys):
 def test_hosts_of_the_settings_have_a_line_each(monkeypatch, capsys, tmp_path):
     (tmp_path / "mine.yaml").write_text("hosts: [a, david@b]\n")
     monkeypatch.setattr(verify, "prove", lambda c, settings, by_address: None)
-    fab = Fab(namespace=ns, executor_class=Executor, config_class=Config)
-    fab.run(["fab", "-f", "mine.yaml", "verify", "--json"])
+    fab(monkeypatch).run(["fab", "-f", "mine.yaml", "verify", "--json"])
     hosts = [json.loads(line)["host"] for line in capsys.readouterr().out.splitlines()]
     assert [host.rpartition("@")[2] for host in hosts] == ["a", "b"]

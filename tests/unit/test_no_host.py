@@ -4,8 +4,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from fabric import Config, Executor
-from fabric.main import Fab
+from inside import fab
 from watch.noted import NOTED
 
 from fabfile import ns
@@ -36,10 +35,8 @@ def watched():
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path, monkeypatch):
-    """Stand in a folder without a fabric.yaml; Invoke takes the help of a task's options away."""
+    """Stand in a folder without a fabric.yaml."""
     monkeypatch.chdir(tmp_path)
-    for task in ns.tasks.values():
-        monkeypatch.setattr(task, "help", {**task.help})
 
 
 def test_the_watch_sees_a_process():
@@ -52,10 +49,10 @@ def test_the_watch_sees_a_process():
 
 # fleet brings its own list of hosts, and check needs none
 @pytest.mark.parametrize("task", sorted({*ns.task_names} - {"fleet", "check"}))
-def test_a_task_without_a_host(task, capsys):
-    fab = Fab(namespace=ns, executor_class=Executor, config_class=Config)
+def test_a_task_without_a_host(task, capsys, monkeypatch):
+    program = fab(monkeypatch)
     with watched() as seen, pytest.raises(SystemExit) as ended:
-        fab.run(["fab", task, *MORE.get(task, [])])
+        program.run(["fab", task, *MORE.get(task, [])])
     assert ended.value.code == 1
     told = capsys.readouterr()
     assert told.out == "" and len(told.err.splitlines()) == 1
