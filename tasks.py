@@ -103,11 +103,22 @@ def lint(c, fix=False):
 
 
 @task
-def docs(c):
-    """Write fabric.example.yaml and the pages generated from the code."""
+def docs(c, recording=False):
+    """Write fabric.example.yaml and the pages generated from the code.
+
+    :param recording: also record `fab init` on a fresh server in Docker, for docs/first-hour.md.
+    """
     from docs import generate
 
     print("\n".join(generate.write(ROOT)))
+    if recording:
+        import tempfile
+        from pathlib import Path
+
+        from docs import record
+
+        with tempfile.TemporaryDirectory() as folder:
+            record.main(Path(folder))
 
 
 @task

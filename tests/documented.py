@@ -81,6 +81,7 @@ RUN_ELSEWHERE = {
         "it takes four hosts: test_cluster.py",
     ),
     "fab init": "on a terminal: test_package.py",
+    f"{FAB} packages --add matplotlib": "as --add numpy is",
     f"{FAB} init --domain lab.example.org": "test_package.py",
     **dict.fromkeys(["pipx install .", "jupyterlab-fab init"], "test_package.py"),
     "./bootstrap": "how every run of this suite begins (.ci/run)",

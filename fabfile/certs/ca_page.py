@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..items.certificate import issuer
 from ..render import file, render
-from ..settings import Settings
+from ..settings import Settings, fields
 
 if TYPE_CHECKING:
     from .private_ca import Authority
@@ -29,6 +29,7 @@ def page(ca: Authority, settings: Settings) -> str:
         domain=settings.domain,
         name=issuer(ca.certificate),
         names=ca.names,
+        below=not all(map(fields.address, ca.names)),
         fingerprint=ca.fingerprint,
     )
 

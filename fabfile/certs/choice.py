@@ -32,7 +32,7 @@ def choose(seen: Seen) -> tuple[str, str]:
     """
     name, leads = seen.domain, sorted(seen.leads)
     if not name:
-        return "self-signed", "there is no name; your browsers must import your private CA once"
+        return "self-signed", "there is no name, so your private CA signs for the address"
     if "." not in name or name.lower().endswith(tuple(f".{one}" for one in PRIVATE)):
         return "self-signed", f"{name} is a name of your own network: your private CA signs for it"
     if not leads:

@@ -136,7 +136,9 @@ def questions(c: Connection, found: Found, user: str, domain: str) -> dict[str, 
         return put(c, "user", name)
 
     def at(name: str) -> tuple[str, tuple[str, str]]:
-        return put(c, "domain", name), choose(Seen(name, found.own, leads(c, name)))
+        tls = choose(Seen(name, found.own, leads(c, name)))
+        address = connection.peer_address(c)
+        return put(c, "domain", name or ("" if "%" in address else address)), tls
 
     chosen = {}
     if found.host.root:

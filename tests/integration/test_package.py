@@ -122,7 +122,8 @@ def test_a_server_of_root_needs_the_name_of_a_user(site, init, folder):
     site.host.exec("install -d -m 0700 /root/.ssh; cp ~david/.ssh/authorized_keys /root/.ssh/")
     done = init(user="root", answers={WHOSE: "anna", NAME: "", PASSWORD: "n", WRITE: "", RUN: "n"})
     assert done.returncode == 0, done.stderr
-    assert "user: anna\n" in (folder / "fabric.yaml").read_text()
+    text = (folder / "fabric.yaml").read_text()
+    assert "user: anna\n" in text and f"domain: {site.host.address}\n" in text
 
 
 def test_a_port_that_something_else_has_is_named(site, folder):

@@ -135,3 +135,11 @@ def test_no_other_mode_has_it(chosen):
 def test_its_address_is_plain_http(port, address):
     chosen = Settings(domain=DOMAIN, tls="self-signed", http_port=port)
     assert ca_page.address(chosen) == f"http://{address}/ca"
+
+
+@pytest.mark.parametrize(("domain", "below"), [(DOMAIN, True), ("192.0.2.7", False)])
+def test_only_a_name_has_names_below_it(settings, domain, below):
+    private_ca.FOUND.clear()
+    there = Settings(domain=domain, tls="self-signed", ca_folder=settings.ca_folder)
+    text = ca_page.page(selection.authority(there), there)
+    assert ("all names below" in text) == below and domain in text
