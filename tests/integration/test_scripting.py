@@ -27,6 +27,8 @@ LOOKS = {  # what is typed -> the keys of its own
 LOCK = "/run/jupyterlab-fab.lock"
 LINK = "/etc/nginx/sites-enabled/zz-jupyterlab"
 
+LINKED = f"link {LINK} to /etc/nginx/sites-available/jupyterlab"
+
 
 @pytest.fixture(scope="module")
 def ready(server):
@@ -59,13 +61,14 @@ def test_every_check_and_every_attack_is_told(ready):
 
 
 def test_drift_is_told_and_full_tells_what_it_changes(ready):
-    ready.host.exec(f"rm {LINK}")
+    ready.host.exec(f"rm -f {LINK}")
     one = told(ready, "status", "--drift", code=2)
-    assert one["drift"] and len(one["differs"]) == 1 and "full makes 1 change" in one["error"]
+    assert one["drift"] and LINKED in one["differs"]
+    assert f"full makes {len(one['differs'])} changes" in one["error"]
     assert told(ready, "--dry", "full")["differs"] == one["differs"]
     one = told(ready, "full")
-    assert [change["ok"] for change in one["changes"]] == [True, True]  # the link, a reload
-    assert one["changes"][0]["change"] == f"link {LINK} to /etc/nginx/sites-available/jupyterlab"
+    assert all(change["ok"] for change in one["changes"])
+    assert LINKED in [change["change"] for change in one["changes"]]
     assert re.fullmatch(r"http://jupyterlab\.vmdomain\.io/lab", one["url"])
     assert re.fullmatch(rf"{re.escape(one['url'])}\?token=\w{{40,}}", one["login_url"])
     assert len(one["checks"]) > 5 and any("/hosts" in note for note in one["notes"])
@@ -73,7 +76,7 @@ def test_drift_is_told_and_full_tells_what_it_changes(ready):
 
 
 def test_a_step_that_fails_is_told_with_those_before_it(ready):
-    ready.host.exec(f"rm {LINK}; echo 'nonsense;' >/etc/nginx/conf.d/other.conf")
+    ready.host.exec(f"rm -f {LINK}; echo 'nonsense;' >/etc/nginx/conf.d/other.conf")
     try:
         one = told(ready, "full", code=1)
     finally:
@@ -124,7 +127,7 @@ def test_a_fleet_has_a_line_for_each_host(ready, operator):
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_run_that_is_stopped_is_told(ready, number, code):
-    ready.host.exec(f"rm {LINK}; systemd-run -q --collect --unit held flock {LOCK} sleep 90")
+    ready.host.exec(f"rm -f {LINK}; systemd-run -q --collect --unit held flock {LOCK} sleep 90")
     client = ready.start("full", "--json", stdin=subprocess.DEVNULL)
     ready.host.exec("timeout 60 sh -c 'until pgrep -f \"^flock -w\"; do sleep 0.1; done'")
     client.send_signal(number)
@@ -132,5 +135,5 @@ def test_a_run_that_is_stopped_is_told(ready, number, code):
     ready.host.exec("systemctl stop held")
     one = json.loads(out)
     assert client.returncode == code and one["ok"] is False, errors
-    assert "stopped: 0 of 1 change made" in one["error"] and "run again" in one["error"]
+    assert re.search(r": stopped: 0 of \d changes made; run again", one["error"])
     well(ready.fab("full", "--no-verify"))
