@@ -62,6 +62,11 @@ class Numbered:
         context = ssl.create_default_context(cafile=self.folder / "ca" / "ca.pem")
         return httpx.Client(base_url=url, verify=context, trust_env=False, timeout=60, **options)
 
+    def login_page(self, **where) -> int:
+        """The status of the login page."""
+        with self.visitor(**where) as visitor:
+            return visitor.get("/login").status_code
+
     def served(self, sni: str | None = None, port: int = 443) -> x509.Certificate:
         """The certificate that Nginx shows to who names a site, or none."""
         context = ssl.create_default_context()
@@ -77,8 +82,8 @@ class Numbered:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         port = 443 if secure else 80
-        with socket.create_connection((self.host.address, port), 30) as plain:
-            wire = context.wrap_socket(plain) if secure else plain
+        plain = socket.create_connection((self.host.address, port), 30)
+        with context.wrap_socket(plain) if secure else plain as wire:
             wire.sendall(request.replace("\n", "\r\n").encode())
             try:
                 return wire.recv(4096)
@@ -219,7 +224,7 @@ def test_from_the_address_to_a_name_and_back(site, certified):
     assert site.said(asked, secure=False) == b""
     assert "default_server" not in site.host.exec("cat /etc/nginx/sites-available/jupyterlab")
     site.bring()
-    assert site.visitor().get("/login").status_code == 200
+    assert site.login_page() == 200
 
 
 # --- beside others -----------------------------------------------------------------------------
@@ -246,14 +251,14 @@ def test_another_https_site_keeps_its_port_and_ours_gets_another(site, shop):
     out = well(site.fab("full", "-v", "--yes", https_port="8443"))
     assert "6*7 over the websocket is 42" in out
     assert f"https://{site.host.address}:8443/lab" in out
-    assert site.visitor(port=8443).get("/login").status_code == 200
+    assert site.login_page(port=8443) == 200
     assert shop() == "shop\n" and "CN=shop" in site.served().subject.rfc4514_string()
 
 
 def test_an_https_site_that_comes_later_takes_nothing(site, certified):
     site.host.exec(OPEN_SHOP)
     try:
-        assert site.visitor().get("/login").status_code == 200
+        assert site.login_page() == 200
         assert "CN=shop" in site.served(SHOP).subject.rfc4514_string()
         well(site.fab("full"))
     finally:
@@ -279,7 +284,7 @@ def test_two_addresses_need_two_ports_and_a_name_needs_none(site, certified):
     try:
         assert names(site.served("anna.example.org")) == ["anna.example.org"]
         assert names(site.served()) == [address]
-        assert site.visitor().get("/login").status_code == 200
+        assert site.login_page() == 200
         nothing_to_change(site.fab("full", "--no-verify"))
     finally:
         well(anna("uninstall", "--yes", "--purge", FABRIC_LAB_DOMAIN="anna.example.org"))
