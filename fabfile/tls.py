@@ -14,10 +14,10 @@ from . import nginx
 from .certs import selection
 from .engine.converge import NOTHING, Reading, converge, look
 from .engine.host import Host, Request
-from .items import Absent, Directory, File, Given, Issued, Item, Packages, Service
+from .items import Absent, Certbot, Directory, File, Given, Issued, Item, Packages, Service
 from .items.base import unpacked
 from .items.certificate import covers, days_left, issuer, lasts, names, parsed
-from .render import file, unit_value
+from .render import file, render, unit_value
 from .script import RemoteScript, call
 from .settings import Settings
 from .settings.credentials import given_ca_passphrase
@@ -25,6 +25,7 @@ from .ssh import channel, connection
 from .ssh.errors import name_of
 from .ui.console import say
 
+CERTBOT = "certbot==5.8.0", "acme==5.8.0"  # Debian's, before 5.4, knows no addresses
 RENEWAL = "/etc/systemd/system/certbot.service.d"
 OURS = "JupyterLab servers of "  # how the name of a private CA begins
 
@@ -37,6 +38,18 @@ def items(settings: Settings, host: Host) -> list[Item]:
     folder = Directory(path=ours.certificates, needs=("nginx",))
     if settings.tls != "letsencrypt":
         return [folder, given(settings)]
+    return [
+        *(own_certbot(settings, host) if settings.numeric else debians_certbot(settings, host)),
+        folder,
+        Directory(path=ours.webroot),
+        File(path=ours.hook, content=file("certs/renewal-hook.sh"), mode="0755"),
+        issued(settings),
+    ]
+
+
+def debians_certbot(settings: Settings, host: Host) -> list[Item]:
+    """Return Debian's certbot and its timer, for a name."""
+    ours = settings.instance
     start_timer = call("enable_unit", "certbot.timer", "--now")
     way = f"{RENEWAL}/{ours.called}.conf"  # by which renewals reach the network
     lines = "".join(f'Environment="{name}={unit_value(v)}"\n' for name, v in host.proxies)
@@ -47,11 +60,30 @@ def items(settings: Settings, host: Host) -> list[Item]:
             else [Absent(path=way, unit="certbot.service", then=call("systemctl", "daemon-reload"))]
         ),
         Packages(step="tls", names=("certbot",), show=("certbot",)),
-        folder,
-        Directory(path=ours.webroot),
-        File(path=ours.hook, content=file("certs/renewal-hook.sh"), mode="0755"),
-        issued(settings),
         Service(unit="certbot.timer", reads=(), fix=start_timer, needs=("certbot",)),
+    ]
+
+
+def own_certbot(settings: Settings, host: Host) -> list[Item]:
+    """Return a certbot that root installs and its timer, for an address."""
+    ours, unit = settings.instance, settings.instance.certbot_timer
+    timer = f"/etc/systemd/system/{unit}"
+    values = {"ours": ours, "proxies": host.proxies if settings.proxy else ()}
+    return [
+        Packages(step="tls", names=("python3-venv", "ca-certificates"), show=()),
+        Certbot(path=ours.certbot, requirements=CERTBOT, needs=("python3-venv",)),
+        File(
+            path=timer.replace(".timer", ".service"),
+            content=render("certs/certbot.service.j2", **values),
+        ),
+        File(path=timer, content=render("certs/certbot.timer.j2", **values)),
+        Service(
+            unit=unit,
+            reads=(timer,),
+            verb="restart",
+            since="StateChangeTimestamp",
+            fix=call("start_timer", unit),
+        ),
     ]
 
 
@@ -106,6 +138,7 @@ def issued(settings: Settings, now: bool = False) -> Issued:
         server=settings.acme_server,
         webroot=settings.instance.webroot,
         hook=settings.instance.hook,
+        certbot=settings.instance.certbot if settings.numeric else "",
         now=now,
     )
 

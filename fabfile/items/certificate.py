@@ -124,6 +124,7 @@ class Issued(Certificate):
 
     :param server: the URL of its directory.
     :param hook: the program that hands a renewed one to Nginx.
+    :param certbot: the venv of our own certbot; "" for Debian's.
     :param now: obtain one, if it is due; else it is only read.
     """
 
@@ -131,10 +132,11 @@ class Issued(Certificate):
     email: str
     webroot: str
     hook: str
+    certbot: str = ""
     now: bool = False
 
     def read(self):
-        return f"{super().read()}\nshow_acme_server"
+        return f"{super().read()}\n{call('show_acme_server', self.certbot)}"
 
     def parse(self, lines) -> CertificateState:
         return CertificateState(PathState.parse(lines[:2]), server=", ".join(lines[2:]))
@@ -149,9 +151,33 @@ class Issued(Certificate):
     def compare(self, state, touched):
         if not self.now or not self.due(state):
             return None
-        told = self.domain, self.email, self.server, self.webroot, self.hook
+        told = self.domain, self.email, self.server, self.webroot, self.hook, self.certbot
         say = f"obtain a certificate for {self.domain}"
         return Change(say, call("obtain_certificate", *told), (self.path,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certbot(PathItem):
+    """A venv for root with certbot, in exactly these versions.
+
+    :param requirements: `NAME==VERSION` of each.
+    """
+
+    requirements: tuple[str, ...]
+
+    def read(self) -> str:
+        return look("show_certbot", self.path)
+
+    def parse(self, lines) -> list[str]:
+        """Return `NAME-VERSION` of each distribution in it."""
+        return lines
+
+    def compare(self, state, touched):
+        if {one.replace("==", "-") for one in self.requirements} <= {*state}:
+            return None
+        say = f"install {', '.join(self.requirements)} into {self.path}"
+        fix = call("make_certbot", self.path, *self.requirements)
+        return Change(say, fix, (self.path,), needs=self.needs)
 
 
 def key_of(path: str) -> str:

@@ -19,6 +19,7 @@ ORIGIN = rf"https://(\*\.)?({LABEL}\.)*{LABEL}(:\d{{1,5}})?"
 # at least what a server with one kernel needs
 MEMORY = r"infinity|([1-9]\d|100)%|(25[6-9]|2[6-9]\d|[3-9]\d\d|[1-9]\d{3,})M|[1-9]\d*[GT]"
 FOLDER = r"(/[A-Za-z0-9_][A-Za-z0-9_.~-]*)*"  # the path prefix of a URL
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 YEAR = 31536000  # seconds
 HASHED = 46  # characters of a name that fit into Nginx's table by default (64 bytes a bucket)
 
@@ -117,7 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "the ACME server, if not Let's Encrypt",
         "the directory of an ACME server, an https:// URL",
         "https://ca.example.org/acme/directory",
-    ) = "https://acme-v02.api.letsencrypt.org/directory"
+    ) = LETS_ENCRYPT
     ca_folder: text(r".+", "your private CA, made by the first self-signed run", HERE) = (
         "~/.config/jupyterlab-fab/ca"
     )

@@ -86,9 +86,14 @@ def test_a_name_is_none():
 
 
 @BOTH
-def test_lets_encrypt_is_not_asked_yet(address, written):
+def test_lets_encrypt_is_asked_for_a_public_address_alone(address, written):
     told = refusal(load, domain=address, tls="letsencrypt")
     assert "Let's Encrypt gives no certificate for" in told and "self-signed" in told
+    own = {"tls": "letsencrypt", "acme_server": "https://ca.example.org/dir"}
+    assert load(domain=address, **own).domain == address
+    for public in ("1.1.1.1", "2606:4700:4700::1111"):
+        assert load(domain=public, tls="letsencrypt").domain == public
+    assert "gives no certificate for 'lab'" in refusal(load, domain="lab", **own)
 
 
 # --- Nginx -------------------------------------------------------------------------------------
