@@ -32,6 +32,7 @@ class Authority:
     host: Host
     port: int = 14000
     temper: dict[str, str] = field(default_factory=dict)  # over TEMPER
+    lifetime: int = 0  # seconds of its certificates; 0 for its own default
 
     def __post_init__(self) -> None:
         self.address = self.host.address
@@ -44,6 +45,8 @@ class Authority:
             "httpPort": 80,
             "tlsPort": 443,
         }
+        if self.lifetime:
+            settings["certificateValidityPeriod"] = self.lifetime
         self.host.exec(INSTALL)
         # openssl looks a trusted certificate up by its subject: each authority has its own
         self.certificate = self.host.exec(
