@@ -104,7 +104,7 @@ DEFAULT = (
         "if seconds > began", "if seconds < began",
         f"{UNIT}/test_items.py::test_a_service_runs_with_what_is_on_disk"),
     Mutation("a certificate is renewed only when it has expired", "fabfile/items/certificate.py",
-        "datetime.now(UTC) + min(DUE, (end - begin) / 4)", "datetime.now(UTC)",
+        "datetime.now(UTC) + min(DUE, (end - begin) / 3)", "datetime.now(UTC)",
         f"{UNIT}/test_diagnosis.py::test_a_certificate_is_judged_by_both_clocks"),
     Mutation("a private CA for an address signs for any name", "fabfile/certs/private_ca.py",
         "rest = [] if named else [NO_NAME]", "rest = []",

@@ -12,7 +12,7 @@ from ..settings.fields import address
 from .base import Change
 from .files import PathItem, PathState
 
-DUE = timedelta(days=20)  # certbot has tried for ten days by then; less for a short-lived one
+DUE = timedelta(days=20)  # certbot has tried for ten days by then; 53 hours of a short-lived one
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def covers(certificate, domain: str) -> bool:
 def lasts(certificate) -> bool:
     """Check whether it is valid for long enough."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return end >= datetime.now(UTC) + min(DUE, (end - begin) / 4)
+    return end >= datetime.now(UTC) + min(DUE, (end - begin) / 3)
 
 
 def issuer(certificate) -> str:

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from answers import answering
@@ -23,7 +25,7 @@ from fabfile.engine.host import Host
 from fabfile.engine.listening import listens
 from fabfile.engine.other_instances import Neighbour, neighbours, refuse_taken
 from fabfile.items import Certbot, File, Issued, Obstacle, Packages, Service
-from fabfile.items.certificate import covers, names
+from fabfile.items.certificate import covers, lasts, names
 from fabfile.items.nginx_include import expression
 from fabfile.render import file as render_file
 from fabfile.settings import Settings
@@ -442,3 +444,11 @@ def test_a_closed_port_of_an_address_is_no_matter_of_the_dns(monkeypatch):
                         lambda *_: ["offered", f"address {FOUR}"])  # fmt: skip
     with pytest.raises(Exit, match=f"port 80 of {FOUR} is not this server's .* set lab.domain to"):
         acme_preflight.check(Connection("x"), Settings(domain=FOUR, tls="letsencrypt"), True)
+
+
+@pytest.mark.parametrize("left, due", [(79, False), (60, False), (48, True), (-1, True)])
+def test_a_renewal_that_fails_is_told_two_days_before_it_matters(left, due):
+    now = datetime.now(UTC)
+    begin, end = now - timedelta(hours=160 - left), now + timedelta(hours=left)
+    leaf = SimpleNamespace(not_valid_before_utc=begin, not_valid_after_utc=end)
+    assert lasts(leaf) != due
