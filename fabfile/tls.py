@@ -14,7 +14,18 @@ from . import nginx
 from .certs import renewal, selection
 from .engine.converge import NOTHING, Reading, converge, look
 from .engine.host import Host, Request
-from .items import Absent, Credentials, Directory, File, Given, Issued, Item, Packages, Service
+from .items import (
+    Absent,
+    Certbot,
+    Credentials,
+    Directory,
+    File,
+    Given,
+    Issued,
+    Item,
+    Packages,
+    Service,
+)
 from .items.base import unpacked
 from .items.certificate import (
     covers,
@@ -26,7 +37,7 @@ from .items.certificate import (
     overdue,
     parsed,
 )
-from .render import file, unit_value
+from .render import file, render, unit_value
 from .script import RemoteScript, call
 from .settings import Settings
 from .settings.credentials import given_ca_passphrase
@@ -34,6 +45,7 @@ from .ssh import channel, connection
 from .ssh.errors import fab_on
 from .ui.console import note, say
 
+CERTBOT = "certbot==5.8.0", "acme==5.8.0"  # Debian's, before 5.4, knows no addresses
 RENEWAL = "/etc/systemd/system/certbot.service.d"
 OURS = "JupyterLab servers of "  # how the name of a private CA begins
 
@@ -46,6 +58,19 @@ def items(settings: Settings, host: Host) -> list[Item]:
     folder = Directory(path=ours.certificates, needs=("nginx",))
     if settings.tls != "letsencrypt":
         return [folder, given(settings), *page(settings)]
+    return [
+        *(own_certbot(settings, host) if settings.numeric else debians_certbot(settings, host)),
+        folder,
+        *credentials(settings),
+        Directory(path=ours.webroot),
+        File(path=ours.hook, content=file("certs/renewal-hook.sh"), mode="0755"),
+        issued(settings),
+    ]
+
+
+def debians_certbot(settings: Settings, host: Host) -> list[Item]:
+    """Return Debian's certbot and its timer, for a name."""
+    ours = settings.instance
     start_timer = call("enable_unit", "certbot.timer", "--now")
     way = f"{RENEWAL}/{ours.called}.conf"  # by which renewals reach the network
     known = [*(host.proxies if settings.proxy else ()), *variables(settings)]
@@ -57,11 +82,6 @@ def items(settings: Settings, host: Host) -> list[Item]:
             else [Absent(path=way, unit="certbot.service", then=call("systemctl", "daemon-reload"))]
         ),
         Packages(step="tls", names=("certbot", *plugins(settings)), show=("certbot",)),
-        folder,
-        *credentials(settings),
-        Directory(path=ours.webroot),
-        File(path=ours.hook, content=file("certs/renewal-hook.sh"), mode="0755"),
-        issued(settings),
         Service(unit="certbot.timer", reads=(), fix=start_timer, needs=("certbot",)),
     ]
 
@@ -101,6 +121,29 @@ def page(settings: Settings) -> list[Item]:
     return [
         Directory(path=place, needs=needs),
         *(File(path=f"{place}/{name}", content=text, needs=needs) for name, text in texts.items()),
+    ]
+
+
+def own_certbot(settings: Settings, host: Host) -> list[Item]:
+    """Return a certbot that root installs and its timer, for an address."""
+    ours, unit = settings.instance, settings.instance.certbot_timer
+    timer = f"/etc/systemd/system/{unit}"
+    values = {"ours": ours, "proxies": host.proxies if settings.proxy else ()}
+    return [
+        Packages(step="tls", names=("python3-venv", "ca-certificates"), show=()),
+        Certbot(path=ours.certbot, requirements=CERTBOT, needs=("python3-venv",)),
+        File(
+            path=timer.replace(".timer", ".service"),
+            content=render("certs/certbot.service.j2", **values),
+        ),
+        File(path=timer, content=render("certs/certbot.timer.j2", **values)),
+        Service(
+            unit=unit,
+            reads=(timer,),
+            verb="restart",
+            since="StateChangeTimestamp",
+            fix=call("start_timer", unit),
+        ),
     ]
 
 
@@ -157,6 +200,7 @@ def issued(settings: Settings, now: bool = False) -> Issued:
         hook=settings.instance.hook,
         dns=settings.tls_dns,
         credentials=settings.instance.dns_key if settings.tls_dns_credentials else "",
+        certbot=settings.instance.certbot if settings.numeric else "",
         now=now,
     )
 

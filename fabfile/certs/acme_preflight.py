@@ -48,6 +48,9 @@ def check(c, settings: Settings, root: bool) -> None:
                    f"{anyway}")  # fmt: skip
     for address in filter(routed, known):
         found = fetched(address, settings.url_name)
+        if found != nonce and settings.numeric:
+            raise Exit(f"port 80 of {domain} is not this server's ({found!r}): set lab.domain to "
+                       f"an address of the server, or open the port{anyway}")  # fmt: skip
         if found != nonce:
             raise Exit(f"{domain} leads to {address}, but port 80 there is not this server's "
                        f"({found!r}): correct the DNS or open the port{anyway}")  # fmt: skip

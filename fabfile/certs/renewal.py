@@ -9,8 +9,6 @@ from ..items import Certificate, Issued, Service
 from ..items.certificate import lasts, left, overdue
 from ..items.services import moment
 
-TIMER = "certbot.timer"
-
 
 def warning(seen: Reading, tls: str, fab: str) -> str:
     """Return why the certificate of the server may end, and what to type; "" while all is well.
@@ -39,9 +37,10 @@ def ending(there, tls: str, fab: str) -> str:
 def unrenewed(seen: Reading) -> str:
     """Return why certbot did not renew it, as far as systemd says that to everybody."""
     timers = {item.unit: state.properties for item, state in seen.of(Service)}
-    if timers.get(TIMER, {}).get("ActiveState", "active") != "active":
-        return f"{TIMER} does not run"
-    ((_, state),) = seen.of(Issued)
+    ((item, state),) = seen.of(Issued)
+    timer = item.renewer.replace(".service", ".timer")
+    if timers.get(timer, {}).get("ActiveState", "active") != "active":
+        return f"{timer} does not run"
     if state.told.get("ActiveState") == "failed":
         began = moment(state.told.get("ExecMainStartTimestamp", ""))
         return f"its last run, at {datetime.fromtimestamp(began, UTC):%Y-%m-%d %H:%M} UTC, failed"

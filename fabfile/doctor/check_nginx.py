@@ -13,7 +13,6 @@ from .nginx_config import bytes_of
 from .probe import PIECE
 
 NGINX = "nginx.service"
-TIMER = "certbot.timer"
 SERVERS = "Detail: ", "acme.messages.Error: "  # lines with the words of the ACME server
 VAGUE = re.compile("Some challenges have failed|can't set attribute|Authenticated request failed")
 
@@ -140,8 +139,9 @@ def other_name(e: Evidence) -> str:
 
 
 def timer_off(e: Evidence) -> str:
-    how = e.unit(TIMER, "ActiveState") if e.settings.tls == "letsencrypt" else ""
-    return f"{TIMER} is {how}" if how in ("inactive", "failed") else ""
+    timer = e.settings.renewal_timer
+    how = e.unit(timer, "ActiveState") if e.settings.tls == "letsencrypt" else ""
+    return f"{timer} is {how}" if how in ("inactive", "failed") else ""
 
 
 def late(e: Evidence) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from pathlib import PurePath
 
 import msgspec
 from fabric import Connection
@@ -22,6 +23,7 @@ from . import causes, diagnose, probe, proof
 from .evidence import Evidence
 
 CLOCK = re.compile(f"{MARK.pattern} clock")
+DEBIANS = "letsencrypt"  # the folder of Debian's certbot in /etc and /var/log
 MARKS = {True: "warn", False: "FAIL"}
 
 
@@ -36,6 +38,8 @@ def script(settings: Settings, user: str, nonce: str, secret: str | None = None)
     values = {
         **proof.endpoints(settings),
         "sni": settings.sni,
+        "timer": settings.renewal_timer,
+        "certbot": PurePath(settings.instance.certbot_folder).name if settings.numeric else DEBIANS,
         "backups": settings.archives,
         "nonce": nonce,
         "proof": str(proof.script(chosen)),

@@ -9,7 +9,7 @@ functions of plan.applying(), or None for an item up to date.
 from .absent import Absent, Welcome
 from .assets import Assets
 from .base import Change, Item
-from .certificate import Certificate, Given, Issued
+from .certificate import Certbot, Certificate, Given, Issued
 from .cluster import Gone, Identity, Interpreter, Seat, VenvCopy
 from .credentials import Credentials
 from .files import Directory, File, Link, Needs, PathItem

@@ -134,6 +134,7 @@ class Issued(Certificate):
     :param dns: the DNS provider through whose API the name is proved; "" if by the webroot.
     :param credentials: the file for that on the server; "" if the server needs none.
     :param hook: the program that hands a renewed one to Nginx.
+    :param certbot: the venv of our own certbot; "" for Debian's.
     :param now: obtain one, if it is due; else it is only read.
     """
 
@@ -143,11 +144,21 @@ class Issued(Certificate):
     hook: str
     dns: str = ""
     credentials: str = ""
+    certbot: str = ""
     now: bool = False
-    units = (RENEWER,)
+
+    @property
+    def renewer(self) -> str:
+        """The unit that renews it."""
+        return f"{self.certbot.rpartition('/')[2]}.service" if self.certbot else RENEWER
+
+    @property
+    def units(self):
+        return (self.renewer,)
 
     def read(self):
-        return f"{super().read()}\nshow_acme_server\n{look('show_service', RENEWER)}"
+        own = call("show_acme_server", self.certbot)
+        return f"{super().read()}\n{own}\n{look('show_service', self.renewer)}"
 
     def parse(self, lines) -> CertificateState:
         told = dict(line.split("=", 1) for line in lines[1:] if "=" in line)
@@ -176,8 +187,33 @@ class Issued(Certificate):
             return None
         place = self.credentials if self.dns else self.webroot
         told = self.domain, self.email, self.server, self.hook, self.authenticator, place
+        told += (self.certbot,) if self.certbot else ()
         say = f"obtain a certificate for {self.domain}"
         return Change(say, call("obtain_certificate", *told), (self.path,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certbot(PathItem):
+    """A venv for root with certbot, in exactly these versions.
+
+    :param requirements: `NAME==VERSION` of each.
+    """
+
+    requirements: tuple[str, ...]
+
+    def read(self) -> str:
+        return look("show_certbot", self.path)
+
+    def parse(self, lines) -> list[str]:
+        """Return `NAME-VERSION` of each distribution in it."""
+        return lines
+
+    def compare(self, state, touched):
+        if {one.replace("==", "-") for one in self.requirements} <= {*state}:
+            return None
+        say = f"install {', '.join(self.requirements)} into {self.path}"
+        fix = call("make_certbot", self.path, *self.requirements)
+        return Change(say, fix, (self.path,), needs=self.needs)
 
 
 def key_of(path: str) -> str:

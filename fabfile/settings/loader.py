@@ -15,7 +15,7 @@ from invoke import Exit
 from .credentials import given
 from .fields import address, parsed_requirement, words
 from .kernel import KERNEL, Kernel
-from .schema import ROLES, Settings
+from .schema import LETS_ENCRYPT, ROLES, Settings
 
 NAMES = tuple(n for n in Settings.__struct_fields__ if n != "password")
 LISTS = ("packages", "system_packages", "content_from", "workers", "ca_names")
@@ -154,6 +154,9 @@ def refuse_at_odds(settings: Settings) -> None:
         if provider not in ("", *ROLES) and not credentials:
             raise Exit(f"lab.tls_dns: {provider} needs lab.tls_dns_credentials, a file with the "
                        "key of its API: set both")  # fmt: skip
+        if provider and settings.numeric:
+            raise Exit(f"lab.tls_dns: the DNS proves no address such as {settings.domain}: remove "
+                       "lab.tls_dns")  # fmt: skip
         if credentials and not provider:
             raise Exit("lab.tls_dns_credentials: for whose API? Set lab.tls_dns, too")
     if settings.tls == "letsencrypt" and settings.http_port != 80 and not settings.tls_dns:
@@ -161,9 +164,10 @@ def refuse_at_odds(settings: Settings) -> None:
             f"lab.http_port: {settings.http_port}: Let's Encrypt connects to port 80: remove "
             "lab.http_port, or set lab.tls_dns, or choose lab.tls: self-signed or files"
         )
-    if settings.tls == "letsencrypt" and (settings.numeric or "." not in settings.domain):
+    if settings.tls == "letsencrypt" and not may_be_issued(settings):
         raise Exit(f"lab.domain: Let's Encrypt gives no certificate for {settings.domain!r}: set "
-                   "the server's public name, or choose lab.tls: self-signed")  # fmt: skip
+                   "the server's public name or address, or choose lab.tls: "
+                   "self-signed")  # fmt: skip
     if settings.tls == "self-signed" and f"{settings.base_path}/".startswith("/ca/"):
         raise Exit(f"lab.base_path: {settings.base_path}: there the certificate of the private CA "
                    "is served: choose another path")  # fmt: skip
@@ -185,6 +189,17 @@ def refuse_at_odds(settings: Settings) -> None:
         raise Exit(
             f"lab.https_port: {settings.https_port} is lab.http_port already: choose another"
         )
+
+
+def may_be_issued(settings: Settings) -> bool:
+    """Check whether the ACME server may issue a certificate.
+
+    Another one than Let's Encrypt may know addresses that are not of the internet.
+    """
+    if not settings.numeric:
+        return "." in settings.domain
+    public = ipaddress.ip_address(settings.domain).is_global
+    return public or settings.acme_server != LETS_ENCRYPT
 
 
 def within(domain: str, name: str) -> bool:

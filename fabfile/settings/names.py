@@ -9,7 +9,7 @@ from dataclasses import dataclass
 BESIDE = "/etc/nginx/jupyterlab*/at"  # folders through which our sites find each other
 FIRST = "jupyterlab"  # the default of lab.name
 # Reserved words: jupyterlab-backup is a unit of every instance, so nobody may be called backup.
-TAKEN = "acme|backup|certificate|doctor|fab|login|scheduler|tls|worker"
+TAKEN = "acme|backup|certbot|certificate|doctor|fab|login|scheduler|tls|worker"
 NICKNAME = rf"(?!({FIRST}-)?({TAKEN})(-|\Z))(?!.*-({TAKEN}|)\Z)({FIRST}-)?[a-z][a-z0-9-]{{0,23}}"
 PARTS = tuple(f"-{word}" for word in TAKEN.split("|"))  # the ends of its other names
 
@@ -83,6 +83,9 @@ class Instance:
     log = Name("/var/log/nginx/{}.access.log")
     webroot = Name("/var/lib/{}-acme")  # the files that an ACME server asks for, RFC 8555
     hook = Name("/usr/local/sbin/{}-certificate")  # hands a renewed certificate to Nginx
+    certbot = Name("/opt/{}-certbot")  # root's own, for an address: Debian's knows names alone
+    certbot_folder = Name("/etc/{}-certbot")  # its certificates
+    certbot_timer = Name("{}-certbot.timer")
     jail = Name("/etc/fail2ban/jail.d/{}.conf")
     filter = Name("/etc/fail2ban/filter.d/{}.conf")
 

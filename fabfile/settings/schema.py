@@ -24,6 +24,7 @@ PROVIDERS = (  # Debian has certbot's plugins for their APIs; rfc2136 is a name 
     "ovh", "route53", "sakuracloud",
 )  # fmt: skip
 ROLES = "google", "route53"  # there a server may have a role of its own, without credentials
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 YEAR = 31536000  # seconds
 HASHED = 46  # characters of a name that fit into Nginx's table by default (64 bytes a bucket)
 
@@ -134,7 +135,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "the ACME server, if not Let's Encrypt",
         "the directory of an ACME server, an https:// URL",
         "https://ca.example.org/acme/directory",
-    ) = "https://acme-v02.api.letsencrypt.org/directory"
+    ) = LETS_ENCRYPT
     ca_folder: text(r".+", "your private CA, made by the first self-signed run", HERE) = (
         "~/.config/jupyterlab-fab/ca"
     )
@@ -270,6 +271,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def certified(self) -> bool:
         """True when this project provides the certificate, and no existing site does."""
         return self.tls not in ("off", "theirs")
+
+    @property
+    def renewal_timer(self) -> str:
+        """The timer that renews the certificate of an ACME server."""
+        return self.instance.certbot_timer if self.numeric else "certbot.timer"
 
     @property
     def scheme(self) -> str:

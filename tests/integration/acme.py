@@ -33,6 +33,7 @@ class Authority:
     port: int = 14000
     temper: dict[str, str] = field(default_factory=dict)  # over TEMPER
     resolver: str = ""  # the name server that it asks instead of the system's
+    lifetime: int = 0  # seconds of its certificates; 0 for its own default
 
     def __post_init__(self) -> None:
         self.address = self.host.address
@@ -45,6 +46,8 @@ class Authority:
             "httpPort": 80,
             "tlsPort": 443,
         }
+        if self.lifetime:
+            settings["certificateValidityPeriod"] = self.lifetime
         self.host.exec(INSTALL)
         # openssl looks a trusted certificate up by its subject: each authority has its own
         self.certificate = self.host.exec(

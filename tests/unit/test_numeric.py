@@ -2,16 +2,20 @@
 
 import re
 import subprocess
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from answers import answering
 from cryptography import x509
-from dash import dash, reading, said
+from dash import applying, dash, reading, said
+from fabric import Connection
 from invoke import Exit
+from states import compared
 from test_render import block, of, servers, site  # noqa: F401
 from test_settings import bare_environment, configured, load, refusal  # noqa: F401
 
-from fabfile import hosts, nginx
+from fabfile import hosts, nginx, tls
 from fabfile.certs import acme_preflight, private_ca, selection
 from fabfile.doctor import diagnose, proof
 from fabfile.doctor.evidence import Evidence
@@ -20,9 +24,10 @@ from fabfile.doctor.probe import Url, site_url
 from fabfile.engine.host import Host
 from fabfile.engine.listening import listens
 from fabfile.engine.other_instances import Neighbour, neighbours, refuse_taken
-from fabfile.items import Obstacle
-from fabfile.items.certificate import covers, names
+from fabfile.items import Certbot, File, Issued, Obstacle, Packages, Service
+from fabfile.items.certificate import covers, lasts, names
 from fabfile.items.nginx_include import expression
+from fabfile.render import file as render_file
 from fabfile.settings import Settings
 
 FOUR, SIX = "203.0.113.7", "fd00::9"
@@ -86,9 +91,14 @@ def test_a_name_is_none():
 
 
 @BOTH
-def test_lets_encrypt_is_not_asked_yet(address, written):
+def test_lets_encrypt_is_asked_for_a_public_address_alone(address, written):
     told = refusal(load, domain=address, tls="letsencrypt")
     assert "Let's Encrypt gives no certificate for" in told and "self-signed" in told
+    own = {"tls": "letsencrypt", "acme_server": "https://ca.example.org/dir"}
+    assert load(domain=address, **own).domain == address
+    for public in ("1.1.1.1", "2606:4700:4700::1111"):
+        assert load(domain=public, tls="letsencrypt").domain == public
+    assert "gives no certificate for 'lab'" in refusal(load, domain="lab", **own)
 
 
 # --- Nginx -------------------------------------------------------------------------------------
@@ -300,3 +310,145 @@ def test_curl_goes_to_the_server_itself_whatever_is_typed():
         command = ["curl", "-sS", "--noproxy", "*", "--connect-to", "::127.0.0.1:", url]
         subprocess.run(command, check=True, timeout=20)
     assert f"Host: [{SIX}]:{port}".encode() in heard[0]
+
+
+# --- Let's Encrypt -----------------------------------------------------------------------------
+
+
+def acme(**chosen) -> list:
+    """What the step tls has for a certificate of an ACME server."""
+    return tls.items(Settings(tls="letsencrypt", **chosen), Host(proxies=(("no_proxy", "x"),)))
+
+
+def of_kind(found: list, kind) -> list:
+    """Those of a kind."""
+    return [item for item in found if isinstance(item, kind)]
+
+
+def test_an_address_has_a_certbot_and_a_timer_of_its_own():
+    found = acme(domain=SIX)
+    (program,), (due,) = of_kind(found, Certbot), of_kind(found, Issued)
+    assert program.requirements == ("certbot==5.8.0", "acme==5.8.0")
+    assert due.certbot == program.path == "/opt/jupyterlab-certbot"
+    assert due.path == "/etc/nginx/jupyterlab/fd00--9.acme.pem"
+    assert [one.unit for one in of_kind(found, Service)] == ["jupyterlab-certbot.timer"]
+    assert [one.names for one in of_kind(found, Packages)] == [("python3-venv", "ca-certificates")]
+    texts = {one.path: one.content for one in of_kind(found, File)}
+    unit = texts["/etc/systemd/system/jupyterlab-certbot.service"]
+    assert "no_proxy" not in unit and "/opt/jupyterlab-certbot/bin/certbot renew " in unit
+    assert all(f"={place}/jupyterlab-certbot" in unit for place in ("/etc", "/var/lib", "/var/log"))
+    assert "OnCalendar=00/12:00" in texts["/etc/systemd/system/jupyterlab-certbot.timer"]
+    behind = of_kind(acme(domain=SIX, proxy="http://192.0.2.9:3128"), File)
+    assert any('Environment="no_proxy=x"' in one.content for one in behind)
+
+
+def test_a_name_has_debians():
+    found = acme(domain="lab.example.org")
+    (due,) = of_kind(found, Issued)
+    assert not of_kind(found, Certbot) and due.certbot == ""
+    assert [one.unit for one in of_kind(found, Service)] == ["certbot.timer"]
+    assert due.read().splitlines()[-1] == "show_acme_server ''"
+
+
+@pytest.mark.parametrize(
+    "there, change",
+    [
+        (["certbot-5.8.0", "acme-5.8.0", "josepy-2.2.0"], False),
+        (["certbot-5.7.0", "acme-5.8.0"], True),
+        ([], True),
+    ],
+)
+def test_other_versions_of_it_are_replaced(there, change):
+    item = Certbot(path="/opt/x", requirements=("certbot==5.8.0", "acme==5.8.0"))
+    found = compared(item, there, set())
+    assert bool(found) == change
+    assert not found or found.shell == "make_certbot /opt/x certbot==5.8.0 acme==5.8.0"
+
+
+# certbot as it says what it was called with; the hook likewise
+FAKE = '#!/bin/sh\necho "$0 $* CA=$REQUESTS_CA_BUNDLE"\n'
+HOOK = '#!/bin/sh\necho "hook $RENEWED_LINEAGE $RENEWED_DOMAINS"\n'
+
+
+@pytest.mark.parametrize("address", [FOUR, SIX])
+def test_it_is_asked_for_the_address_and_keeps_all_in_folders_of_its_own(tmp_path, address):
+    (tmp_path / "run" / "own").mkdir(parents=True)
+    own = tmp_path / "opt" / "jupyterlab-certbot"
+    (own / "bin").mkdir(parents=True)
+    for path, text in ((own / "bin" / "certbot", FAKE), (tmp_path / "hook", HOOK)):
+        path.write_text(text)
+        path.chmod(0o755)
+    script = applying(tmp_path)
+    for theirs, ours in (("/etc/", "etc"), ("/var/log/", "log"), ("/var/lib/", "lib")):
+        script = script.replace(theirs, f"{tmp_path}/{ours}/")
+    call = f"obtain_certificate '{address}' '' https://acme /w {tmp_path}/hook {own}\n"
+    asked, hooked = said(f"{script}run={tmp_path}/run {call}")[-2:]
+    for words in (
+        f"--ip-address={address} ",
+        "--preferred-profile=shortlived",
+        f"--config-dir={tmp_path}/etc/jupyterlab-certbot ",
+        "--cert-name=jupyterlab-fab ",
+        "--server=https://acme ",
+        "--register-unsafely-without-email",
+        "ca-certificates.crt",
+    ):
+        assert words in asked, asked
+    assert "--domain" not in asked
+    assert hooked == f"hook {tmp_path}/etc/jupyterlab-certbot/live/jupyterlab-fab {address}"
+    made = (tmp_path / "ledger" / "made").read_text()
+    for place in ("etc", "lib", "log"):
+        assert f"tree {tmp_path}/{place}/jupyterlab-certbot\n" in made
+
+
+def test_its_versions_are_read_while_it_runs(tmp_path):
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "certbot-5.8.0.dist-info").mkdir()
+    shown = f"{reading()}show_certbot {tmp_path}\n"
+    assert said(shown) == []
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "python3.11").touch()
+    (tmp_path / "python3.11").chmod(0o755)
+    (tmp_path / "bin" / "python").symlink_to(tmp_path / "python3.11")
+    assert said(shown) == [], "there is no certbot in it"
+    (tmp_path / "bin" / "certbot").symlink_to(tmp_path / "python3.11")
+    assert said(shown) == ["certbot-5.8.0"]
+    (tmp_path / "python3.11").rename(tmp_path / "python3.13")
+    (tmp_path / "bin" / "python").unlink()
+    (tmp_path / "bin" / "python").symlink_to(tmp_path / "python3.13")
+    assert said(shown) == [], "Debian has another Python now"
+
+
+def test_the_server_of_its_certificate_is_read(tmp_path):
+    for folder, server in (("letsencrypt", "a"), ("jupyterlab-certbot", "b")):
+        path = tmp_path / folder / "renewal" / "jupyterlab-fab.conf"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"server = {server}\n")
+    script = f"instance=jupyterlab\n{reading()}".replace("/etc/", f"{tmp_path}/")
+    assert said(f"{script}show_acme_server ''\n") == ["a"]
+    assert said(f"{script}show_acme_server /opt/jupyterlab-certbot\n") == ["b"]
+
+
+@pytest.mark.parametrize("domain", [SIX, FOUR, "lab.example.org"])
+def test_a_renewed_certificate_is_put_where_nginx_has_it(domain):
+    hook = render_file("certs/renewal-hook.sh")
+    place = next(line for line in hook.splitlines() if line.startswith("place="))
+    chosen = Settings(domain=domain, tls="letsencrypt")
+    script = f"instance=jupyterlab-certificate domain={domain}\n{place}\necho $place.pem"
+    assert said(script) == [selection.issued(chosen)]
+
+
+def test_a_closed_port_of_an_address_is_no_matter_of_the_dns(monkeypatch):
+    monkeypatch.setattr(acme_preflight, "fetched", lambda *_: "refused")
+    monkeypatch.setattr(acme_preflight.channel, "apply",
+                        lambda *_: ["offered", f"address {FOUR}"])  # fmt: skip
+    with pytest.raises(Exit, match=f"port 80 of {FOUR} is not this server's .* set lab.domain to"):
+        acme_preflight.check(Connection("x"), Settings(domain=FOUR, tls="letsencrypt"), True)
+
+
+@pytest.mark.parametrize("left, due", [(79, False), (60, False), (48, True), (-1, True)])
+def test_a_renewal_that_fails_is_told_two_days_before_it_matters(left, due):
+    now = datetime.now(UTC)
+    begin, end = now - timedelta(hours=160 - left), now + timedelta(hours=left)
+    leaf = SimpleNamespace(not_valid_before_utc=begin, not_valid_after_utc=end)
+    assert lasts(leaf) != due

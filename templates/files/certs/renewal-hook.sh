@@ -5,7 +5,7 @@
 set -eu
 umask 077
 domain=${RENEWED_DOMAINS%% *} instance=${0##*/}
-place=/etc/nginx/${instance%-certificate}/$(printf '%.200s' "$domain").acme # a file name has 255 characters
+place=/etc/nginx/${instance%-certificate}/$(printf '%.200s' "$domain" | tr : -).acme # a file name has 255 characters
 
 # exchange ENDING FILE MODE: put the new FILE in the place of the former one.
 exchange() {

@@ -240,9 +240,19 @@ linked_by() {
     case $1 in root | "$account") ;; *) return 1 ;; esac
 }
 
-# show_acme_server: print the ACME server that issued certbot's certificate, and how it is renewed.
+# show_acme_server [CERTBOT]: print the ACME server that issued the certificate of Debian's certbot, or
+# of the one in the venv CERTBOT, and how it is renewed.
 show_acme_server() {
-    sed -n 's/^\(server\|authenticator\) = /\1=/p' "/etc/letsencrypt/renewal/$instance-fab.conf" 2>/dev/null || true
+    local own="${1##*/}"
+    sed -n 's/^\(server\|authenticator\) = /\1=/p' "/etc/${own:-letsencrypt}/renewal/$instance-fab.conf" 2>/dev/null || true
+}
+
+# show_certbot VENV: print NAME-VERSION of each distribution in a venv with certbot that runs.
+show_certbot() {
+    local own former
+    [ -x "$1/bin/python" ] && [ -x "$1/bin/certbot" ] || return 0
+    find_python "$1"
+    [ -n "$former" ] || distributions "$1" "$own"
 }
 
 # show_served NAME PORT: print the certificate that Nginx serves to a client that tells it this name,

@@ -215,19 +215,49 @@ retired() {
     done
 }
 
-# obtain_certificate DOMAIN EMAIL SERVER HOOK PLUGIN PLACE: obtain a certificate from an ACME server,
-# unless certbot has a valid one, and give it to Nginx by HOOK. If that fails, the former one stays.
-# PLUGIN proves the name: `webroot` in the folder PLACE, `dns-...` with the credentials in PLACE.
-obtain_certificate() {
-    local certbot=/etc/letsencrypt lineage="$instance-fab" contact="--email=$2" force='' tries=12 own \
-        settings proof=''
-    settings=$certbot/renewal/$lineage.conf
-    intend tree $certbot/accounts
+# make_certbot VENV REQUIREMENT...: create a venv for root with certbot, from wheels alone: no
+# program of a package runs before certbot itself does.
+make_certbot() {
+    local venv="$1"
+    shift
+    intend tree "$venv"
+    rm -rf -- "$venv"
+    /usr/bin/python3 -Im venv -- "$venv"
+    "$venv/bin/python" -Im pip install --quiet --no-input --no-cache-dir --disable-pip-version-check \
+        --only-binary :all: -- "$@"
+}
+
+# foresee_certbot: record what Debian's certbot will create.
+foresee_certbot() {
+    local own
+    intend tree /etc/letsencrypt/accounts
     for own in archive csr keys live live/README renewal renewal-hooks/deploy renewal-hooks/post \
         renewal-hooks/pre; do
-        intend path "$certbot/$own"
+        intend path "/etc/letsencrypt/$own"
     done
     intend path /var/lib/letsencrypt/backups
+}
+
+# obtain_certificate NAME EMAIL SERVER HOOK PLUGIN PLACE [CERTBOT]: obtain a certificate from an ACME
+# server, unless certbot has a valid one, and give it to Nginx by HOOK. If that fails, the former one
+# stays. PLUGIN proves the name: `webroot` in the folder PLACE, `dns-...` with the credentials in PLACE.
+# CERTBOT is a venv with another certbot, which obtains one for the address NAME.
+obtain_certificate() {
+    local certbot=/etc/letsencrypt log=/var/log/letsencrypt lineage="$instance-fab" contact="--email=$2" \
+        program=certbot name="--domain=$1" force='' tries=12 ours="${7##*/}" \
+        proof='' settings
+    if [ -n "$ours" ]; then
+        certbot=/etc/$ours log=/var/log/$ours name="--ip-address=$1"
+        program="$7/bin/certbot --config-dir=$certbot --work-dir=/var/lib/$ours --logs-dir=$log"
+        program="$program --preferred-profile=shortlived"
+        intend tree "$certbot"
+        intend tree "/var/lib/$ours"
+        intend tree "$log"
+        export REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt # else it trusts a list of its own
+    else
+        foresee_certbot
+    fi
+    settings=$certbot/renewal/$lineage.conf
     [ -n "$2" ] || contact=--register-unsafely-without-email
     if [ ! -s "$settings" ]; then # left by a killed first run
         rm -rf "$settings" "$certbot/live/$lineage" "$certbot/archive/$lineage"
@@ -243,15 +273,16 @@ obtain_certificate() {
             ;;
         *) proof=--$5-credentials=$6 ;;
     esac
-    until certbot certonly --non-interactive --agree-tos "$contact" --server="$3" \
+    # shellcheck disable=SC2086 # a program with its options
+    until $program certonly --non-interactive --agree-tos "$contact" --server="$3" \
         ${force:+--force-renewal --break-my-certs} \
-        --authenticator="$5" ${proof:+"$proof"} --cert-name="$lineage" --domain="$1" --key-type=ecdsa \
+        --authenticator="$5" ${proof:+"$proof"} --cert-name="$lineage" "$name" --key-type=ecdsa \
         --renew-with-new-domains --keep-until-expiring --deploy-hook="$4" >"$run/own/certbot" 2>&1; do
         tries=$((tries - 1))
         if [ "$tries" = 0 ] || ! grep -q 'Another instance of Certbot' "$run/own/certbot"; then
             # Debian's certbot prints this line instead of the ACME server's error
             grep -v 'can.t set attribute' "$run/own/certbot" || true
-            sed -n 's/^acme.messages.Error: //p' /var/log/letsencrypt/letsencrypt.log | tail -n 1
+            sed -n 's/^acme.messages.Error: //p' "$log/letsencrypt.log" | tail -n 1
             return 1
         fi
         sleep 5

@@ -84,7 +84,7 @@ if systemctl cat "$unit" >/dev/null 2>&1; then
 $proof"
 fi
 
-for name in "$unit" "$instance.socket" nginx.service certbot.timer; do
+for name in "$unit" "$instance.socket" nginx.service "$timer"; do
     section "$name"
     systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainStatus,NRestarts -- "$name"
 done
@@ -121,10 +121,10 @@ section certificate
 
 # Print what certbot has renewed, and why it could not.
 section lineage
-[ ! -r "/etc/letsencrypt/live/$instance-fab/cert.pem" ] || base64 -w0 "/etc/letsencrypt/live/$instance-fab/cert.pem"
+[ ! -r "/etc/$certbot/live/$instance-fab/cert.pem" ] || base64 -w0 "/etc/$certbot/live/$instance-fab/cert.pem"
 echo
 section certbot
-cat /var/log/letsencrypt/letsencrypt.log.1 /var/log/letsencrypt/letsencrypt.log 2>/dev/null | tail -c 2000000 \
+cat "/var/log/$certbot/letsencrypt.log.1" "/var/log/$certbot/letsencrypt.log" 2>/dev/null | tail -c 2000000 \
     | grep -a "^ *Detail: \|^acme\.messages\.Error: \|certificate $instance-fab with error: \|Hook 'deploy-hook' r\|^ nginx: \[emerg\]" \
     | tail -n 100
 
