@@ -157,7 +157,7 @@ class Issued(Certificate):
         return (self.renewer,)
 
     def read(self):
-        own = call("show_acme_server", self.certbot)
+        own = call("show_acme_server", *filter(None, [self.certbot]))
         return f"{super().read()}\n{own}\n{look('show_service', self.renewer)}"
 
     def parse(self, lines) -> CertificateState:

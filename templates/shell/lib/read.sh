@@ -243,7 +243,8 @@ linked_by() {
 # show_acme_server [CERTBOT]: print the ACME server that issued the certificate of Debian's certbot, or
 # of the one in the venv CERTBOT, and how it is renewed.
 show_acme_server() {
-    local own="${1##*/}"
+    local own="${1-}"
+    own=${own##*/}
     sed -n 's/^\(server\|authenticator\) = /\1=/p' "/etc/${own:-letsencrypt}/renewal/$instance-fab.conf" 2>/dev/null || true
 }
 

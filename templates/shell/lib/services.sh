@@ -244,11 +244,12 @@ foresee_certbot() {
 # CERTBOT is a venv with another certbot, which obtains one for the address NAME.
 obtain_certificate() {
     local certbot=/etc/letsencrypt log=/var/log/letsencrypt lineage="$instance-fab" contact="--email=$2" \
-        program=certbot name="--domain=$1" force='' tries=12 ours="${7##*/}" \
+        program=certbot name="--domain=$1" force='' tries=12 venv="${7-}" ours \
         proof='' settings
+    ours=${venv##*/}
     if [ -n "$ours" ]; then
         certbot=/etc/$ours log=/var/log/$ours name="--ip-address=$1"
-        program="$7/bin/certbot --config-dir=$certbot --work-dir=/var/lib/$ours --logs-dir=$log"
+        program="$venv/bin/certbot --config-dir=$certbot --work-dir=/var/lib/$ours --logs-dir=$log"
         program="$program --preferred-profile=shortlived"
         intend tree "$certbot"
         intend tree "/var/lib/$ours"
