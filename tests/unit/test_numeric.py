@@ -347,7 +347,8 @@ def test_a_name_has_debians():
     (due,) = of_kind(found, Issued)
     assert not of_kind(found, Certbot) and due.certbot == ""
     assert [one.unit for one in of_kind(found, Service)] == ["certbot.timer"]
-    assert due.read().splitlines()[-1] == "show_acme_server ''"
+    asked = ["show_acme_server", "show_service certbot.service"]
+    assert due.read().splitlines()[-2:] == asked
 
 
 @pytest.mark.parametrize(
@@ -381,7 +382,7 @@ def test_it_is_asked_for_the_address_and_keeps_all_in_folders_of_its_own(tmp_pat
     script = applying(tmp_path)
     for theirs, ours in (("/etc/", "etc"), ("/var/log/", "log"), ("/var/lib/", "lib")):
         script = script.replace(theirs, f"{tmp_path}/{ours}/")
-    call = f"obtain_certificate '{address}' '' https://acme /w {tmp_path}/hook {own}\n"
+    call = f"obtain_certificate '{address}' '' https://acme {tmp_path}/hook webroot /w {own}\n"
     asked, hooked = said(f"{script}run={tmp_path}/run {call}")[-2:]
     for words in (
         f"--ip-address={address} ",
@@ -425,8 +426,8 @@ def test_the_server_of_its_certificate_is_read(tmp_path):
         path.parent.mkdir(parents=True)
         path.write_text(f"server = {server}\n")
     script = f"instance=jupyterlab\n{reading()}".replace("/etc/", f"{tmp_path}/")
-    assert said(f"{script}show_acme_server ''\n") == ["a"]
-    assert said(f"{script}show_acme_server /opt/jupyterlab-certbot\n") == ["b"]
+    assert said(f"{script}show_acme_server\n") == ["server=a"]
+    assert said(f"{script}show_acme_server /opt/jupyterlab-certbot\n") == ["server=b"]
 
 
 @pytest.mark.parametrize("domain", [SIX, FOUR, "lab.example.org"])
