@@ -50,7 +50,7 @@ def test(c, all=False, area="", unit=False, matrix=False, debian="", k=""):
     Those take seven minutes on two processors once Docker and the images are there, and under ten
     from a bare Debian machine.
 
-    :param all: all tests, on both Debian releases where that matters: 36 to 48 minutes.
+    :param all: all tests, on both Debian releases where that matters: about 55 minutes.
     :param area: only tests on servers of one area: https, network, security, sites, lifecycle,
         diagnosis, several, cluster, browser or docs.
     :param unit: only tests that need no server.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ rect { fill: #1e1e2e } text { fill: #cdd6f4; font: 13px monospace; white-space: 
 def record(folder: Path) -> list[tuple[float, str]]:
     """Run `fab init` in an empty project on a fresh server; return its lines, with their times.
 
-    :param folder: an empty folder, for the project and the operator's files.
+    :param folder: an empty folder, for the project, and the operator's home.
     """
     host = demo.up()
     for part in ("fabfile", "templates"):
@@ -48,7 +49,8 @@ def record(folder: Path) -> list[tuple[float, str]]:
         "FABRIC_LAB_KNOWN_HOSTS": str(demo.FOLDER / "known_hosts"),
         "FABRIC_LAB_HOSTS_FILE": str(folder / "hosts"),
     }
-    command = [Path(sys.executable).parent / "fab", "-i", str(demo.FOLDER / "key"), "init"]
+    key = shutil.copy(demo.FOLDER / "key", folder)
+    command = [Path(sys.executable).parent / "fab", "-i", key, "init"]
     ours, theirs = pty.openpty()  # asked for answers; its output is a pipe: no spinner
     program = subprocess.Popen(
         command, cwd=folder, env=env, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -64,7 +66,7 @@ def record(folder: Path) -> list[tuple[float, str]]:
             os.write(ours, f"{answer}\n".encode())
             char, line = "\n", line + answer
         if char == "\n":
-            lines.append((time.monotonic() - began, line))
+            lines.append((time.monotonic() - began, line.replace(str(folder), "~")))
             line = ""
     os.close(ours)
     os.close(theirs)

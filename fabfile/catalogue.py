@@ -260,7 +260,7 @@ def init(c, user="", domain="", yes=False):
     from -H, and the answers from the options.
 
     :param user: whose JupyterLab it is, when you log in as root.
-    :param domain: the name that people type; without one, JupyterLab has the default name.
+    :param domain: the name that people type; without one, that is the server's address.
     :param yes: do not ask: write the file, and run `full`.
     """
 

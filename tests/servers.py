@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -113,12 +114,13 @@ def operator(tmp_path_factory) -> Operator:
     """The person at the keyboard: a home of their own with a key, known_hosts and a hosts file."""
     home = tmp_path_factory.mktemp("operator")
     key, public = keypair(home)
-    (home / "hosts").write_text("127.0.0.1\tlocalhost\n")
     known = Path("/etc/hosts").read_text().splitlines(keepends=True)
     (home / "known").write_text(
         "".join(line for line in known if demo.DOMAIN not in line and DEFAULT not in line)
     )
-    return Operator(home, key, public)
+    someone = Operator(home, key, public)
+    someone.start_over()
+    return someone
 
 
 @dataclass
@@ -142,6 +144,15 @@ class Operator:
         }
         return {**clean, **mine, **self.settings, **(env or {})}
 
+    def start_over(self) -> None:
+        """Lose every file that `fab` reads or writes: as someone who has a key and nothing else."""
+        for path in self.home.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path not in (self.key, self.home / "known"):
+                path.unlink()
+        (self.home / "hosts").write_text("127.0.0.1\tlocalhost\n")
+
     def know(self, host: Host) -> None:
         """Take the server's keys into known_hosts, in place of an earlier one's at its address."""
         path, address = self.home / "known_hosts", host.address
@@ -149,14 +160,14 @@ class Operator:
         others = [line for line in lines if line.split()[0] != address]
         path.write_text("".join(others) + host.host_keys())
 
-    def forget_others(self, host: Host | None = None) -> None:
+    def forget_others(self, host: Host) -> None:
         """Take the line of another server out of the hosts file: all have the default name here.
 
         :param host: whose line may stay.
         """
         path = self.home / "hosts"
         text = hosts.read(path)
-        if host is None or hosts.led_to(text, DEFAULT) != host.address:
+        if hosts.led_to(text, DEFAULT) != host.address:
             text = hosts.with_line(text, DEFAULT, None)
             path.write_text(text, errors="surrogateescape")
 
@@ -303,9 +314,9 @@ class Factory:
         return [Server(host, self.operator, user) for host in hosts]
 
     def remove(self) -> None:
-        """Remove those that it made, and the way to them."""
+        """Remove those that it made, and all that their operator has from them."""
         self.started.remove(*self.made)
-        self.operator.forget_others()
+        self.operator.start_over()
 
 
 @pytest.fixture(scope="module")

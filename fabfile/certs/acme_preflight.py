@@ -31,7 +31,8 @@ def check(c, settings: Settings, root: bool) -> None:
     :raises Exit: with the obstacle and the remedy.
     """
     if settings.tls_dns:
-        return tell_reach(settings)
+        tell_reach(settings)
+        return
     domain, nonce = settings.domain, secrets.token_hex(16)
     anyway = f"; to ask anyway: {fab_on(c)} tls --no-preflight"
     offer = call("offer", f"{settings.instance.webroot}{PLACE}", nonce, domain)
@@ -59,7 +60,6 @@ def check(c, settings: Settings, root: bool) -> None:
             raise Exit(f"port {settings.https_port} of {address} is closed ({closed}): open it in "
                        f"the firewall{anyway}")  # fmt: skip
     say(f"  ok            {domain} leads here, ports 80 and {settings.https_port} are open")
-    return None
 
 
 def tell_reach(settings: Settings) -> None:

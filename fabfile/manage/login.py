@@ -50,8 +50,9 @@ def tell(c: Connection, settings: Settings, seen: Reading) -> str:
         say(f"  log in with the password; with the token: {fab} token")
         return f"JupyterLab is at {settings.url}/lab"
     say(f"  this address logs in; for a password of your own: {fab} password")
-    note(login_url=f"{settings.url}/lab?token={token.value(secret)}")
-    return f"JupyterLab is at {settings.url}/lab?token={token.value(secret)}"
+    url = f"{settings.url}/lab?token={token.value(secret)}"
+    note(login_url=url)
+    return f"JupyterLab is at {url}"
 
 
 def token(c, settings, rotate, yes):

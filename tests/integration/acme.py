@@ -20,9 +20,14 @@ TEMPER = {
     "GODEBUG": "netdns=cgo",
 }
 READY_SECONDS = 60
-INSTALL = """command -v pebble >/dev/null || {
-    apt-get update && apt-get install -y --no-install-recommends pebble
-} >&2"""
+INSTALL = """command -v {program} >/dev/null || {{
+    apt-get update && apt-get install -y --no-install-recommends {package}
+}} >&2"""
+
+
+def provide(host: Host, program: str, package: str) -> None:
+    """Install a package of Debian that brings a program, unless that is there."""
+    host.exec(INSTALL.format(program=program, package=package))
 
 
 @dataclass
@@ -48,7 +53,7 @@ class Authority:
         }
         if self.lifetime:
             settings["certificateValidityPeriod"] = self.lifetime
-        self.host.exec(INSTALL)
+        provide(self.host, "pebble", "pebble")
         # openssl looks a trusted certificate up by its subject: each authority has its own
         self.certificate = self.host.exec(
             f"mkdir -p /etc/{self.unit} && cd /etc/{self.unit}\n"

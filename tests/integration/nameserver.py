@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass
 from shlex import quote
 
+from acme import provide
 from named import DOMAIN
 
 from testbed.host import Host
@@ -25,9 +26,6 @@ RECORDS = """$TTL 5
 ns A {own}
 {label} A {address}
 """
-INSTALL = """command -v named >/dev/null || {
-    apt-get update && apt-get install -y --no-install-recommends bind9
-} >&2"""
 
 
 @dataclass
@@ -40,7 +38,7 @@ class NameServer:
     ).decode()
 
     def __post_init__(self) -> None:
-        self.host.exec(INSTALL)
+        provide(self.host, "named", "bind9")
 
     def serve(self, address: str) -> None:
         """Lead the name to an address, and forget all other records."""

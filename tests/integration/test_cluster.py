@@ -43,21 +43,6 @@ grep -rlE 'BEGIN (EC )?PRIVATE KEY' /etc /home /var/lib /run 2>/dev/null \\
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def settings(operator, tmp_path_factory):
-    """The operator's files of this module: a CA of its own, and a hosts file."""
-    folder = tmp_path_factory.mktemp("cluster")
-    (folder / "hosts").write_text("127.0.0.1\tlocalhost\n")
-    mine = {
-        "FABRIC_LAB_CA_FOLDER": str(folder / "ca"),
-        "FABRIC_LAB_HOSTS_FILE": str(folder / "hosts"),
-    }
-    operator.settings.update(mine)
-    yield folder
-    for name in mine:
-        del operator.settings[name]
-
-
 @pytest.fixture(scope="module")
 def hosts(server):
     """A main host with JupyterLab, and three bare ones."""

@@ -86,7 +86,6 @@ def authenticator(site) -> str:
     return site.host.exec(f"sed -n 's/^authenticator = //p' {CONF}").strip()
 
 
-@pytest.mark.debian
 def test_the_name_is_proved_by_the_dns_while_port_80_is_closed(site, by_dns, first):
     assert "obtain a certificate for" in first and "6*7 over the websocket is 42" in first
     assert "Pebble" in issuer(site.served()) and authenticator(site) == "dns-rfc2136"
@@ -94,7 +93,6 @@ def test_the_name_is_proved_by_the_dns_while_port_80_is_closed(site, by_dns, fir
     nothing_to_change(by_dns.fab("full", "--no-verify"))
 
 
-@pytest.mark.debian
 def test_the_key_is_roots_alone_and_in_no_output_or_log(site, by_dns, issued, first):
     key = site.infra.file(KEY)
     assert (key.mode, key.user, key.group) == (0o600, "root", "root")
@@ -108,7 +106,6 @@ def test_the_key_is_roots_alone_and_in_no_output_or_log(site, by_dns, issued, fi
     assert by_dns.names.secret not in refused_or_empty.stdout
 
 
-@pytest.mark.debian
 def test_a_renewal_is_served(site, by_dns, issued):
     serial = site.served().serial_number
     site.host.exec(RENEW)
@@ -131,7 +128,6 @@ def test_a_key_that_the_name_server_takes_no_more_is_told_and_replaced(site, by_
     assert serves_another(site, serial) and warning(site) is None
 
 
-@pytest.mark.debian
 def test_a_switch_to_port_80_and_back(site, by_dns, issued):
     serial = site.served().serial_number
     assert "renewed by dns-rfc2136, not by webroot" in well(site.fab("letsencrypt", "full"))

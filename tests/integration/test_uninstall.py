@@ -39,16 +39,6 @@ def kill_during(server, task: list[str], moment: str, **options) -> None:
 # --- a bare server -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", autouse=True)
-def hosts_file(operator, tmp_path_factory):
-    """A hosts file without what other tests wrote."""
-    path = tmp_path_factory.mktemp("hosts") / "hosts"
-    path.write_text("127.0.0.1\tlocalhost\n")
-    operator.settings["FABRIC_LAB_HOSTS_FILE"] = str(path)
-    yield path
-    del operator.settings["FABRIC_LAB_HOSTS_FILE"]
-
-
 @pytest.fixture(scope="module")
 def left(servers):
     (made,) = servers("left")
@@ -94,9 +84,7 @@ def test_dry_tells_and_changes_nothing(left, bare, used):
     assert state(left) == before
 
 
-def test_killed_half_way_the_next_goes_on_and_leaves_the_notebook_alone(
-    left, bare, used, hosts_file
-):
+def test_killed_half_way_the_next_goes_on_and_leaves_the_notebook_alone(left, bare, used):
     kill_during(left, ["uninstall"], "! test -e /usr/bin/node")
     out = well(left.fab("uninstall"))
     assert "the last run did not finish" in out
@@ -104,7 +92,7 @@ def test_killed_half_way_the_next_goes_on_and_leaves_the_notebook_alone(
     checkpoint = r"(path|content) \./home/david/project/\.ipynb_checkpoints.*"
     assert differences(bare, census(left), *mine, checkpoint) == []
     assert left.host.exec(f"sha256sum {NOTEBOOK}") == used
-    assert hosts_file.read_text() == "127.0.0.1\tlocalhost\n"
+    assert (left.operator.home / "hosts").read_text() == "127.0.0.1\tlocalhost\n"
 
 
 def test_a_second_one_finds_nothing(left, bare, used):
