@@ -52,12 +52,13 @@ def systemd(c, yes=False):
 
 
 @task("tls")
-def tls(c, status=False, preflight=True, new_ca=False, yes=False, json=False):
+def tls(c, status=False, preflight=True, new_ca=False, decide=False, yes=False, json=False):
     """Serve by HTTPS, with the certificate that lab.tls chooses.
 
     :param status: only show the issuer, the names and the days left of the certificate.
     :param new_ca: first make another private CA, for lab.ca_names; your other servers get
         certificates from it in their next `full`.
+    :param decide: with lab.tls: auto, look again which kind of HTTPS fits the server.
     :param preflight: `--no-preflight` asks Let's Encrypt without checking first if it can succeed.
     :param yes: do not ask before the site loses its name or HTTPS.
     :param json: print one line of JSON for a program to read, and nothing else.

@@ -22,7 +22,7 @@ def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
         hosts.refuse_taken(c, settings)
     request = Request(yes=yes, diff=diff)
     try:
-        seen = tls.serve(c, settings, *STEPS, request=request)
+        seen, settings = tls.serve(c, settings, *STEPS, request=request)
     except NoUser:
         if c.user != "root":
             raise
@@ -31,7 +31,7 @@ def full(c, settings, verbose, verify, yes, diff=False, in_fleet=False):
         create(c, settings, yes)
         if c.config.run.dry:
             return
-        seen = tls.serve(c, settings, *STEPS, request=request)
+        seen, settings = tls.serve(c, settings, *STEPS, request=request)
     note(url=f"{settings.url}/lab")
     waits = named and not hosts.add(c, settings, ask=False)
     if c.config.run.dry:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 from invoke import Exit
 
 from . import nginx
@@ -212,15 +213,21 @@ def ask_now(settings: Settings, host: Host) -> list[Item]:
 
 def serve(
     c, settings: Settings, *steps, checked: bool = True, request: Request = NOTHING
-) -> Reading:
+) -> tuple[Reading, Settings]:
     """Converge the steps; then, if an ACME server's certificate is due, obtain and serve it.
 
     Until then the site answers by HTTP, or with the former certificate.
 
     :param checked: first check whether the ACME server can reach the name.
     :param request: what is asked for beyond the settings.
+    :returns: what was read, and the settings: `auto` may have to do without the ACME server.
+    :raises Exit: when the name leads to another server, or there is no certificate.
     """
     dry = c.config.run.dry
+    if settings.auto and settings.tls == "off":
+        raise Exit(f"lab.domain: {settings.auto}")
+    if settings.auto:
+        say(f"  tls      auto is {settings.tls} here: {settings.auto}")
     if settings.tls == "self-signed" and not dry:
         ca = selection.authority(settings)
         if ca.new:
@@ -234,20 +241,37 @@ def serve(
                 "which browsers must import")  # fmt: skip
     seen = converge(c, settings, *steps, request=request)
     if settings.tls != "letsencrypt":
-        return seen
+        return seen, settings
     ((item, state),) = seen.of(Issued)
     why = item.due(state)
     if why and dry:
         say(f"  would then obtain a certificate for {settings.domain} ({why}), and serve it")
     elif why:
         say(f"  tls      a certificate is due: {why}")
-        if checked:
-            from .certs import acme_preflight
+        try:
+            obtain(c, settings, seen.host.root, checked, request)
+        except Exit as problem:
+            if settings.auto is None or item.serves(state):
+                raise
+            say(f"  tls      there is no certificate of Let's Encrypt: {problem.message}")
+            say("  tls      your private CA signs instead; to try again later: "
+                f"{fab_on(c)} tls --decide")  # fmt: skip
+            instead = msgspec.structs.replace(settings, tls="self-signed", auto="")
+            return serve(c, instead, *steps, request=request)
+    return seen, settings
 
-            acme_preflight.check(c, settings, seen.host.root)
-        converge(c, settings, ask_now, request=request)
-        converge(c, settings, nginx.items, request=request)
-    return seen
+
+def obtain(c, settings: Settings, root: bool, checked: bool, request: Request) -> None:
+    """Have an ACME server issue a certificate, and serve it.
+
+    :param root: True if the login user is root.
+    """
+    if checked:
+        from .certs import acme_preflight
+
+        acme_preflight.check(c, settings, root)
+    converge(c, settings, ask_now, request=request)
+    converge(c, settings, nginx.items, request=request)
 
 
 def tell_new(ca, settings: Settings) -> None:
@@ -298,10 +322,16 @@ def pending(seen: Reading) -> str:
     return ""
 
 
-def tls(c, settings, status, preflight, new_ca, yes):
+def tls(c, settings, status, preflight, new_ca, decide, yes):
     if status:
         show(c, settings)
     else:
+        if decide:
+            if settings.auto is None:
+                raise Exit(f"lab.tls is {settings.tls}: only auto decides")
+            from .certs import auto
+
+            settings = auto.decided(c, settings, anew=True)
         if new_ca:
             begin_anew(c, settings)
         serve(c, settings, items, nginx.items, checked=preflight, request=Request(yes=yes))

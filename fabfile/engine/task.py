@@ -137,7 +137,10 @@ def each_host(c, body, name: str, json: bool = False) -> None:
 
     if isinstance(c, Connection):
         with reported(c, name, json), cleanly(), clear_errors(c):
-            body(c, load(personal(c).config))
+            settings = load(personal(c).config)
+            if settings.tls == "auto":
+                settings = found("certs.auto", "decided")(c, settings)
+            body(c, settings)
         return
     hosts = listed(c.config.get("hosts"))
     if not hosts:

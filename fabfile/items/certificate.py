@@ -182,6 +182,11 @@ class Issued(Certificate):
             return f"certbot has not renewed it, and it ends in {left(there)}"
         return super().due(state)
 
+    def serves(self, state: CertificateState) -> bool:
+        """Say whether browsers accept the one that is there, due or not."""
+        there = state.certificate
+        return bool(there) and covers(there, self.domain) and left(there) != "0 hours"
+
     def compare(self, state, touched):
         if not self.now or not self.due(state):
             return None

@@ -52,7 +52,12 @@ def examined(config) -> Settings:
     :raises Exit: for the first fault.
     """
     settings = load(config)
-    gather(STEPS, settings, Host())
+    sample = settings
+    if settings.tls == "auto":  # only a server can tell which of the others that is
+        sample = msgspec.structs.replace(
+            settings, tls="files" if settings.tls_certificate else "off"
+        )
+    gather(STEPS, sample, Host())
     return settings
 
 

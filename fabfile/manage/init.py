@@ -12,13 +12,12 @@ import msgspec
 from fabric import Connection
 from invoke import Exit
 
-from ..certs import acme_preflight
-from ..certs.choice import Seen, choose
+from ..certs import auto
 from ..engine.consent import confirmed
 from ..engine.converge import read
 from ..engine.host import Host
 from ..script import RemoteScript, call
-from ..settings import layers, load
+from ..settings import DOMAIN, layers, load
 from ..settings.credentials import ask
 from ..ssh import channel, connection
 from ..ssh.errors import clear_errors, name_of
@@ -59,7 +58,7 @@ def init(c, user, domain, yes, full):
         found = look(c)
         tell(c, found)
         chosen = questions(c, found, user, domain)
-        settings = load(c.config)
+        settings = auto.decided(c, load(c.config))
         later = settings.password or yes or not may_ask()
         if not later and confirmed("Set a password now? Otherwise a link with a token logs in."):
             settings = msgspec.structs.replace(settings, password=ask())
@@ -135,20 +134,23 @@ def questions(c: Connection, found: Found, user: str, domain: str) -> dict[str, 
             raise Exit("JupyterLab does not run as root: name its user, as in --user david")
         return put(c, "user", name)
 
-    def at(name: str) -> tuple[str, tuple[str, str]]:
-        tls = choose(Seen(name, found.own, leads(c, name)))
-        address = connection.peer_address(c)
-        return put(c, "domain", name or ("" if "%" in address else address)), tls
+    def at(name: str) -> tuple[str, str]:
+        put(c, "domain", name or DOMAIN)  # which stands for none
+        settings = auto.decided(c, load(c.config))
+        if settings.tls == "off":
+            raise Exit(settings.auto)
+        tls = settings.tls if settings.auto else f"{settings.tls}, as before"
+        return settings.domain, ": ".join(filter(None, [tls, settings.auto]))
 
     chosen = {}
     if found.host.root:
         question = "User of JupyterLab, whom full creates if they are missing"
         chosen["user"] = asked(question, user, named), ""
     question = "Name that people type, such as lab.example.org; empty if there is none"
-    name, tls = asked(question, domain, at)
-    say(f"  HTTPS      {tls[0]}: {tls[1]}")
-    put(c, "tls", tls[0])
-    return {**chosen, **({"domain": (name, "")} if name else {}), "tls": tls}
+    put(c, "tls", "auto")
+    name, why = asked(question, domain, at)
+    say(f"  HTTPS      {why}")
+    return {**chosen, "domain": (put(c, "domain", name), ""), "tls": ("auto", why)}
 
 
 def asked(question: str, given: str, accept):
@@ -178,15 +180,6 @@ def put(c: Connection, name: str, value: str) -> str:
             c.config["lab"][name] = former
             raise
     return value
-
-
-def leads(c: Connection, name: str) -> frozenset[str]:
-    """Return the addresses to which a name leads, as this machine and the server know it."""
-    if not name:
-        return frozenset()
-    there = channel.ask(c, RemoteScript(("run/survey",), calls=call("leads", name)))
-    known = {*acme_preflight.addresses(name), *filter(None, there)}
-    return frozenset(one for one in known if not acme_preflight.loopback(one))
 
 
 def as_text(c: Connection, chosen: dict[str, tuple[str, str]]) -> str:

@@ -29,9 +29,14 @@ def tell(c: Connection, settings: Settings, seen: Reading) -> str:
     """
     say()
     if not settings.secure:
-        remedy = "set lab.tls" if settings.site == "own" else "set up HTTPS in your site"
+        own = settings.site == "own"
+        remedy = "set lab.tls" if own else "set up HTTPS in your site"
         say(f"  warning: no HTTPS; the password is sent unencrypted: {remedy}")
         say("           and browsers give the page no clipboard: paste by keys, not by menus")
+        if own:
+            from ..certs import auto  # here: with HTTPS none of it is needed
+
+            say(f"  note     lab.tls: auto would give {auto.promise(c, settings)}")
     for other in seen.host.neighbours:
         if other.domain == settings.domain.lower() and other.called != settings.instance.called:
             say(f"  warning: {other.user} uses the same domain; code in those pages can act as you")

@@ -17,7 +17,7 @@ from .fields import address, parsed_requirement, words
 from .kernel import KERNEL, Kernel
 from .schema import LETS_ENCRYPT, ROLES, Settings
 
-NAMES = tuple(n for n in Settings.__struct_fields__ if n != "password")
+NAMES = tuple(n for n in Settings.__struct_fields__ if n not in ("password", "auto"))
 LISTS = ("packages", "system_packages", "content_from", "workers", "ca_names")
 DEFAULTS = {"hosts": None, "groups": {}, "lab": {**dict.fromkeys(NAMES), "kernels": {}}}
 

@@ -24,6 +24,7 @@ PROVIDERS = (  # Debian has certbot's plugins for their APIs; rfc2136 is a name 
     "ovh", "route53", "sakuracloud",
 )  # fmt: skip
 ROLES = "google", "route53"  # there a server may have a role of its own, without credentials
+DOMAIN = "jupyterlab.vmdomain.io"  # that of the how-to; only your own hosts file knows it
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 YEAR = 31536000  # seconds
 HASHED = 46  # characters of a name that fit into Nginx's table by default (64 bytes a bucket)
@@ -36,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         NAME,
         "the host name or the address that people type",
         "a host name such as lab.example.org, or an IP address",
-    ) = "jupyterlab.vmdomain.io"
+    ) = DOMAIN
     base_path: text(
         FOLDER,
         "the path prefix of the URL; else JupyterLab is at the root",
@@ -105,7 +106,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     http_port: number(1, 65535, "the port of Nginx for HTTP") = 80
     https_port: number(1, 65535, "the port of Nginx for HTTPS, when tls is not off") = 443
     tls: choice(
-        "off", "self-signed", "letsencrypt", "files", "theirs",
+        "off", "auto", "self-signed", "letsencrypt", "files", "theirs",
         purpose="HTTPS mode",
     ) = "off"  # fmt: skip
     tls_certificate: text(
@@ -232,6 +233,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     connect_timeout: number(1, 600, "seconds to wait for an answer when connecting") = 10
     boot_wait: number(0, 600, "seconds to retry while a server boots") = 5
     password: Secret | None = None  # from LAB_PASSWORD or a prompt, never from a file
+    auto: str | None = None  # where tls was `auto`: why it is what it is; "" if decided earlier
 
     @property
     def instance(self) -> Instance:

@@ -6,6 +6,7 @@ On Debian 13, whose pebble knows addresses.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 
 import pytest
 from acme import Authority
@@ -14,6 +15,7 @@ from refusals import refused
 from test_address import Numbered
 
 from fabfile.items.certificate import issuer, names
+from fabfile.settings import DOMAIN
 
 pytestmark = [pytest.mark.https, pytest.mark.debian("trixie")]
 
@@ -113,32 +115,35 @@ def renewed(site) -> bool:
     return not same
 
 
+@contextmanager
+def apart(site, acme):
+    """The server does not reach the ACME server, which keeps its accounts."""
+    site.host.exec(f"ip route add prohibit {acme.address}")
+    try:
+        yield
+    finally:
+        site.host.exec(f"ip route del prohibit {acme.address}")
+
+
 def test_its_timer_renews_what_is_due_and_keeps_what_serves(site, issued, acme):
     assert not renewed(site), "it is not due yet"
     assert site.host.exec(f"systemctl show {UNIT} -p Result --value") == "success\n"
     site.host.exec(FORCE)
     try:
         assert renewed(site)
-        acme.stop()
-        assert not renewed(site)
+        with apart(site, acme):
+            assert not renewed(site)
         assert site.host.exec(f"systemctl is-failed {UNIT}", check=False) == "failed\n"
-        acme.start()  # with another root
-        (site.folder / "trusted.pem").write_text(acme.root_certificate())
     finally:
         site.host.exec(f"rm -r /run/systemd/system/{UNIT}.d; systemctl daemon-reload")
     nothing_to_change(site.fab("full", "--no-verify"))
 
 
 def test_a_refusal_keeps_the_site(site, issued, acme):
-    site.host.exec("systemctl stop nginx; systemctl start nginx")
     serial = site.served().serial_number
     site.host.exec("rm /etc/jupyterlab-certbot/renewal/jupyterlab-fab.conf")
-    acme.stop()
-    try:
+    with apart(site, acme):
         refused(site.fab("full"), f"could not obtain a certificate for {site.host.address}")
-    finally:
-        acme.start()
-        (site.folder / "trusted.pem").write_text(acme.root_certificate())
     assert site.served().serial_number == serial
     well(site.fab("full"))
     assert site.served().serial_number != serial
@@ -149,6 +154,36 @@ def test_to_another_kind_and_back(site, issued, other):
     assert "6*7 over the websocket is 42" in well(site.fab("full", "-v", "--yes", tls=other))
     out = well(site.fab("full", "-v", "--yes"))
     assert "6*7 over the websocket is 42" in out and "Pebble" in issuer(site.served())
+
+
+# --- `tls: auto` -------------------------------------------------------------------------------
+
+
+def test_auto_keeps_what_the_site_has(site, issued):
+    nothing_to_change(site.fab("full", "--no-verify", tls="auto"))
+    site.bring(tls="self-signed")
+    nothing_to_change(site.fab("full", "--no-verify", tls="auto"))
+    out = well(site.fab("tls", "--decide", "--yes", tls="auto"))
+    assert f"auto is letsencrypt here: {site.host.address} is a public address" in out
+    assert "Pebble" in issuer(site.served())
+    assert site.fab("status", "--drift", tls="auto").returncode == 0
+
+
+def test_auto_finds_the_name_and_the_kind_and_has_another_where_that_fails(site, issued, acme):
+    site.bring(tls="off")
+    site.host.exec("rm -r /etc/jupyterlab-certbot; rm /etc/nginx/jupyterlab/*.acme.*")
+    unnamed = {"tls": "auto", "domain": DOMAIN}
+    with apart(site, acme):
+        out = well(site.fab("full", "-v", "--yes", **unnamed))
+    assert "auto is letsencrypt here" in out and "your private CA signs instead" in out
+    assert "6*7 over the websocket is 42" in out and f"https://{site.host.address}/lab" in out
+    nothing_to_change(site.fab("full", "--no-verify", **unnamed))
+    well(site.fab("tls", "--decide", **unnamed))
+    assert "Pebble" in issuer(site.served())
+
+
+def test_only_auto_decides(site, issued):
+    refused(site.fab("tls", "--decide"), "lab.tls is letsencrypt: only auto decides")
 
 
 def test_an_uninstall_leaves_nothing_of_it(site, issued):

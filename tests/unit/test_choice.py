@@ -1,7 +1,6 @@
-"""Which HTTPS `init` chooses, by what is seen of the name and the addresses."""
+"""Which HTTPS `tls: auto` is, by what is seen of the name and the addresses."""
 
 import pytest
-from invoke import Exit
 
 from fabfile.certs.choice import Seen, choose
 
@@ -9,8 +8,8 @@ PUBLIC, OTHER, SIX = "9.9.9.9", "8.8.4.4", "2620:fe::fe"
 OWN = frozenset({PUBLIC, SIX, "10.1.2.3"})
 
 
-def seen(domain: str, *leads: str, own=OWN) -> Seen:
-    return Seen(domain, own, frozenset(leads))
+def seen(domain: str, *leads: str, own=OWN, **more: bool) -> Seen:
+    return Seen(domain, own, frozenset(leads), **more)
 
 
 @pytest.mark.parametrize(
@@ -24,11 +23,23 @@ def seen(domain: str, *leads: str, own=OWN) -> Seen:
         pytest.param(seen("LAB.Local"), "self-signed", "your own network", id="capital letters"),
         pytest.param(seen("lab.org"), "self-signed", "no address in the DNS", id="not in the DNS"),
         pytest.param(
-            seen("lab.org", "10.1.2.3"), "self-signed", "cannot reach", id="a private address"
+            seen("lab.org", "10.1.2.3"), "self-signed", "private address", id="a private address"
         ),
         pytest.param(
             seen("lab.org", PUBLIC, "10.1.2.3"), "self-signed", "10.1.2.3", id="one of each"
         ),
+        pytest.param(seen(PUBLIC), "letsencrypt", "public address", id="an address"),
+        pytest.param(seen(SIX), "letsencrypt", "public address", id="an IPv6 address"),
+        pytest.param(seen("10.1.2.3"), "self-signed", "private", id="one of a private network"),
+        pytest.param(seen("10.1.2.3", local=True), "letsencrypt", "", id="an ACME server there"),
+        pytest.param(
+            seen("lab.lan", "10.1.2.3", local=True), "letsencrypt", "leads", id="and a name there"
+        ),
+        pytest.param(
+            seen("lab.org", "10.1.2.3", dns=True), "letsencrypt", "DNS", id="proved by the DNS"
+        ),
+        pytest.param(seen("lab.lan", dns=True), "self-signed", "your own", id="in no DNS"),
+        pytest.param(seen("lab.org", OTHER, files=True), "files", "certificate", id="files"),
     ],
 )
 def test_what_is_chosen(there, mode, words):
@@ -36,17 +47,14 @@ def test_what_is_chosen(there, mode, words):
 
 
 @pytest.mark.parametrize("leads", [(OTHER,), (PUBLIC, OTHER)])
-def test_a_name_that_leads_elsewhere_is_refused_with_both_addresses(leads):
-    with pytest.raises(Exit) as refused:
-        choose(seen("lab.org", *leads))
-    for words in (OTHER, PUBLIC, "DNS"):
-        assert words in refused.value.message
+def test_for_a_name_that_leads_elsewhere_none_fits_and_both_addresses_are_told(leads):
+    tls, why = choose(seen("lab.org", *leads))
+    assert tls == "off" and all(words in why for words in (OTHER, PUBLIC, "DNS"))
 
 
 def test_a_server_without_a_public_address_is_not_meant_by_a_public_name():
-    with pytest.raises(Exit) as refused:
-        choose(seen("lab.org", OTHER, own=frozenset({"10.1.2.3"})))
-    assert "not in the public network" in refused.value.message
+    tls, why = choose(seen("lab.org", OTHER, own=frozenset({"10.1.2.3"})))
+    assert tls == "off" and "not in the public network" in why
 
 
 def test_a_name_that_only_ends_like_a_private_one_is_public():

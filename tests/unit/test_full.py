@@ -28,7 +28,7 @@ def ran(monkeypatch):
         def prove(c, settings, by_address, each):
             calls.append(f"verify by {'address' if by_address else 'name'}{' each' * each}")
 
-        monkeypatch.setattr(full.tls, "serve", lambda *a, **k: calls.append("serve"))
+        monkeypatch.setattr(full.tls, "serve", lambda c, s, *a, **k: (calls.append("serve"), s))
         monkeypatch.setattr(full.hosts, "refuse_taken", lambda c, s: calls.append("taken?"))
         monkeypatch.setattr(full.hosts, "add", add)
         monkeypatch.setattr(verify, "prove", prove)

@@ -160,7 +160,7 @@ def server(monkeypatch):
         monkeypatch.setattr(full, "tell", lambda *a: console.note(login_url="u") or "u")
 
     def serve(c, settings, *steps, request):
-        return converge.converge(c, settings, items, request=request)
+        return converge.converge(c, settings, items, request=request), settings
 
     return answers
 

@@ -66,7 +66,7 @@ def test_every_example_is_accepted_as_it_stands_there(name):
 
 def test_every_setting_says_what_it_is_for_and_what_it_accepts():
     for owner in (Settings, Kernel):
-        for name in set(owner.__annotations__) - {"anew", "added", "members", "password"}:
+        for name in set(owner.__annotations__) - {"anew", "added", "members", "password", "auto"}:
             known = words(owner.__annotations__[name])
             assert known["title"] and known["description"], name
     assert set(generate.SUBJECTS) < set(settings.NAMES)

@@ -6,7 +6,7 @@ survey() {
     fact processors "$(nproc)"
     fact memory "$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)" # in MB
     fact sudo "$(sudo_state)"
-    ip -o address show scope global 2>/dev/null | awk '{ sub("/.*", "", $4); print "own\t" $4 }'
+    addresses
     for port in "$@"; do
         fact "port $port" "$(listener "$port")"
     done
@@ -36,8 +36,18 @@ listener() {
     echo "${unit:-another program}"
 }
 
+# addresses: print those of the server.
+addresses() {
+    ip -o address show scope global 2>/dev/null | awk '{ sub("/.*", "", $4); print "own\t" $4 }'
+}
+
 # leads NAME: print the addresses to which a name leads here.
 leads() {
-    getent ahosts "$1" | awk '$2 == "STREAM" { print $1 }'
+    getent ahosts "$1" | awk '$2 == "STREAM" { print "leads\t" $1 }'
+}
+
+# certificates_of FILE: print the certificates with which a site of Nginx is served.
+certificates_of() {
+    sed -n 's/^ *ssl_certificate  *\(.*\);$/serves\t\1/p' "$1" 2>/dev/null || true
 }
 
