@@ -46,7 +46,6 @@ from .ssh import channel, connection
 from .ssh.errors import fab_on
 from .ui.console import note, say
 
-CERTBOT = "certbot==5.8.0", "acme==5.8.0"  # Debian's, before 5.4, knows no addresses
 RENEWAL = "/etc/systemd/system/certbot.service.d"
 OURS = "JupyterLab servers of "  # how the name of a private CA begins
 
@@ -132,7 +131,7 @@ def own_certbot(settings: Settings, host: Host) -> list[Item]:
     values = {"ours": ours, "proxies": host.proxies if settings.proxy else ()}
     return [
         Packages(step="tls", names=("python3-venv", "ca-certificates"), show=()),
-        Certbot(path=ours.certbot, requirements=CERTBOT, needs=("python3-venv",)),
+        Certbot(path=ours.certbot, versions=versions(), needs=("python3-venv",)),
         File(
             path=timer.replace(".timer", ".service"),
             content=render("certs/certbot.service.j2", **values),
@@ -146,6 +145,11 @@ def own_certbot(settings: Settings, host: Host) -> list[Item]:
             fix=call("start_timer", unit),
         ),
     ]
+
+
+def versions() -> tuple[str, ...]:
+    """Return what our own certbot consists of: Debian's, before 5.4, knows no addresses."""
+    return tuple(file("certs/certbot.txt").split())
 
 
 def given(settings: Settings) -> Given:

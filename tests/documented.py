@@ -80,6 +80,7 @@ RUN_ELSEWHERE = {
         ],
         "it takes four hosts: test_cluster.py",
     ),
+    f"FABRIC_LAB_TLS=auto {FAB} tls --decide": "beside an ACME server: test_address_acme.py",
     "fab init": "on a terminal: test_package.py",
     f"{FAB} packages --add matplotlib": "as --add numpy is",
     f"{FAB} init --domain lab.example.org": "test_package.py",

@@ -36,11 +36,11 @@ def check(c, settings: Settings, root: bool) -> None:
     domain, nonce = settings.domain, secrets.token_hex(16)
     anyway = f"; to ask anyway: {fab_on(c)} tls --no-preflight"
     offer = call("offer", f"{settings.instance.webroot}{PLACE}", nonce, domain)
-    told = list(channel.apply(c, RemoteScript(("run/preflight",), calls=offer), root))
+    told = list(channel.apply(c, RemoteScript(("run/survey", "run/preflight"), calls=offer), root))
     if "offered" not in told:
         raise Exit(f"{name_of(c)}: {told[-1]}: fix that, then run again")
     # This machine may have the name in its own hosts file, so the server must resolve it, too.
-    there = [line.removeprefix("address ") for line in told if line.startswith("address ")]
+    there = [line.removeprefix("leads\t") for line in told if line.startswith("leads\t")]
     here = addresses(domain)
     known = [a for a in dict.fromkeys(here + there) if not loopback(a)]
     if not (known and here and there):

@@ -201,10 +201,10 @@ class Issued(Certificate):
 class Certbot(PathItem):
     """A venv for root with certbot, in exactly these versions.
 
-    :param requirements: `NAME==VERSION` of each.
+    :param versions: `NAME==VERSION` of each package in it, certbot's among them.
     """
 
-    requirements: tuple[str, ...]
+    versions: tuple[str, ...]
 
     def read(self) -> str:
         return look("show_certbot", self.path)
@@ -214,10 +214,11 @@ class Certbot(PathItem):
         return lines
 
     def compare(self, state, touched):
-        if {one.replace("==", "-") for one in self.requirements} <= {*state}:
+        if {one.replace("==", "-") for one in self.versions} <= {*state}:
             return None
-        say = f"install {', '.join(self.requirements)} into {self.path}"
-        fix = call("make_certbot", self.path, *self.requirements)
+        chief = next(one for one in self.versions if one.startswith("certbot=="))
+        say = f"install {chief.replace('==', ' ')} into {self.path}"
+        fix = call("make_certbot", self.path, *self.versions)
         return Change(say, fix, (self.path,), needs=self.needs)
 
 

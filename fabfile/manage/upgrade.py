@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from invoke import Exit
 
-from .. import jupyter, systemd
+from .. import jupyter, systemd, tls
 from ..engine import actions, consent
 from ..engine.converge import ask_user, converge, read
 from ..engine.host import Host, Request
@@ -43,6 +43,8 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
     if lock:
         settings = msgspec.structs.replace(settings, lock="")
     venv, host, seen, kernels = meet(c, settings)
+    if settings.tls == "letsencrypt" and settings.numeric:
+        converge(c, settings, tls.own_certbot)
     if seen.former:
         renew(c, settings, seen.former, yes)
         if c.config.run.dry:

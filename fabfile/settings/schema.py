@@ -107,7 +107,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     https_port: number(1, 65535, "the port of Nginx for HTTPS, when tls is not off") = 443
     tls: choice(
         "off", "auto", "self-signed", "letsencrypt", "files", "theirs",
-        purpose="HTTPS mode",
+        purpose="HTTPS",
     ) = "off"  # fmt: skip
     tls_certificate: text(
         r".+", "with tls: files, your certificate with its chain", HERE, "fullchain.pem"

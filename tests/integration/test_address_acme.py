@@ -73,7 +73,7 @@ def issued(site, first):
 def test_it_is_issued_and_served(site, first):
     address = site.host.address
     for words in (
-        "install certbot==5.8.0, acme==5.8.0 into /opt/jupyterlab-certbot",
+        "install certbot 5.8.0 into /opt/jupyterlab-certbot",
         f"obtain a certificate for {address}",
         "plain HTTP redirects to HTTPS",
         "6*7 over the websocket is 42",
@@ -113,6 +113,14 @@ def renewed(site) -> bool:
     while (same := site.served().serial_number == serial) and time.monotonic() < deadline:
         time.sleep(0.2)
     return not same
+
+
+def test_upgrade_brings_the_versions_of_this_release(site, issued):
+    packages = "/opt/jupyterlab-certbot/lib/python3*/site-packages"
+    site.host.exec(f"cd {packages} && mv idna-3.20.dist-info idna-3.19.dist-info")
+    assert "install certbot 5.8.0 into" in well(site.fab("upgrade", "--yes"))
+    assert site.host.exec(f"ls -d {packages}/idna-3.20.dist-info")
+    nothing_to_change(site.fab("full", "--no-verify"))
 
 
 @contextmanager

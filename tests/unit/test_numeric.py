@@ -328,7 +328,8 @@ def of_kind(found: list, kind) -> list:
 def test_an_address_has_a_certbot_and_a_timer_of_its_own():
     found = acme(domain=SIX)
     (program,), (due,) = of_kind(found, Certbot), of_kind(found, Issued)
-    assert program.requirements == ("certbot==5.8.0", "acme==5.8.0")
+    assert {one.partition("==")[0] for one in program.versions} > {"certbot", "acme", "requests"}
+    assert all(re.fullmatch(r"[a-z_0-9]+==[\w.]+", one) for one in program.versions)
     assert due.certbot == program.path == "/opt/jupyterlab-certbot"
     assert due.path == "/etc/nginx/jupyterlab/fd00--9.acme.pem"
     assert [one.unit for one in of_kind(found, Service)] == ["jupyterlab-certbot.timer"]
@@ -360,7 +361,7 @@ def test_a_name_has_debians():
     ],
 )
 def test_other_versions_of_it_are_replaced(there, change):
-    item = Certbot(path="/opt/x", requirements=("certbot==5.8.0", "acme==5.8.0"))
+    item = Certbot(path="/opt/x", versions=("certbot==5.8.0", "acme==5.8.0"))
     found = compared(item, there, set())
     assert bool(found) == change
     assert not found or found.shell == "make_certbot /opt/x certbot==5.8.0 acme==5.8.0"
@@ -399,6 +400,17 @@ def test_it_is_asked_for_the_address_and_keeps_all_in_folders_of_its_own(tmp_pat
     made = (tmp_path / "ledger" / "made").read_text()
     for place in ("etc", "lib", "log"):
         assert f"tree {tmp_path}/{place}/jupyterlab-certbot\n" in made
+
+
+def test_the_former_one_stays_where_another_cannot_be_installed(tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "certbot").write_text("the former")
+    script = f"export PIP_NO_INDEX=1\n{applying(tmp_path)}\nmake_certbot {own} certbot==0.0\n"
+    done = dash(script)
+    assert done.returncode and "No matching distribution" in (done.stdout + done.stderr).decode()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("own")] == ["own"]
+    assert (own / "certbot").read_text() == "the former"
 
 
 def test_its_versions_are_read_while_it_runs(tmp_path):
@@ -442,7 +454,7 @@ def test_a_renewed_certificate_is_put_where_nginx_has_it(domain):
 def test_a_closed_port_of_an_address_is_no_matter_of_the_dns(monkeypatch):
     monkeypatch.setattr(acme_preflight, "fetched", lambda *_: "refused")
     monkeypatch.setattr(acme_preflight.channel, "apply",
-                        lambda *_: ["offered", f"address {FOUR}"])  # fmt: skip
+                        lambda *_: ["offered", f"leads\t{FOUR}"])  # fmt: skip
     with pytest.raises(Exit, match=f"port 80 of {FOUR} is not this server's .* set lab.domain to"):
         acme_preflight.check(Connection("x"), Settings(domain=FOUR, tls="letsencrypt"), True)
 

@@ -44,7 +44,7 @@ MAY = {
     "backup": CORE | {"deps", "jupyter", "nginx"},
     "status": CORE | {"steps", "jupyter", "tls"},
     "doctor": CORE | {"status", "jupyter"},
-    "manage": CORE | {"status", "jupyter", "systemd", "steps"},
+    "manage": CORE | {"status", "jupyter", "systemd", "steps", "tls"},
     "uninstall": CORE | {"hosts", "jupyter", "nginx", "fail2ban"},
     "fleet": CORE | {"catalogue"},
     "cluster": CORE | {"fleet", "manage", "uninstall", "jupyter", "nginx", "systemd"},

@@ -215,16 +215,32 @@ retired() {
     done
 }
 
-# make_certbot VENV REQUIREMENT...: create a venv for root with certbot, from wheels alone: no
-# program of a package runs before certbot itself does.
+# make_certbot VENV VERSION...: create a venv for root with certbot; if that fails, the former one
+# stays.
 make_certbot() {
-    local venv="$1"
+    local venv="$1" former="$1.former"
     shift
     intend tree "$venv"
-    rm -rf -- "$venv"
-    /usr/bin/python3 -Im venv -- "$venv"
-    "$venv/bin/python" -Im pip install --quiet --no-input --no-cache-dir --disable-pip-version-check \
-        --only-binary :all: -- "$@"
+    intend tree "$former"
+    rm -rf -- "$former"
+    [ ! -e "$venv" ] || mv -T -- "$venv" "$former"
+    if ! fill_certbot "$venv" "$@"; then
+        rm -rf -- "$venv"
+        [ ! -e "$former" ] || mv -T -- "$former" "$venv"
+        return 1
+    fi
+    rm -rf -- "$former"
+}
+
+# fill_certbot VENV VERSION...: make the venv, of these versions and no others, from wheels alone: no
+# program of a package runs before certbot itself does.
+fill_certbot() {
+    local venv="$1"
+    shift
+    /usr/bin/python3 -Im venv -- "$venv" \
+        && "$venv/bin/python" -Im pip install --quiet --no-input --no-cache-dir \
+            --disable-pip-version-check --no-deps --only-binary :all: -- "$@" \
+        && "$venv/bin/python" -Im pip check --disable-pip-version-check
 }
 
 # foresee_certbot: record what Debian's certbot will create.
