@@ -127,7 +127,8 @@ def bench(c, runs=5, peers=True, only="", pages=False, sizing=False, cluster=Fal
 
     :param runs: runs of each command, fewer of the long ones; medians are compared.
     :param peers: `--no-peers` leaves pyinfra and Ansible out.
-    :param only: only these, separated by commas: start-up, bare, no-op, template, 8 servers, far.
+    :param only: only these, separated by commas: start-up, init, bare, no-op, template,
+        8 servers, far.
     :param pages: instead, measure a page in Chromium and a kernel's WebSocket: on Jupyter's own
         port, behind the how-to's Nginx, behind ours.
     :param sizing: instead, measure what JupyterLab, a kernel and a tab need, and waking up.

@@ -22,7 +22,7 @@ from testbed.machine import ROOT
 
 from . import servers
 from .far import far
-from .ways import IDLE, WAYS, Command, Job, idle, provide_peers
+from .ways import FIRST, FIRST_FILE, IDLE, WAYS, Command, Job, idle, provide_peers
 
 # scenario -> way -> at most / at least so many times that way's seconds
 AT_MOST = {
@@ -42,6 +42,7 @@ STARTS = {  # what needs no server; Fabric's own import is the least
     "fab --list": [FAB, "--list"],
     "completion": [FAB, "--complete", "--", "fab ser"],
 }
+ASKING = 10  # `init` takes at most so many seconds longer than the `full` it ends with
 START_UP = 1.25  # the others take at most so many times what that import takes
 
 
@@ -107,9 +108,12 @@ def high_water(process: subprocess.Popen) -> float:
     return mark
 
 
-def alternate(title: str, ways: list[str], runs: int, make: Callable[[str], Job], quiet: bool):
+def alternate(
+    title: str, ways: list[str], runs: int, make: Callable[[str], Job], quiet: bool, by=WAYS
+):
     """Run the ways in turn, so many times each, and print every median as soon as it is known.
 
+    :param by: way -> what it makes of a job.
     :param make: gives the next job for a way; what it takes to make it does not count.
     :param quiet: nothing may be left to do, and each must say so; before it counts, each is run
         once to see its memory.
@@ -117,11 +121,11 @@ def alternate(title: str, ways: list[str], runs: int, make: Callable[[str], Job]
     found = {way: Measured() for way in ways}
     if quiet:
         for way, measured in found.items():
-            run(WAYS[way](make(way)))
-            measured.megabytes = run(WAYS[way](make(way)), watched=True)[1]
+            run(by[way](make(way)))
+            measured.megabytes = run(by[way](make(way)), watched=True)[1]
     for _, way in itertools.product(range(runs), ways):
         job = make(way)
-        took, _, output = run(WAYS[way](job))
+        took, _, output = run(by[way](job))
         if quiet and not idle(way, output, job.servers):
             raise SystemExit(f"{title}: {way} did not say {IDLE[way]!r}:\n{output[-4000:]}")
         found[way].seconds.append(took)
@@ -148,6 +152,20 @@ def start_up(runs: int) -> None:
 def bare(ways: list[str], runs: int):
     """Bare servers, each new; fab and the script prove at the end that all works."""
     return alternate("bare", ways, runs, lambda _: Job(servers.fresh(), bare=True), False)
+
+
+def first(runs: int) -> None:
+    """Measure the first command of somebody new on bare servers, beside what it ends with."""
+    if FIRST_FILE.exists():
+        raise SystemExit(f"{FIRST_FILE} is yours: move it away first")
+    try:
+        found = alternate("init", [*FIRST], runs, lambda _: Job(servers.fresh(), bare=True), False,
+                          by=FIRST)  # fmt: skip
+    finally:
+        FIRST_FILE.unlink(missing_ok=True)
+    more = found["init"].median - found["full"].median
+    print("\n| against | seconds | to reach | |\n|---|---|---|---|")
+    verdict("init - full", more, ASKING)
 
 
 def no_op(title: str, ways: list[str], runs: int, job: Job):
@@ -206,13 +224,15 @@ def main(runs: int = 5, peers: bool = True, only: str = "") -> None:
     def wanted(*titles: str) -> list[str]:
         return [title for title in titles if not words or any(word in title for word in words)]
 
-    chosen = wanted("start-up", "bare", "no-op, far", "template, far", "8 servers, far")
+    chosen = wanted("start-up", "init", "bare", "no-op, far", "template, far", "8 servers, far")
     if not chosen:
-        raise SystemExit(f"nothing is called {only!r}: start-up, bare, no-op, template, 8 servers, "
-                         "far")  # fmt: skip
+        raise SystemExit(f"nothing is called {only!r}: start-up, init, bare, no-op, template, "
+                         "8 servers, far")  # fmt: skip
     if "start-up" in chosen:
         start_up(2 * runs)
-    if chosen == ["start-up"]:
+    if "init" in chosen:
+        first(few)
+    if not set(chosen) - {"start-up", "init"}:
         return
     if peers:
         provide_peers()

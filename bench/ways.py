@@ -11,16 +11,18 @@ import subprocess
 import sys
 import time
 import venv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fabfile.doctor.proof import script as checks
 from fabfile.engine import plan
 from fabfile.settings import Settings
+from testbed.machine import ROOT
 
 from .servers import FACTS, FOLDER, KEY, KNOWN_HOSTS, STEPS, Servers, rendered
 
 PEERS, TOOLS = Path(__file__).parent / "peers", FOLDER / "peers"
+FIRST_FILE = ROOT / "fabric.yaml"
 SSH = f"-F none -o UserKnownHostsFile={KNOWN_HOSTS} -i {KEY}"
 
 
@@ -58,6 +60,24 @@ def fab(job: Job) -> list[Command]:
     one = len(job.servers.hosts) == 1
     words = ["-H", targets, "full"] if one else ["fleet", "full", "--on", targets]
     return [Command([*program, *words, *proof], env=env)]
+
+
+def by_auto(job: Job, *words: str) -> list[Command]:
+    """A first run that chooses HTTPS by itself, with a private CA of its own."""
+    (command,) = fab(job)
+    env = {"FABRIC_LAB_TLS": "auto", "FABRIC_LAB_CA_FOLDER": f"{FOLDER}/ca-{time.monotonic_ns()}"}
+    return [replace(command, words=[*command.words[:-1], *words], env={**command.env, **env})]
+
+
+def full(job: Job) -> list[Command]:
+    """The run alone."""
+    return by_auto(job, "full")
+
+
+def init(job: Job) -> list[Command]:
+    """The questions, answered by options, then the same run; it writes a fabric.yaml."""
+    FIRST_FILE.unlink(missing_ok=True)
+    return by_auto(job, "init", "--yes")
 
 
 def ssh(job: Job) -> list[Command]:
@@ -116,6 +136,7 @@ def pyinfra(job: Job) -> list[Command]:
     return [Command([*job.prefix, *words])]
 
 
+FIRST = {"full": full, "init": init}
 WAYS = {"fab": fab, "ssh, one script": ssh, "pyinfra": pyinfra, "Ansible": ansible}
 # What each says when it found nothing to do, and whether it says so of every server.
 IDLE = {

@@ -43,6 +43,7 @@ class Authority:
     def __post_init__(self) -> None:
         self.address = self.host.address
         self.unit = f"pebble-{self.port}"
+        self.trusted = f"/usr/local/share/ca-certificates/{self.unit}.crt"  # on other servers
         settings = {
             "listenAddress": f"0.0.0.0:{self.port}",
             "managementListenAddress": f"0.0.0.0:{self.port + 1000}",
@@ -116,8 +117,8 @@ class Authority:
 
     def trust(self, server: Host) -> None:
         """Have a server trust its API, as a company with an authority of its own does."""
-        path = f"/usr/local/share/ca-certificates/{self.unit}.crt"
-        server.exec(f"printf %s {quote(self.certificate)} >{path}\nupdate-ca-certificates >&2")
+        text = quote(self.certificate)
+        server.exec(f"printf %s {text} >{self.trusted}\nupdate-ca-certificates >&2")
 
     def root_certificate(self) -> str:
         """The root of the certificates it issues now, in PEM."""
