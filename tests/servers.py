@@ -295,16 +295,19 @@ class Factory:
         return self.several(name, user=user, **how)[0]
 
     def several(
-        self, *names: str, user: str = "david", settled: bool = False, **how
+        self, *names: str, user: str = "david", settled: bool = False, debian: str = "", **how
     ) -> list[Server]:
         """Start servers, or find them running.
 
         :param names: services of the compose file.
         :param settled: david has run `full` there before, with the settings as they are by default.
+        :param debian: they are bare, and have this one.
         :param how: how their user is made.
         """
         self.made |= {*names}
-        made_from = self.request.getfixturevalue("settled_image") if settled else None
+        made_from = image.ensure(debian) if debian else None
+        if settled:
+            made_from = self.request.getfixturevalue("settled_image")
         hosts = self.started.up(*names, image=made_from)
         for host in hosts:
             host.add_user(user, public_key=self.operator.public_key, **how)
