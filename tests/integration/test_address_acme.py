@@ -1,4 +1,4 @@
-"""A certificate of an ACME server for an address: obtained, renewed, removed; kept if that fails."""
+"""A certificate of an ACME server for an address: obtained, renewed, kept when that fails, gone."""
 
 from __future__ import annotations
 
