@@ -81,7 +81,8 @@ def test_init_writes_what_it_found_and_full_makes_it_so(site, init, folder):
     for words in ("Debian GNU/Linux 12", "sudo needs no password", "port 80    free",
                   f"{site.host.address}, private", "HTTPS      self-signed"):  # fmt: skip
         assert words in told
-    assert f"domain: {DOMAIN}" in (folder / "fabric.yaml").read_text()
+    written = (folder / "fabric.yaml").read_text()
+    assert f"domain: {DOMAIN}" in written and "tls: auto" in written
     assert "checks passed" in told and f"https://{DOMAIN}/lab?token=" in told
     nothing_to_change(site.operator.fab("full", folder=folder))  # by `hosts` and the key there
     well(site.operator.fab("verify", folder=folder))
