@@ -12,21 +12,10 @@ import msgspec
 from invoke import Exit
 
 from . import nginx
-from .certs import renewal, selection
+from .certs import certbot, renewal, selection
 from .engine.converge import NOTHING, Reading, converge, look
 from .engine.host import Host, Request
-from .items import (
-    Absent,
-    Certbot,
-    Credentials,
-    Directory,
-    File,
-    Given,
-    Issued,
-    Item,
-    Packages,
-    Service,
-)
+from .items import Directory, File, Given, Issued, Item
 from .items.base import unpacked
 from .items.certificate import (
     covers,
@@ -38,7 +27,6 @@ from .items.certificate import (
     overdue,
     parsed,
 )
-from .render import file, render, unit_value
 from .script import RemoteScript, call
 from .settings import Settings
 from .settings.credentials import given_ca_passphrase
@@ -46,7 +34,6 @@ from .ssh import channel, connection
 from .ssh.errors import fab_on
 from .ui.console import note, say
 
-RENEWAL = "/etc/systemd/system/certbot.service.d"
 OURS = "JupyterLab servers of "  # how the name of a private CA begins
 
 
@@ -54,60 +41,10 @@ def items(settings: Settings, host: Host) -> list[Item]:
     """Return the items of the certificate; none if HTTPS is off or that of another site."""
     if not settings.certified:
         return []
-    ours = settings.instance
-    folder = Directory(path=ours.certificates, needs=("nginx",))
-    if settings.tls != "letsencrypt":
-        return [folder, given(settings), *page(settings)]
-    return [
-        *(own_certbot(settings, host) if settings.numeric else debians_certbot(settings, host)),
-        folder,
-        *credentials(settings),
-        Directory(path=ours.webroot),
-        File(path=ours.hook, content=file("certs/renewal-hook.sh"), mode="0755"),
-        issued(settings),
-    ]
-
-
-def debians_certbot(settings: Settings, host: Host) -> list[Item]:
-    """Return Debian's certbot and its timer, for a name."""
-    ours = settings.instance
-    start_timer = call("enable_unit", "certbot.timer", "--now")
-    way = f"{RENEWAL}/{ours.called}.conf"  # by which renewals reach the network
-    known = [*(host.proxies if settings.proxy else ()), *variables(settings)]
-    lines = "".join(f'Environment="{name}={unit_value(v)}"\n' for name, v in known)
-    return [
-        *(
-            [Directory(path=RENEWAL), File(path=way, content=f"[Service]\n{lines}")]
-            if known
-            else [Absent(path=way, unit="certbot.service", then=call("systemctl", "daemon-reload"))]
-        ),
-        Packages(step="tls", names=("certbot", *plugins(settings)), show=("certbot",)),
-        Service(unit="certbot.timer", reads=(), fix=start_timer, needs=("certbot",)),
-    ]
-
-
-def plugins(settings: Settings) -> list[str]:
-    """Return the Debian package that speaks with the API of the DNS provider, if there is one."""
-    return [f"python3-certbot-dns-{settings.tls_dns}"] if settings.tls_dns else []
-
-
-def variables(settings: Settings) -> list[tuple[str, str]]:
-    """Return the variables that certbot's renewals need: Amazon's plugin has no option for it."""
-    needed = settings.tls_dns == "route53" and settings.tls_dns_credentials
-    return [("AWS_CONFIG_FILE", settings.instance.dns_key)] if needed else []
-
-
-def credentials(settings: Settings) -> list[Item]:
-    """Return the item of the credentials for the API of the DNS provider, if there are any."""
-    secret = selection.dns_credentials(settings)
-    return [
-        Credentials(
-            path=settings.instance.dns_key,
-            secret=secret,
-            setting="lab.tls_dns_credentials",
-            needs=("nginx",),
-        )
-    ] * bool(secret)
+    folder = Directory(path=settings.instance.certificates, needs=("nginx",))
+    if settings.tls == "letsencrypt":
+        return [*certbot.program(settings, host), folder, *certbot.certificate(settings)]
+    return [folder, given(settings), *page(settings)]
 
 
 def page(settings: Settings) -> list[Item]:
@@ -122,34 +59,6 @@ def page(settings: Settings) -> list[Item]:
         Directory(path=place, needs=needs),
         *(File(path=f"{place}/{name}", content=text, needs=needs) for name, text in texts.items()),
     ]
-
-
-def own_certbot(settings: Settings, host: Host) -> list[Item]:
-    """Return a certbot that root installs and its timer, for an address."""
-    ours, unit = settings.instance, settings.instance.certbot_timer
-    timer = f"/etc/systemd/system/{unit}"
-    values = {"ours": ours, "proxies": host.proxies if settings.proxy else ()}
-    return [
-        Packages(step="tls", names=("python3-venv", "ca-certificates"), show=()),
-        Certbot(path=ours.certbot, versions=versions(), needs=("python3-venv",)),
-        File(
-            path=timer.replace(".timer", ".service"),
-            content=render("certs/certbot.service.j2", **values),
-        ),
-        File(path=timer, content=render("certs/certbot.timer.j2", **values)),
-        Service(
-            unit=unit,
-            reads=(timer,),
-            verb="restart",
-            since="StateChangeTimestamp",
-            fix=call("start_timer", unit),
-        ),
-    ]
-
-
-def versions() -> tuple[str, ...]:
-    """Return what our own certbot consists of: Debian's, before 5.4, knows no addresses."""
-    return tuple(file("certs/certbot.txt").split())
 
 
 def given(settings: Settings) -> Given:
@@ -190,29 +99,9 @@ def signed(ca, settings: Settings):
     return check
 
 
-def issued(settings: Settings, now: bool = False) -> Issued:
-    """Return the item of the certificate of an ACME server.
-
-    :param now: obtain it in this run, if it is due.
-    """
-    return Issued(
-        step="tls",
-        path=selection.issued(settings),
-        domain=settings.domain.lower(),  # as certbot has it
-        email=settings.tls_email,
-        server=settings.acme_server,
-        webroot=settings.instance.webroot,
-        hook=settings.instance.hook,
-        dns=settings.tls_dns,
-        credentials=settings.instance.dns_key if settings.tls_dns_credentials else "",
-        certbot=settings.instance.certbot if settings.numeric else "",
-        now=now,
-    )
-
-
 def ask_now(settings: Settings, host: Host) -> list[Item]:
     """Return the item that obtains the certificate in this run."""
-    return [issued(settings, now=True)]
+    return [certbot.issued(settings, now=True)]
 
 
 def serve(

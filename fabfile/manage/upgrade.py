@@ -44,7 +44,7 @@ def upgrade(c, settings, lock, yes, in_fleet=False):
         settings = msgspec.structs.replace(settings, lock="")
     venv, host, seen, kernels = meet(c, settings)
     if settings.tls == "letsencrypt" and settings.numeric:
-        converge(c, settings, tls.own_certbot)
+        converge(c, settings, tls.items)  # its certbot, in the versions of this release
     if seen.former:
         renew(c, settings, seen.former, yes)
         if c.config.run.dry:

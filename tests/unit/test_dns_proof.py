@@ -14,7 +14,7 @@ from test_archive_rules import CERT, CONF, RENEWAL, ROOTS, USERS, looked, rules,
 from test_authority import shown
 
 from fabfile import full, tls
-from fabfile.certs import acme_preflight, private_ca, selection
+from fabfile.certs import acme_preflight, certbot, private_ca, selection
 from fabfile.engine.host import Host
 from fabfile.items import Absent, Credentials, File, Packages
 from fabfile.settings import Settings
@@ -113,7 +113,7 @@ def test_each_provider_has_a_package_of_debian_a_key_and_a_plugin(chosen, name):
     (key,) = items(settings, Credentials)
     assert (key.path, key.rights) == (KEY, ("root", "root", "0600"))
     assert key.secret.reveal() == FILES[name]
-    issued = tls.issued(settings, now=True)
+    issued = certbot.issued(settings, now=True)
     call = compared(issued, ["absent"], set()).shell.split()
     assert call[0] == "obtain_certificate" and call[-2:] == [f"dns-{name}", KEY]
     drop_ins = [i for i in items(settings, File) if "certbot.service.d" in i.path]
@@ -123,7 +123,7 @@ def test_each_provider_has_a_package_of_debian_a_key_and_a_plugin(chosen, name):
 def test_a_server_with_a_role_of_its_own_needs_no_key(chosen):
     settings = chosen("route53", tls_dns_credentials="")
     assert items(settings, Credentials) == []
-    assert compared(tls.issued(settings, now=True), ["absent"], set()).shell.endswith(
+    assert compared(certbot.issued(settings, now=True), ["absent"], set()).shell.endswith(
         "dns-route53 ''"
     )
     assert [i for i in items(settings, Absent) if "certbot.service.d" in i.path]
@@ -132,7 +132,7 @@ def test_a_server_with_a_role_of_its_own_needs_no_key(chosen):
 def test_without_a_provider_all_is_as_before():
     settings = Settings(domain=DOMAIN, tls="letsencrypt")
     assert items(settings, Packages)[0].names == ("certbot",) and not items(settings, Credentials)
-    call = compared(tls.issued(settings, now=True), ["absent"], set()).shell.split()
+    call = compared(certbot.issued(settings, now=True), ["absent"], set()).shell.split()
     assert call[-2:] == ["webroot", "/var/lib/jupyterlab-acme"]
 
 
@@ -140,7 +140,7 @@ def test_without_a_provider_all_is_as_before():
 @pytest.mark.parametrize("now", ["webroot", "dns-rfc2136", "dns-cloudflare"])
 def test_another_way_needs_another_certificate(chosen, name, now, tmp_path):
     settings = chosen(name) if name else Settings(domain=DOMAIN, tls="letsencrypt")
-    issued = tls.issued(settings)
+    issued = certbot.issued(settings)
     text, _ = ending(private_ca.make(tmp_path), DOMAIN, left=private_ca.timedelta(80))
     state = issued.parse([*shown(text), f"server={settings.acme_server}", f"authenticator={now}"])
     same = now == (f"dns-{name}" if name else "webroot")
