@@ -14,7 +14,7 @@ FOLDERS = {Path(__file__).parent / name for name in ("integration", "browser")}
 LONG = [
     *("test_cluster bookworm", "test_docs bookworm", "test_steps bookworm", "test_steps trixie"),
     *("test_tls bookworm", "test_attacks bookworm", "test_audit bookworm", "browser bookworm"),
-    "test_tls_dns bookworm",
+    *("test_tls_dns bookworm", "test_address_acme bookworm"),
     *("test_backup bookworm", "test_interrupted bookworm", "test_doctor bookworm"),
     *("test_several bookworm", "test_broken_later bookworm", "test_broken bookworm"),
     *("test_odd bookworm", "test_seen_first bookworm", "test_fleet bookworm"),
