@@ -64,6 +64,7 @@ def fab(job: Job) -> list[Command]:
 
 def by_auto(job: Job, *words: str) -> list[Command]:
     """A first run that chooses HTTPS by itself, with a private CA of its own."""
+    FIRST_FILE.unlink(missing_ok=True)  # that of the former server
     (command,) = fab(job)
     env = {"FABRIC_LAB_TLS": "auto", "FABRIC_LAB_CA_FOLDER": f"{FOLDER}/ca-{time.monotonic_ns()}"}
     return [replace(command, words=[*command.words[:-1], *words], env={**command.env, **env})]
@@ -76,7 +77,6 @@ def full(job: Job) -> list[Command]:
 
 def init(job: Job) -> list[Command]:
     """The questions, answered by options, then the same run; it writes a fabric.yaml."""
-    FIRST_FILE.unlink(missing_ok=True)
     return by_auto(job, "init", "--yes")
 
 

@@ -106,6 +106,7 @@ RUN_ELSEWHERE = {
     "invoke docs": "what it writes is in tests/unit/test_reference.py",
     "sudo .venv/bin/invoke bench": "half an hour: its parts are in tests/unit/test_bench.py",
     "invoke bench --runs 3 --only start-up,no-op": "five minutes, with nothing else to do",
+    "sudo .venv/bin/invoke bench --only init --no-peers": "three minutes of its own",
     "sudo .venv/bin/invoke bench --pages": "ten minutes, on a machine with nothing else to do",
     "sudo .venv/bin/invoke bench --sizing": "as long, on such a one",
     "sudo .venv/bin/invoke bench --cluster": "the same; answers, not seconds: test_cluster.py",
