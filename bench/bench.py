@@ -163,6 +163,7 @@ def first(runs: int) -> None:
                           by=FIRST)  # fmt: skip
     finally:
         FIRST_FILE.unlink(missing_ok=True)
+        servers.remove()
     more = found["init"].median - found["full"].median
     print("\n| against | seconds | to reach | |\n|---|---|---|---|")
     verdict("init - full", more, ASKING)
