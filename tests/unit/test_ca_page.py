@@ -22,7 +22,6 @@ VOID = {"meta", "!doctype"}
 
 @pytest.fixture
 def settings(tmp_path):
-    private_ca.FOUND.clear()
     return Settings(domain=DOMAIN, tls="self-signed", ca_folder=f"{tmp_path}/ca")
 
 
@@ -96,7 +95,6 @@ def test_a_ca_that_may_sign_for_any_name_says_so_and_no_name_is_markup(settings,
     _, text = shown(settings)
     assert "its owner could fake every site" in text
     assert "&lt;b&gt;R&amp;D&lt;/b&gt;" in text and "<b>" not in text
-    private_ca.FOUND.clear()
 
 
 def test_the_file_is_the_certificate_without_its_key(settings):
@@ -139,7 +137,6 @@ def test_its_address_is_plain_http(port, address):
 
 @pytest.mark.parametrize(("domain", "below"), [(DOMAIN, True), ("192.0.2.7", False)])
 def test_only_a_name_has_names_below_it(settings, domain, below):
-    private_ca.FOUND.clear()
     there = Settings(domain=domain, tls="self-signed", ca_folder=settings.ca_folder)
     text = ca_page.page(selection.authority(there), there)
     assert ("all names below" in text) == below and domain in text

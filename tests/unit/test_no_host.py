@@ -8,7 +8,6 @@ from inside import fab
 from watch.noted import NOTED
 
 from fabfile import ns
-from fabfile.settings import layers
 
 MORE = {"restore": ["latest"]}  # what a task cannot do without
 notes: list[str] | None = None
@@ -38,7 +37,6 @@ def watched():
 def nowhere(tmp_path, monkeypatch):
     """Stand in a folder without a fabric.yaml."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(layers, "PROJECT", ["."])  # another test may have had one
 
 
 def test_the_watch_sees_a_process():

@@ -146,8 +146,8 @@ def test_the_chief_names_come_first():
 @pytest.mark.parametrize("there", ["", "lab.example.org.pem", "lab.example.org.acme.pem"])
 @pytest.mark.parametrize("tls", ["off", "self-signed", "letsencrypt"])
 @pytest.mark.parametrize("site", ["own", "include"])
-def test_a_step_has_the_same_items_whatever_the_host_has(site, tls, there):
-    wanted = Settings(site=site, tls=tls, domain="lab.example.org")
+def test_a_step_has_the_same_items_whatever_the_host_has(site, tls, there, tmp_path):
+    wanted = Settings(site=site, tls=tls, domain="lab.example.org", ca_folder=str(tmp_path))
     found = Host(certificates=there, ipv6=False)
     for step in STEPS:
         kinds = [[type(item) for item in step(wanted, host)] for host in (Host(), found)]
