@@ -51,7 +51,7 @@ def test_a_name_that_leads_elsewhere_is_told_before_the_acme_server_is_asked(sit
 
 
 def test_a_refusal_of_the_acme_server_leaves_http_serving(site, acme):
-    acme.resolve(DOMAIN, "127.0.0.1")
+    acme.refuse(DOMAIN, site.host)
     refused(site.fab("letsencrypt", "tls"), f"could not obtain a certificate for {DOMAIN}")
     assert site.serves_by_http()
     with pytest.raises(ssl.SSLError):
@@ -121,7 +121,7 @@ def test_a_renewal_is_served(site, issued):
 
 def test_a_renewal_that_fails_leaves_the_certificate(site, issued, acme):
     serial = site.served().serial_number
-    acme.resolve(DOMAIN, "127.0.0.1")
+    acme.refuse(DOMAIN, site.host)
     assert "renew failure" in site.host.exec(RENEW, check=False)
     acme.resolve(DOMAIN, site.host.address)
     assert site.served().serial_number == serial
@@ -161,7 +161,7 @@ RUN = "systemctl start certbot.service"  # as its timer does
 def test_a_renewal_that_fails_is_told_until_it_is_repaired(site, issued, acme, left, life, request):
     serial = age(site, left, life)
     assert site.fab("letsencrypt", "status", "--drift").returncode == 2
-    acme.resolve(DOMAIN, "127.0.0.1")
+    acme.refuse(DOMAIN, site.host)
     request.addfinalizer(lambda: acme.resolve(DOMAIN, site.host.address))
     site.host.exec(RUN, check=False)
     assert site.served().serial_number == serial
@@ -282,7 +282,7 @@ def test_a_switch_that_fails_leaves_the_certificate_before(site, issued, acme):
     site.bring("self-signed")
     serial = site.served().serial_number
     site.host.exec(f"rm {PLACE}/{DOMAIN}.acme.*; certbot delete -q --cert-name jupyterlab-fab")
-    acme.resolve(DOMAIN, "127.0.0.1")
+    acme.refuse(DOMAIN, site.host)
     refused(site.fab("letsencrypt", "full"), "could not obtain a certificate")
     assert site.served().serial_number == serial
     acme.resolve(DOMAIN, site.host.address)
