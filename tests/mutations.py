@@ -119,7 +119,7 @@ DEFAULT = (
         "templates/shell/lib/services.sh", ' || ! grep -qxF "authenticator = $5" "$settings"', "",
         f"{UNIT}/test_dns_proof.py::test_another_way_or_server_replaces_a_valid_certificate"),
     Mutation("`tls: auto` decides again in each run", "fabfile/certs/auto.py",
-        'tls, why = "" if anew else kept(', 'tls, why = "" and kept(',
+        '"" if anew else kept(', '"" and kept(',
         f"{UNIT}/test_auto.py::test_what_the_site_has_is_kept_whatever_is_seen"),
     Mutation("where Let's Encrypt refuses, `auto` leaves the site without HTTPS", "fabfile/tls.py",
         "if settings.auto is None or item", "if settings.auto is not None or item",

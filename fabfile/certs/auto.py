@@ -32,10 +32,9 @@ def decided(c: Connection, settings: Settings, anew: bool = False) -> Settings:
     """
     connection.open_connection(c, settings)
     settings = msgspec.structs.replace(settings, domain=name(c, settings))
-    told = ask(c, settings)
-    tls, why = "" if anew else kept(settings, told.get("serves", ())), ""
+    tls, why = "" if anew else kept(c, settings), ""
     if not tls:
-        tls, why = fitting(c, settings, told)
+        tls, why = fitting(c, settings)
     settings = msgspec.structs.replace(settings, tls=tls, auto=why)
     refuse_at_odds(settings)
     return settings
@@ -47,22 +46,21 @@ def name(c: Connection, settings: Settings) -> str:
     return settings.domain if settings.domain != DOMAIN or not known or "%" in known else known
 
 
-def ask(c: Connection, settings: Settings) -> dict[str, set[str]]:
-    """Return what the server tells of its addresses, of the name, and of the site."""
-    site = settings.instance.site
-    asked = call("addresses"), call("leads", settings.domain), call("certificates_of", site)
+def ask(c: Connection, *calls: str) -> dict[str, set[str]]:
+    """Return what the server tells by functions of survey.sh: values by their kinds."""
     told: dict[str, set[str]] = {}
-    for line in channel.ask(c, RemoteScript(("run/survey",), calls="\n".join(asked))):
+    for line in channel.ask(c, RemoteScript(("run/survey",), calls="\n".join(calls))):
         kind, _, value = line.partition("\t")
         told.setdefault(kind, set()).add(value)
     return told
 
 
-def kept(settings: Settings, served) -> str:
+def kept(c: Connection, settings: Settings) -> str:
     """Return the kind of HTTPS that the site has under this name; "" if it has none.
 
-    :param served: the certificates with which Nginx serves it.
+    No name is looked up for that: every task asks it, also where the DNS is down.
     """
+    served = ask(c, call("certificates_of", settings.instance.site)).get("serves", ())
     if selection.issued(settings) in served:
         return "letsencrypt"
     if selection.own(settings) in served:
@@ -70,8 +68,9 @@ def kept(settings: Settings, served) -> str:
     return ""
 
 
-def fitting(c: Connection, settings: Settings, told: dict[str, set[str]]) -> tuple[str, str]:
+def fitting(c: Connection, settings: Settings) -> tuple[str, str]:
     """Return the kind of HTTPS that fits, and the reason; `off` where none can be given."""
+    told = ask(c, call("addresses"), call("leads", settings.domain))
     domain = "" if settings.domain == DOMAIN else settings.domain
     leads = {*acme_preflight.addresses(domain), *told.get("leads", ())} if domain else set()
     leads = {address for address in leads if not acme_preflight.loopback(address)}

@@ -17,7 +17,7 @@ from ..engine.consent import confirmed
 from ..engine.converge import read
 from ..engine.host import Host
 from ..script import RemoteScript, call
-from ..settings import DOMAIN, layers, load
+from ..settings import DOMAIN, Settings, layers, load
 from ..settings.credentials import ask
 from ..ssh import channel, connection
 from ..ssh.errors import clear_errors, name_of
@@ -57,8 +57,7 @@ def init(c, user, domain, yes, full):
     with clear_errors(c), c:
         found = look(c)
         tell(c, found)
-        chosen = questions(c, found, user, domain)
-        settings = auto.decided(c, load(c.config))
+        chosen, settings = questions(c, found, user, domain)
         later = settings.password or yes or not may_ask()
         if not later and confirmed("Set a password now? Otherwise a link with a token logs in."):
             settings = msgspec.structs.replace(settings, password=ask())
@@ -122,11 +121,13 @@ def tell(c: Connection, found: Found) -> None:
         say(f"  note       {other.user or 'somebody'} has a JupyterLab here{where}")
 
 
-def questions(c: Connection, found: Found, user: str, domain: str) -> dict[str, tuple[str, str]]:
+def questions(
+    c: Connection, found: Found, user: str, domain: str
+) -> tuple[dict[str, tuple[str, str]], Settings]:
     """Ask for the settings that a first run needs, and put them into the connection.
 
     :param user: the answer to a question, if it was given as an option; so is `domain`.
-    :returns: setting -> its value, and the reason for it.
+    :returns: setting -> its value, and the reason for it; and the settings of this server.
     """
 
     def named(name: str) -> str:
@@ -134,13 +135,12 @@ def questions(c: Connection, found: Found, user: str, domain: str) -> dict[str, 
             raise Exit("JupyterLab does not run as root: name its user, as in --user david")
         return put(c, "user", name)
 
-    def at(name: str) -> tuple[str, str]:
+    def at(name: str) -> Settings:
         put(c, "domain", name or DOMAIN)  # which stands for none
         settings = auto.decided(c, load(c.config))
         if settings.tls == "off":
             raise Exit(settings.auto)
-        tls = settings.tls if settings.auto else f"{settings.tls}, as before"
-        return settings.domain, ": ".join(filter(None, [tls, settings.auto]))
+        return settings
 
     chosen = {}
     if found.host.root:
@@ -148,9 +148,10 @@ def questions(c: Connection, found: Found, user: str, domain: str) -> dict[str, 
         chosen["user"] = asked(question, user, named), ""
     question = "Name that people type, such as lab.example.org; empty if there is none"
     put(c, "tls", "auto")
-    name, why = asked(question, domain, at)
+    settings = asked(question, domain, at)
+    why = f"{settings.tls}: {settings.auto}" if settings.auto else f"{settings.tls}, as before"
     say(f"  HTTPS      {why}")
-    return {**chosen, "domain": (put(c, "domain", name), ""), "tls": ("auto", why)}
+    return {**chosen, "domain": (settings.domain, ""), "tls": ("auto", why)}, settings
 
 
 def asked(question: str, given: str, accept):
