@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import msgspec
 from fabric import Connection
@@ -36,9 +36,20 @@ def in_parallel(body: Callable, things: Iterable, jobs: int = JOBS) -> list:
     pool = ThreadPoolExecutor(jobs)
     try:
         calls = [pool.submit(contextvars.copy_context().run, body, thing) for thing in things]
-        return [call.result() for call in calls]
+        return [result(call) for call in calls]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def result(call: Future):
+    """Wait for the call; return its result.
+
+    A Ctrl-C that comes just when Python begins to wait is noticed only after that wait, so each is
+    short.
+    """
+    while not call.done():
+        wait([call], timeout=1)
+    return call.result()
 
 
 def on_each(hosts: dict[str, Connection], body: Callable) -> tuple[dict, dict[str, str]]:

@@ -64,9 +64,10 @@ def moment(text: str) -> float:
 def journal(unit: str, *options: str) -> subprocess.Popen:
     """Start to read the journal of a unit; the reader ends with this process in any case."""
     reading = ["setpriv", "--pdeathsig", "KILL", "journalctl", "-q", "--all", "--no-pager"]
-    reading += ["-o", "json"]
+    # -u leaves out why a program cannot be started, if that process was gone too soon
+    its = [f"_SYSTEMD_UNIT={unit}", "+", "_UID=0", f"UNIT={unit}"]
     return subprocess.Popen(
-        [*reading, "-u", unit, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        [*reading, "-o", "json", *options, *its], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     )
 
 

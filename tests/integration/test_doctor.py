@@ -221,7 +221,9 @@ def test_other_configuration_files_are_overruled_and_a_bad_one_is_named(patient)
 
 
 def test_a_venv_that_is_gone(patient):
-    how = f"mv {VENV} {VENV}.away; systemctl restart jupyterlab || true; {AGAIN}"
+    # on a busy machine the journal learns why only when that process is gone
+    pause, go_on = (f"systemctl kill -s {how} systemd-journald" for how in ("STOP", "CONT"))
+    how = f"mv {VENV} {VENV}.away; {pause}; systemctl restart jupyterlab || true; {AGAIN}; {go_on}"
     with broken(patient.host, how, f"mv {VENV}.away {VENV}; {START}"):
         patient.ill("the venv is damaged or missing", VENV, "jupyter --anew")
 

@@ -465,6 +465,15 @@ other_configuration() {
     done
 }
 
+# journal_of UNIT [OPTION...]: print the journal of UNIT. `journalctl -u` leaves out why a program
+# cannot be started, if that process was gone before the journal asked for its unit.
+journal_of() {
+    local unit="$1"
+    case $unit in *.*) ;; *) unit=$unit.service ;; esac
+    shift
+    journalctl -q --no-pager "$@" "_SYSTEMD_UNIT=$unit" + _UID=0 "UNIT=$unit" 2>/dev/null
+}
+
 # show_calendar EXPRESSION: print whether systemd accepts it as a time.
 show_calendar() {
     systemd-analyze calendar -- "$1" >/dev/null 2>&1 && echo fits || echo refused

@@ -11,7 +11,7 @@ enable_unit() {
 # seconds of the epoch, and fail. Older lines would tell of other failures.
 blame() {
     echo "$1 does not $3; the last lines of its journal:"
-    journalctl -u "$1" --since "@$2" -n 20 --no-pager -o cat
+    journal_of "$1" --since "@$2" -n 20 -o cat
     return 1
 }
 

@@ -89,10 +89,10 @@ for name in "$unit" "$instance.socket" nginx.service "$timer"; do
     systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainStatus,NRestarts -- "$name"
 done
 section journal
-journalctl -q -u "$unit" -n 20 -o cat --no-pager 2>/dev/null
+journal_of "$unit" -n 20 -o cat
 section overruled
 since=$(systemctl show -p ExecMainStartTimestamp --value -- "$unit")
-journalctl -q -u "$unit" --since "${since% *}" -o cat --no-pager 2>/dev/null \
+journal_of "$unit" --since "${since% *}" -o cat \
     | sed -n 's/.* overruled by .*jupyter_lab_config.py: //p' | tail -n 1
 section configuration
 other_configuration
@@ -102,7 +102,7 @@ for folder in "$venv" "$project"/.kernels/*; do
         2>/dev/null | sed -n 's,.*/\([A-Za-z0-9_.]*\)-[^-/]*\.dist-info$,\1,p'
 done
 section memory
-journalctl -q -u "$unit" --since -1day -o short-iso --no-pager 2>/dev/null \
+journal_of "$unit" --since -1day -o short-iso \
     | grep -i 'OOM killer\|oom-kill' | tail -n 1
 
 section nginx
